@@ -1,0 +1,191 @@
+//! Calls to AWS: until when they are tried again, and how many there were.
+
+use std::{
+    fmt::Display,
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
+    time::{Duration, SystemTime},
+};
+
+use aws_runtime::retries::classifiers::{THROTTLING_ERRORS, TRANSIENT_ERRORS};
+use aws_sdk_ecs::error::{ProvideErrorMetadata, SdkError};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use crate::error::{Class, Error};
+
+/// What is kept of Lambda's time for the answer, 2 s: a function that runs into its timeout is killed unheard.
+const MARGIN: Duration = Duration::from_secs(2);
+
+/// What a notice gets that comes when its two minutes are over, 15 s: three attempts of each call that hangs.
+const LATE: Duration = Duration::from_secs(15);
+
+/// The first pause before another attempt is at most this long, 100 ms; it doubles with every attempt.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// No pause is longer than this, 5 s: every quota used here refills by 20 requests or more a second.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// When calls are no longer tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Deadline(Instant);
+
+impl Deadline {
+    /// The earlier of the notice's and the function's end, less a margin; a notice that is over gets one good attempt.
+    #[must_use]
+    pub fn new(notice_ends: SystemTime, function_ends: SystemTime) -> Self {
+        let now = SystemTime::now();
+        let left = |end: SystemTime| end.duration_since(now).unwrap_or_default().saturating_sub(MARGIN);
+        Self(Instant::now() + left(notice_ends).max(LATE).min(left(function_ends)))
+    }
+
+    /// A deadline from now.
+    #[must_use]
+    pub fn after(time: Duration) -> Self {
+        Self(Instant::now() + time)
+    }
+
+    /// How long there is still.
+    #[must_use]
+    pub fn left(self) -> Duration {
+        self.0.saturating_duration_since(Instant::now())
+    }
+}
+
+/// The calls of one invocation.
+#[derive(Debug)]
+pub struct Calls {
+    deadline: Deadline,
+    made: AtomicU32,
+}
+
+impl Calls {
+    /// Calls that are tried again until the deadline.
+    #[must_use]
+    pub fn until(deadline: Deadline) -> Self {
+        Self { deadline, made: AtomicU32::new(0) }
+    }
+
+    /// When they end.
+    #[must_use]
+    pub fn deadline(&self) -> Deadline {
+        self.deadline
+    }
+
+    /// How many requests were sent, each attempt counted.
+    #[must_use]
+    pub fn made(&self) -> u32 {
+        self.made.load(Relaxed)
+    }
+
+    /// Makes a call, again after a failure that may pass, until the deadline.
+    ///
+    /// # Errors
+    ///
+    /// The last attempt's.
+    pub(crate) async fn make<T, E, F>(
+        &self,
+        operation: &'static str,
+        about: impl Display,
+        attempt: impl Fn() -> F,
+    ) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, SdkError<E>>>,
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        self.make_until(self.deadline, operation, about, attempt).await
+    }
+
+    /// As [`Calls::make`], for a call that is not worth all the time there is.
+    pub(crate) async fn make_until<T, E, F>(
+        &self,
+        deadline: Deadline,
+        operation: &'static str,
+        about: impl Display,
+        attempt: impl Fn() -> F,
+    ) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, SdkError<E>>>,
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        let mut longest = FIRST_PAUSE;
+        let mut last = None;
+        loop {
+            self.made.fetch_add(1, Relaxed);
+            let error = match timeout_at(deadline.0, attempt()).await {
+                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Err(error)) => failed(operation, &about, &error),
+                Err(_) => return Err(last.unwrap_or_else(|| unanswered(operation, &about))),
+            };
+            let Error::Call { class, .. } = &error else { return Err(error) };
+            // Full jitter: clients that were throttled together do not come back together.
+            let pause = longest.mul_f64(fastrand::f64());
+            if !class.is_transient() || pause >= deadline.left() {
+                return Err(error);
+            }
+            tracing::debug!(%error, "trying again");
+            last = Some(error);
+            sleep(pause).await;
+            longest = LONGEST_PAUSE.min(longest * 2);
+        }
+    }
+}
+
+fn unanswered(operation: &'static str, about: &impl Display) -> Error {
+    Error::Call {
+        operation,
+        about: about.to_string(),
+        class: Class::Unavailable,
+        code: None,
+        cause: "no answer before the deadline".into(),
+    }
+}
+
+fn failed<E>(operation: &'static str, about: &impl Display, error: &SdkError<E>) -> Error
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    Error::Call {
+        operation,
+        about: about.to_string(),
+        class: class(error),
+        code: error.code().map(str::to_owned),
+        cause: cause(error),
+    }
+}
+
+/// AWS's own words where there are any, else the chain of causes.
+///
+/// Not `DisplayErrorContext`: that adds the answer's debug form, and an answer can hold user data.
+fn cause<E>(error: &SdkError<E>) -> String
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    if let Some(code) = error.code() {
+        return format!("{code}: {}", error.message().unwrap_or("no message"));
+    }
+    let mut text = error.to_string();
+    let mut next = std::error::Error::source(error);
+    while let Some(cause) = next {
+        text = format!("{text}: {cause}");
+        next = cause.source();
+    }
+    text
+}
+
+fn class<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Class {
+    let SdkError::ServiceError(answer) = error else {
+        return match error {
+            // Built wrongly or without credentials: it never left.
+            SdkError::ConstructionFailure(_) => Class::Rejected,
+            _ => Class::Unavailable,
+        };
+    };
+    let status = answer.raw().status().as_u16();
+    match error.code().unwrap_or_default() {
+        code if THROTTLING_ERRORS.contains(&code) => Class::Throttled,
+        code if TRANSIENT_ERRORS.contains(&code) => Class::Unavailable,
+        "AccessDeniedException" | "AccessDenied" | "UnauthorizedOperation" => Class::Denied,
+        _ if status == 429 => Class::Throttled,
+        _ if status >= 500 => Class::Unavailable,
+        _ => Class::Rejected,
+    }
+}

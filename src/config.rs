@@ -1,0 +1,189 @@
+//! The settings: environment variables, read once.
+
+mod clusters;
+
+use std::fmt;
+
+pub use clusters::{Clusters, Verdict};
+
+/// The function's settings.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `STRATEGY`
+    pub strategy: Strategy,
+    /// `DRY_RUN`
+    pub mode: Mode,
+    /// `CLUSTERS` and `EXCLUDE_CLUSTERS`
+    pub clusters: Clusters,
+    /// `CLUSTER_TAG`
+    pub cluster_tag: Option<String>,
+    /// `MANAGED_DRAINING`
+    pub managed_draining: ManagedDraining,
+}
+
+/// What happens to a container instance whose EC2 instance is terminated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strategy {
+    /// It is deregistered: its service tasks are replaced at once.
+    Deregister,
+    /// It is set to `DRAINING`: its service tasks are stopped and replaced within their service's limits.
+    Drain,
+}
+
+/// Whether anything is changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Yes.
+    Change,
+    /// No: everything is read, and what would be done is said.
+    DryRun,
+}
+
+/// What happens to container instances that Amazon ECS drains by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ManagedDraining {
+    /// They are left to Amazon ECS.
+    Respect,
+    /// They are treated as all others.
+    Override,
+}
+
+/// An environment variable whose value can't be used.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{name} is {value:?}: expected {expected}")]
+pub struct InvalidSetting {
+    name: &'static str,
+    value: String,
+    expected: String,
+}
+
+impl Config {
+    /// Reads the process's environment.
+    ///
+    /// # Errors
+    ///
+    /// Names the first variable whose value can't be used, the value, and what was expected.
+    pub fn from_env() -> Result<Self, InvalidSetting> {
+        Self::read(|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
+    }
+
+    /// Reads settings from anything that gives a value for a name; an empty value counts as none.
+    ///
+    /// # Errors
+    ///
+    /// As [`Config::from_env`].
+    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, InvalidSetting> {
+        let read = |name| Setting { name, value: variable(name).filter(|value| !value.trim().is_empty()) };
+        Ok(Self {
+            strategy: read("STRATEGY").one_of(&[("deregister", Strategy::Deregister), ("drain", Strategy::Drain)])?,
+            mode: read("DRY_RUN").one_of(&[("false", Mode::Change), ("true", Mode::DryRun)])?,
+            clusters: Clusters::new(read("CLUSTERS").patterns()?, read("EXCLUDE_CLUSTERS").patterns()?),
+            cluster_tag: read("CLUSTER_TAG").tag_key()?,
+            managed_draining: read("MANAGED_DRAINING")
+                .one_of(&[("respect", ManagedDraining::Respect), ("override", ManagedDraining::Override)])?,
+        })
+    }
+}
+
+struct Setting {
+    name: &'static str,
+    value: Option<String>,
+}
+
+impl Setting {
+    /// One of a few words, of which the first is the default.
+    fn one_of<T: Copy>(self, words: &[(&str, T); 2]) -> Result<T, InvalidSetting> {
+        let Some(value) = &self.value else { return Ok(words[0].1) };
+        match words.iter().find(|(word, _)| word == value) {
+            Some((_, meaning)) => Ok(*meaning),
+            None => Err(self.invalid(format_args!("{} or {}", words[0].0, words[1].0))),
+        }
+    }
+
+    /// A comma-separated list of cluster names with wildcards.
+    fn patterns(self) -> Result<Vec<String>, InvalidSetting> {
+        let value = self.value.as_deref().unwrap_or_default();
+        let patterns: Vec<_> = value.split(',').map(str::trim).filter(|p| !p.is_empty()).map(str::to_owned).collect();
+        if patterns.iter().all(|p| p.len() <= 255 && p.bytes().all(is_pattern_byte)) {
+            Ok(patterns)
+        } else {
+            Err(self.invalid("comma-separated cluster names of letters, digits, - and _, with * and ? as wildcards"))
+        }
+    }
+
+    /// The key of an EC2 tag.
+    fn tag_key(self) -> Result<Option<String>, InvalidSetting> {
+        // 128 characters: "Tag restrictions" in the Amazon EC2 User Guide.
+        if self.value.as_ref().is_none_or(|key| key.chars().count() <= 128) {
+            Ok(self.value)
+        } else {
+            Err(self.invalid("the key of an EC2 tag, at most 128 characters"))
+        }
+    }
+
+    fn invalid(self, expected: impl fmt::Display) -> InvalidSetting {
+        InvalidSetting { name: self.name, value: self.value.unwrap_or_default(), expected: expected.to_string() }
+    }
+}
+
+fn is_pattern_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'*' | b'?')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(variables: &[(&str, &str)]) -> Result<Config, InvalidSetting> {
+        Config::read(|name| variables.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned()))
+    }
+
+    #[test]
+    fn defaults() {
+        for variables in [
+            &[][..],
+            &[("STRATEGY", ""), ("DRY_RUN", ""), ("CLUSTERS", " "), ("CLUSTER_TAG", ""), ("MANAGED_DRAINING", "")],
+        ] {
+            let config = read(variables).unwrap();
+            assert_eq!(config.strategy, Strategy::Deregister);
+            assert_eq!(config.mode, Mode::Change);
+            assert_eq!(config.managed_draining, ManagedDraining::Respect);
+            assert_eq!(config.cluster_tag, None);
+            assert_eq!(config.clusters.plain_names(), None);
+        }
+    }
+
+    #[test]
+    fn every_value() {
+        let config = read(&[
+            ("STRATEGY", "drain"),
+            ("DRY_RUN", "true"),
+            ("CLUSTER_TAG", "ecs:cluster"),
+            ("MANAGED_DRAINING", "override"),
+        ])
+        .unwrap();
+        assert_eq!(config.strategy, Strategy::Drain);
+        assert_eq!(config.mode, Mode::DryRun);
+        assert_eq!(config.cluster_tag.as_deref(), Some("ecs:cluster"));
+        assert_eq!(config.managed_draining, ManagedDraining::Override);
+    }
+
+    #[test]
+    fn a_wrong_value_names_the_variable_the_value_and_what_was_expected() {
+        for (name, value, expected) in [
+            ("STRATEGY", "Drain", "deregister or drain"),
+            ("STRATEGY", "evict", "deregister or drain"),
+            ("DRY_RUN", "yes", "false or true"),
+            ("MANAGED_DRAINING", "true", "respect or override"),
+            ("CLUSTERS", "web,a/b", "comma-separated cluster names"),
+            ("CLUSTERS", "arn:aws:ecs:us-east-1:123456789012:cluster/web", "comma-separated cluster names"),
+            ("EXCLUDE_CLUSTERS", "[a-z]", "comma-separated cluster names"),
+            ("CLUSTER_TAG", &"k".repeat(129), "at most 128 characters"),
+        ] {
+            let error = read(&[(name, value)]).unwrap_err().to_string();
+            for part in [name, value, expected] {
+                assert!(error.contains(part), "{error} lacks {part}");
+            }
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Changes container instances: the only place that does.
+
+mod deregister;
+mod drain;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use futures_util::{StreamExt, stream};
+
+use super::{
+    ClusterName, ContainerInstance, Status,
+    locate::describe,
+    plan::{Action, EndState, Reason},
+};
+use crate::{
+    aws::{Calls, Regional},
+    error::{Class, Error},
+};
+
+/// How many deregistrations are under way at the same time.
+const WIDTH: usize = 8;
+
+/// How long to wait before each further look at a container instance whose change was refused: what was written just
+/// before may not show at once.
+const LOOKS: [Duration; 3] = [Duration::ZERO, Duration::from_millis(500), Duration::from_secs(1)];
+
+/// What became of a container instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was brought there.
+    Reached(EndState),
+    /// It was there already.
+    Kept(EndState),
+    /// It would have been brought there.
+    Announced(EndState),
+    /// It was left alone.
+    Left(Reason),
+}
+
+/// Carries out what was planned for container instances of one account and Region.
+///
+/// A failure belongs to its container instance alone.
+pub async fn act(
+    aws: &Regional,
+    calls: &Calls,
+    planned: Vec<(ContainerInstance, Action)>,
+) -> Vec<(ContainerInstance, Result<Outcome, Error>)> {
+    let mut done = Vec::with_capacity(planned.len());
+    let mut to_deregister = Vec::new();
+    let mut to_drain: BTreeMap<ClusterName, Vec<ContainerInstance>> = BTreeMap::new();
+    for (found, action) in planned {
+        match action {
+            Action::Keep(end_state) => done.push((found, Ok(Outcome::Kept(end_state)))),
+            Action::Announce(end_state) => done.push((found, Ok(Outcome::Announced(end_state)))),
+            Action::Leave(reason) => done.push((found, Ok(Outcome::Left(reason)))),
+            Action::Reach(EndState::Deregistered) => to_deregister.push(found),
+            Action::Reach(EndState::Draining) => to_drain.entry(found.cluster.clone()).or_default().push(found),
+        }
+    }
+    let deregistered = stream::iter(to_deregister)
+        .map(async |found| {
+            let outcome = deregister::deregister(aws, calls, &found).await;
+            (found, outcome)
+        })
+        .buffer_unordered(WIDTH)
+        .collect::<Vec<_>>();
+    let drained = stream::iter(to_drain)
+        .map(async |(cluster, found)| drain::drain(aws, calls, &cluster, found).await)
+        .buffer_unordered(WIDTH)
+        .collect::<Vec<_>>();
+    let (deregistered, drained) = tokio::join!(deregistered, drained);
+    done.extend(deregistered);
+    done.extend(drained.into_iter().flatten());
+    done
+}
+
+/// Looks at a container instance whose change was refused: someone else may have been there first, or the answer to
+/// an attempt of ours was lost. What it should be, or more than that, is success.
+async fn look_again(
+    aws: &Regional,
+    calls: &Calls,
+    found: &ContainerInstance,
+    wanted: EndState,
+    refused: Error,
+) -> Result<Outcome, Error> {
+    if matches!(&refused, Error::Call { class, .. } if *class != Class::Rejected) {
+        return Err(refused);
+    }
+    for pause in LOOKS {
+        tokio::time::sleep(pause.min(calls.deadline().left())).await;
+        let described = describe(aws, calls, &found.cluster, std::slice::from_ref(&found.arn)).await;
+        let status = match described {
+            Err(error) if error.code() == Some("ClusterNotFoundException") => Status::Gone,
+            described => described?.first().map_or(Status::Gone, |described| described.status),
+        };
+        match (status, wanted) {
+            (Status::Gone, _) => return Ok(Outcome::Kept(EndState::Deregistered)),
+            (Status::Draining, EndState::Draining) => return Ok(Outcome::Kept(EndState::Draining)),
+            _ => {}
+        }
+    }
+    Err(refused)
+}

@@ -1,0 +1,148 @@
+//! `ListClusters` and `DescribeClusters`: which clusters there are, and which have container instances.
+
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use aws_sdk_ecs::types::ClusterField;
+
+use super::{capacity_provider, keeper::BATCH_TAG};
+use crate::{
+    aws::{Calls, Regional},
+    config::{Clusters, Verdict},
+    ecs::ClusterName,
+    error::Error,
+};
+
+/// How long the clusters are taken for known, 10 minutes: they change with deployments, and a miss reads them anew.
+const MAX_AGE: Duration = Duration::from_mins(10);
+
+/// How long "in none of these clusters" can be trusted, 10 s: an instance is in service for longer than this before
+/// it is interrupted.
+const FRESH: Duration = Duration::from_secs(10);
+
+/// The most clusters that `DescribeClusters` takes; a page of `ListClusters` has as many, unless fewer are asked for.
+const PAGE: usize = 100;
+
+/// A cluster, as far as it matters here.
+#[derive(Clone, Debug)]
+pub(super) struct Cluster {
+    pub(super) name: ClusterName,
+    /// `ACTIVE` and `DRAINING` ones.
+    pub(super) container_instances: i32,
+    pub(super) capacity_providers: Vec<String>,
+    /// Whether it carries AWS Batch's tag.
+    pub(super) has_batch_tag: bool,
+}
+
+/// All clusters of an account and Region, as they were at a time.
+#[derive(Clone, Debug)]
+pub(super) struct KnownClusters {
+    clusters: Arc<[Cluster]>,
+    read: Instant,
+}
+
+impl KnownClusters {
+    pub(super) fn is_current(&self) -> bool {
+        self.read.elapsed() < MAX_AGE
+    }
+
+    pub(super) fn is_fresh(&self) -> bool {
+        self.read.elapsed() < FRESH
+    }
+
+    /// How many clusters a scan would list.
+    pub(super) fn with_instances(&self) -> usize {
+        self.clusters.iter().filter(|cluster| cluster.container_instances > 0).count()
+    }
+
+    /// Those that a scan has to list, the likeliest first: many instances, and not left alone by the settings.
+    pub(super) fn in_scan_order(&self, settings: &Clusters) -> Vec<ClusterName> {
+        let mut clusters: Vec<_> = self.clusters.iter().filter(|cluster| cluster.container_instances > 0).collect();
+        clusters.sort_by_key(|cluster| {
+            let is_left_alone = settings.verdict(&cluster.name) != Verdict::Included || cluster.has_batch_tag;
+            (is_left_alone, -cluster.container_instances)
+        });
+        clusters.into_iter().map(|cluster| cluster.name.clone()).collect()
+    }
+
+    pub(super) fn has_instances_in(&self, name: &ClusterName) -> bool {
+        self.get(name).is_some_and(|cluster| cluster.container_instances > 0)
+    }
+
+    pub(super) fn get(&self, name: &ClusterName) -> Option<&Cluster> {
+        self.clusters.iter().find(|cluster| cluster.name == *name)
+    }
+
+    /// The clusters that have this capacity provider in their list.
+    pub(super) fn with_capacity_provider(&self, provider: &str) -> impl Iterator<Item = &ClusterName> {
+        let has = move |cluster: &&Cluster| cluster.capacity_providers.iter().any(|name| name == provider);
+        self.clusters.iter().filter(has).map(|cluster| &cluster.name)
+    }
+}
+
+/// Reads all clusters, and the capacity providers that they list.
+pub(super) async fn read(aws: &Regional, calls: &Calls) -> Result<KnownClusters, Error> {
+    let mut arns = Vec::new();
+    let mut token = None;
+    loop {
+        let page = list(aws, calls, token).await?;
+        arns.extend(page.0);
+        token = page.1;
+        if token.is_none() {
+            return describe(aws, calls, arns).await;
+        }
+    }
+}
+
+/// As [`read`], but gives up where it would take more than a page: the first notice may have a better hint.
+pub(super) async fn read_few(aws: &Regional, calls: &Calls) -> Result<(), Error> {
+    let (arns, token) = list(aws, calls, None).await?;
+    if token.is_none() {
+        describe(aws, calls, arns).await?;
+    }
+    Ok(())
+}
+
+async fn list(aws: &Regional, calls: &Calls, token: Option<String>) -> Result<(Vec<String>, Option<String>), Error> {
+    let request = aws.ecs.list_clusters().set_next_token(token);
+    let page = calls.make("ListClusters", "the Region", || request.clone().send()).await?;
+    Ok((page.cluster_arns.unwrap_or_default(), page.next_token))
+}
+
+async fn describe(aws: &Regional, calls: &Calls, arns: Vec<String>) -> Result<KnownClusters, Error> {
+    let read = Instant::now();
+    let mut clusters = Vec::with_capacity(arns.len());
+    for arns in arns.chunks(PAGE) {
+        let request = aws.ecs.describe_clusters().set_clusters(Some(arns.to_vec())).include(ClusterField::Tags);
+        let about = format!("{} clusters", arns.len());
+        let answer = calls.make("DescribeClusters", about, || request.clone().send()).await?;
+        clusters.extend(answer.clusters.unwrap_or_default().into_iter().filter_map(cluster));
+    }
+    let known = KnownClusters { clusters: clusters.into(), read };
+    let providers: BTreeSet<_> =
+        known.clusters.iter().flat_map(|cluster| &cluster.capacity_providers).cloned().collect();
+    if let Err(error) = capacity_provider::read_all(aws, calls, providers).await {
+        // They are one hint of several, and are read again before anything is changed.
+        tracing::info!(%error, "the capacity providers are not known");
+    }
+    aws.knowledge.learn_clusters(known.clone());
+    Ok(known)
+}
+
+fn cluster(cluster: aws_sdk_ecs::types::Cluster) -> Option<Cluster> {
+    Some(Cluster {
+        name: cluster.cluster_name.and_then(|name| name.try_into().ok())?,
+        container_instances: cluster.registered_container_instances_count,
+        capacity_providers: cluster
+            .capacity_providers
+            .unwrap_or_default()
+            .into_iter()
+            // These have no instances of the account.
+            .filter(|name| name != "FARGATE" && name != "FARGATE_SPOT")
+            .collect(),
+        has_batch_tag: cluster.tags.unwrap_or_default().iter().any(|tag| tag.key() == Some(BATCH_TAG)),
+    })
+}

@@ -1,0 +1,129 @@
+//! `ListContainerInstances` and `DescribeContainerInstances`: what is registered in a cluster, and the proof of it.
+
+use std::collections::BTreeSet;
+
+use crate::{
+    aws::{Calls, Regional},
+    ecs::{ClusterName, ContainerInstance, ContainerInstanceArn, Status},
+    error::{Class, Error},
+    interruption::InstanceId,
+};
+
+/// How many instance ids go into one filter. The longest filter that ECS takes is not documented; 50 ids make about
+/// 1,200 characters.
+pub(super) const FILTER_IDS: usize = 50;
+
+/// The most container instances that `DescribeContainerInstances` takes.
+const DESCRIBED: usize = 100;
+
+/// Finds the container instances of these EC2 instances in a cluster, several for one instance if there are several.
+///
+/// The filter is trusted to leave none out; that each belongs to one of the instances is checked with a description.
+/// No such cluster: no container instances.
+pub(super) async fn find(
+    aws: &Regional,
+    calls: &Calls,
+    cluster: &ClusterName,
+    instances: &BTreeSet<InstanceId>,
+) -> Result<Vec<ContainerInstance>, Error> {
+    let ids: Vec<_> = instances.iter().collect();
+    let mut found = Vec::new();
+    for ids in ids.chunks(FILTER_IDS) {
+        let arns = match list(aws, calls, cluster, filter(ids)).await {
+            Err(error) if error.code() == Some("ClusterNotFoundException") => return Ok(Vec::new()),
+            arns => arns?,
+        };
+        found.extend(describe(aws, calls, cluster, &arns).await?);
+    }
+    found.retain(|found| instances.contains(&found.instance));
+    Ok(found)
+}
+
+/// The filter in the cluster query language. An id holds letters, digits and a hyphen: nothing to escape.
+fn filter(ids: &[&InstanceId]) -> String {
+    match ids {
+        [id] => format!("ec2InstanceId == '{id}'"),
+        ids => {
+            let quoted: Vec<_> = ids.iter().map(|id| format!("'{id}'")).collect();
+            format!("ec2InstanceId in [{}]", quoted.join(", "))
+        }
+    }
+}
+
+async fn list(
+    aws: &Regional,
+    calls: &Calls,
+    cluster: &ClusterName,
+    filter: String,
+) -> Result<Vec<ContainerInstanceArn>, Error> {
+    let mut request = aws.ecs.list_container_instances().cluster(cluster.as_str()).filter(filter);
+    let mut arns = Vec::new();
+    loop {
+        let page = calls.make("ListContainerInstances", cluster, || request.clone().send()).await?;
+        arns.extend(page.container_instance_arns.unwrap_or_default().into_iter().filter_map(|arn| arn.try_into().ok()));
+        if page.next_token.is_none() {
+            return Ok(arns);
+        }
+        request = request.set_next_token(page.next_token);
+    }
+}
+
+/// Describes container instances; those that are no longer known are left out.
+pub(crate) async fn describe(
+    aws: &Regional,
+    calls: &Calls,
+    cluster: &ClusterName,
+    arns: &[ContainerInstanceArn],
+) -> Result<Vec<ContainerInstance>, Error> {
+    let mut described = Vec::with_capacity(arns.len());
+    for arns in arns.chunks(DESCRIBED) {
+        let arns = arns.iter().map(ToString::to_string).collect();
+        let request =
+            aws.ecs.describe_container_instances().cluster(cluster.as_str()).set_container_instances(Some(arns));
+        let answer = calls.make("DescribeContainerInstances", cluster, || request.clone().send()).await?;
+        if let Some(failure) = answer.failures().iter().find(|failure| failure.reason() != Some("MISSING")) {
+            return Err(Error::Call {
+                operation: "DescribeContainerInstances",
+                about: failure.arn().unwrap_or(cluster.as_str()).to_owned(),
+                class: Class::Rejected,
+                code: None,
+                cause: failure.reason().unwrap_or("no reason given").to_owned(),
+            });
+        }
+        let answered = answer.container_instances.unwrap_or_default();
+        described.extend(answered.into_iter().filter_map(|described| container_instance(cluster, described)));
+    }
+    Ok(described)
+}
+
+/// Nothing without an ARN and an EC2 instance id of the right form: it could not be proven to be the right one.
+fn container_instance(
+    cluster: &ClusterName,
+    described: aws_sdk_ecs::types::ContainerInstance,
+) -> Option<ContainerInstance> {
+    Some(ContainerInstance {
+        cluster: cluster.clone(),
+        arn: described.container_instance_arn?.try_into().ok()?,
+        instance: described.ec2_instance_id?.try_into().ok()?,
+        status: match described.status.as_deref() {
+            Some("DRAINING") => Status::Draining,
+            Some("INACTIVE" | "DEREGISTERING") => Status::Gone,
+            _ => Status::Active,
+        },
+        running_tasks: described.running_tasks_count,
+        capacity_provider: described.capacity_provider_name,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters() {
+        let ids: Vec<InstanceId> =
+            ["i-1234abcd", "i-1234567890abcdef0"].map(|id| id.to_owned().try_into().unwrap()).into();
+        assert_eq!(filter(&[&ids[0]]), "ec2InstanceId == 'i-1234abcd'");
+        assert_eq!(filter(&[&ids[0], &ids[1]]), "ec2InstanceId in ['i-1234abcd', 'i-1234567890abcdef0']");
+    }
+}

@@ -1,0 +1,111 @@
+//! `DescribeInstances` and `DescribeInstanceAttribute`: what EC2 knows of an instance that hints at its cluster.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use aws_sdk_ec2::types::{self, Filter, InstanceAttributeName};
+use futures_util::{StreamExt, stream};
+
+use super::{
+    WIDTH,
+    keeper::BATCH_TAG,
+    user_data::{Mention, mention},
+};
+use crate::{
+    aws::{Calls, Deadline, Regional},
+    ecs::ClusterName,
+    error::Error,
+    interruption::InstanceId,
+};
+
+/// The tags that name what started an instance: instances of one group mostly join one cluster.
+const GROUP_TAGS: [&str; 3] = [AUTO_SCALING_GROUP_TAG, "aws:ec2spot:fleet-request-id", "aws:ec2:fleet-id"];
+
+const AUTO_SCALING_GROUP_TAG: &str = "aws:autoscaling:groupName";
+
+/// The most values that a filter takes.
+const FILTER_VALUES: usize = 200;
+
+/// What EC2 knows of an instance, as far as it matters here.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Instance {
+    /// What started it: a tag's key and value.
+    pub(super) group: Option<String>,
+    pub(super) auto_scaling_group: Option<String>,
+    /// The cluster in the operators' tag.
+    pub(super) cluster: Option<ClusterName>,
+    pub(super) has_batch_tag: bool,
+    /// Whether Amazon ECS operates it.
+    pub(super) is_managed: bool,
+}
+
+/// Describes instances; those that are gone are left out.
+pub(super) async fn describe(
+    aws: &Regional,
+    calls: &Calls,
+    deadline: Deadline,
+    ids: &BTreeSet<InstanceId>,
+    cluster_tag: Option<&str>,
+) -> Result<HashMap<InstanceId, Instance>, Error> {
+    let ids: Vec<_> = ids.iter().map(ToString::to_string).collect();
+    let mut instances = HashMap::new();
+    for ids in ids.chunks(FILTER_VALUES) {
+        // By filter: asked for by id, one instance that is gone fails the whole call.
+        let filter = Filter::builder().name("instance-id").set_values(Some(ids.to_vec())).build();
+        let mut request = aws.ec2.describe_instances().filters(filter);
+        loop {
+            let about = format!("{} instances", ids.len());
+            let page = calls.make_until(deadline, "DescribeInstances", about, || request.clone().send()).await?;
+            let described =
+                page.reservations.unwrap_or_default().into_iter().flat_map(|r| r.instances.unwrap_or_default());
+            instances.extend(described.filter_map(|described| instance(described, cluster_tag)));
+            match page.next_token.filter(|token| !token.is_empty()) {
+                Some(token) => request = request.next_token(token),
+                None => break,
+            }
+        }
+    }
+    Ok(instances)
+}
+
+fn instance(described: types::Instance, cluster_tag: Option<&str>) -> Option<(InstanceId, Instance)> {
+    let tag = |key: &str| described.tags().iter().find(|tag| tag.key() == Some(key)).and_then(types::Tag::value);
+    let instance = Instance {
+        group: GROUP_TAGS.iter().find_map(|key| tag(key).map(|value| format!("{key}={value}"))),
+        auto_scaling_group: tag(AUTO_SCALING_GROUP_TAG).map(str::to_owned),
+        cluster: cluster_tag.and_then(tag).and_then(ClusterName::from_name_or_arn),
+        has_batch_tag: tag(BATCH_TAG).is_some(),
+        is_managed: described.operator().and_then(types::OperatorResponse::principal) == Some("ecs.amazonaws.com"),
+    };
+    Some((described.instance_id?.try_into().ok()?, instance))
+}
+
+/// Reads what instances' user data says about their cluster; nothing of those whose user data can't be read.
+///
+/// User data holds secrets: only a cluster's name leaves this function.
+pub(super) async fn mentions(
+    aws: &Regional,
+    calls: &Calls,
+    deadline: Deadline,
+    ids: &BTreeSet<InstanceId>,
+) -> BTreeMap<InstanceId, Mention> {
+    let read = |id: InstanceId| async move {
+        let request =
+            aws.ec2.describe_instance_attribute().instance_id(id.as_str()).attribute(InstanceAttributeName::UserData);
+        match calls.make_until(deadline, "DescribeInstanceAttribute", &id, || request.clone().send()).await {
+            Ok(answer) => {
+                let user_data = answer.user_data.and_then(|attribute| attribute.value).unwrap_or_default();
+                Some((id, mention(&user_data)))
+            }
+            Err(error) => {
+                super::hint_lost(&error);
+                None
+            }
+        }
+    };
+    stream::iter(ids.iter().cloned())
+        .map(read)
+        .buffer_unordered(WIDTH)
+        .filter_map(|mention| async { mention })
+        .collect()
+        .await
+}

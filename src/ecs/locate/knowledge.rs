@@ -1,0 +1,79 @@
+//! What a warm process knows of an account and Region.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use super::{capacity_provider::CapacityProvider, clusters::KnownClusters};
+use crate::ecs::ClusterName;
+
+/// How many groups are remembered, 1,000: a name each, some 100 kB. Past that all are forgotten, and learned again.
+const GROUPS: usize = 1_000;
+
+/// What was learned about an account and Region, shared by all invocations of a process.
+///
+/// All of it is hints, confirmed before anything is changed.
+#[derive(Debug, Default)]
+pub struct Knowledge(Mutex<Learned>);
+
+#[derive(Debug, Default)]
+struct Learned {
+    clusters: Option<KnownClusters>,
+    /// By what started the instance: the cluster where the last one was found.
+    groups: HashMap<String, ClusterName>,
+    /// By name.
+    capacity_providers: HashMap<String, CapacityProvider>,
+}
+
+impl Knowledge {
+    fn lock(&self) -> MutexGuard<'_, Learned> {
+        // Each change is one insertion or removal: there is no half-made state to fear.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn clusters(&self) -> Option<KnownClusters> {
+        self.lock().clusters.clone().filter(KnownClusters::is_current)
+    }
+
+    pub(super) fn learn_clusters(&self, clusters: KnownClusters) {
+        self.lock().clusters = Some(clusters);
+    }
+
+    pub(super) fn group(&self, group: &str) -> Option<ClusterName> {
+        self.lock().groups.get(group).cloned()
+    }
+
+    pub(super) fn learn_group(&self, group: String, cluster: ClusterName) {
+        let mut learned = self.lock();
+        if learned.groups.len() >= GROUPS {
+            learned.groups.clear();
+        }
+        learned.groups.insert(group, cluster);
+    }
+
+    pub(super) fn forget_group(&self, group: &str) {
+        self.lock().groups.remove(group);
+    }
+
+    pub(super) fn capacity_provider(&self, name: &str) -> Option<CapacityProvider> {
+        self.lock().capacity_providers.get(name).filter(|provider| provider.is_current()).cloned()
+    }
+
+    /// The names of the capacity providers whose instances are of this Auto Scaling group.
+    pub(super) fn capacity_providers_of(&self, auto_scaling_group: &str) -> Vec<String> {
+        let learned = self.lock();
+        let of_group = learned.capacity_providers.iter().filter(|(_, provider)| provider.has_group(auto_scaling_group));
+        of_group.map(|(name, _)| name.clone()).collect()
+    }
+
+    pub(super) fn learn_capacity_provider(&self, name: String, provider: CapacityProvider) {
+        self.lock().capacity_providers.insert(name, provider);
+    }
+
+    /// Whether the description of an instance may be enough to tell its cluster.
+    pub(super) fn has_hints(&self) -> bool {
+        let learned = self.lock();
+        !learned.groups.is_empty() || !learned.capacity_providers.is_empty()
+    }
+}

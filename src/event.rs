@@ -1,0 +1,217 @@
+//! The wire: what arrives as a Lambda payload.
+
+mod spot_interruption_warning;
+
+use std::time::SystemTime;
+
+use aws_lambda_events::event::eventbridge::EventBridgeEvent;
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use serde_json::Value;
+
+use crate::{
+    error::Error,
+    interruption::{AccountId, Interruption, Region},
+};
+
+/// A payload as Lambda delivered it: an `EventBridge` event, or the reason why it is none.
+///
+/// The reason is kept rather than returned, so that even a payload that is no JSON ends as an
+/// [`Error::InvalidEvent`] of ours.
+#[derive(Debug)]
+pub struct Payload(Result<EventBridgeEvent<Value>, String>);
+
+/// What an event asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Event {
+    /// An instance is interrupted.
+    Interruption(Interruption),
+    /// Something that this function has no answer to.
+    Other(Other),
+}
+
+/// An event of another kind.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Other {
+    /// Where it came from, such as `aws.ec2`.
+    pub source: String,
+    /// What it is, such as `EC2 Instance Rebalance Recommendation`.
+    pub detail_type: String,
+    /// The account it names, if it names one.
+    pub account: Option<AccountId>,
+    /// The Region it names, if it names one.
+    pub region: Option<Region>,
+}
+
+impl<'de> Deserialize<'de> for Payload {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self(serde_path_to_error::deserialize(deserializer).map_err(|error| describe(&error, ""))))
+    }
+}
+
+impl TryFrom<Payload> for Event {
+    type Error = Error;
+
+    fn try_from(payload: Payload) -> Result<Self, Error> {
+        let event = payload.0.map_err(Error::InvalidEvent)?;
+        match (event.source.as_str(), event.detail_type.as_str()) {
+            ("aws.ec2", spot_interruption_warning::DETAIL_TYPE) => {
+                spot_interruption_warning::interruption(event).map(Self::Interruption)
+            }
+            _ => Ok(Self::Other(Other {
+                account: event.account.and_then(|id| id.try_into().ok()),
+                region: event.region.and_then(|name| name.try_into().ok()),
+                source: event.source,
+                detail_type: event.detail_type,
+            })),
+        }
+    }
+}
+
+/// Reads an event's `detail`.
+fn detail<T: DeserializeOwned>(detail: Value) -> Result<T, Error> {
+    serde_path_to_error::deserialize(detail).map_err(|error| Error::InvalidEvent(describe(&error, "detail.")))
+}
+
+/// Reads a field of the envelope that the events handled here always have.
+fn required<T>(field: &str, value: Option<String>) -> Result<T, Error>
+where
+    T: TryFrom<String>,
+    T::Error: std::fmt::Display,
+{
+    let value = value.ok_or_else(|| Error::InvalidEvent(format!("{field}: missing")))?;
+    T::try_from(value).map_err(|error| Error::InvalidEvent(format!("{field}: {error}")))
+}
+
+/// Reads the envelope's `time`.
+fn time(event: &EventBridgeEvent<Value>) -> Result<SystemTime, Error> {
+    let time = event.time.ok_or_else(|| Error::InvalidEvent("time: missing".into()))?;
+    Ok(time.into())
+}
+
+/// Says what is wrong and where, without repeating the event.
+fn describe<E: std::fmt::Display>(error: &serde_path_to_error::Error<E>, prefix: &str) -> String {
+    match error.path().to_string().as_str() {
+        "." => format!("{}{}", prefix, error.inner()),
+        path => format!("{prefix}{path}: {}", error.inner()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(payload: &[u8]) -> Result<Event, Error> {
+        // As lambda_runtime does it.
+        let payload: Payload = serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_slice(payload))
+            .expect("a payload always deserializes");
+        payload.try_into()
+    }
+
+    fn invalid(payload: &[u8]) -> String {
+        match read(payload) {
+            Err(Error::InvalidEvent(message)) => message,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn warning() -> Value {
+        serde_json::from_str(include_str!("../events/terminate.json")).unwrap()
+    }
+
+    #[test]
+    fn each_field_that_is_wrong_is_named() {
+        for (pointer, value, named) in [
+            ("/detail/instance-id", json!("web-1"), "instance-id"),
+            ("/detail/instance-id", json!(7), "instance-id"),
+            ("/detail/instance-action", json!("explode"), "instance-action"),
+            ("/detail", json!("text"), "detail"),
+            ("/detail", json!(null), "detail"),
+            ("/account", json!("12"), "account"),
+            ("/account", json!(123_456_789_012_u64), "account"),
+            ("/account", json!(null), "account"),
+            ("/region", json!("nowhere"), "region"),
+            ("/region", json!(null), "region"),
+            ("/time", json!("yesterday"), "time"),
+            ("/time", json!(null), "time"),
+            ("/source", json!(null), "source"),
+            ("/detail-type", json!([]), "detail-type"),
+        ] {
+            let mut event = warning();
+            *event.pointer_mut(pointer).unwrap() = value.clone();
+            let message = invalid(event.to_string().as_bytes());
+            assert!(message.contains(named), "{pointer} {value}: {message}");
+        }
+    }
+
+    #[test]
+    fn each_field_that_is_missing_is_named() {
+        for (parent, field) in [
+            ("", "source"),
+            ("", "detail-type"),
+            ("", "account"),
+            ("", "region"),
+            ("", "time"),
+            ("", "detail"),
+            ("/detail", "instance-id"),
+            ("/detail", "instance-action"),
+        ] {
+            let mut event = warning();
+            event.pointer_mut(parent).unwrap().as_object_mut().unwrap().remove(field).unwrap();
+            let message = invalid(event.to_string().as_bytes());
+            assert!(message.contains(field), "{field}: {message}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_event_is_invalid() {
+        for payload in ["", "not json", "[]", "7", "null", "{}", "{\"source\":", "\u{0}"] {
+            invalid(payload.as_bytes());
+        }
+    }
+
+    #[test]
+    fn unknown_fields_are_no_concern() {
+        let mut event = warning();
+        event["replay-name"] = json!("again");
+        event["detail"]["instance-type"] = json!({"new": [1, 2]});
+        assert!(matches!(read(event.to_string().as_bytes()), Ok(Event::Interruption(_))));
+    }
+
+    #[test]
+    fn another_kind_is_other_even_with_another_shape() {
+        let mut event = warning();
+        event["detail-type"] = json!("EC2 Instance Rebalance Recommendation");
+        event["detail"] = json!(null);
+        event["account"] = json!("none");
+        let Ok(Event::Other(other)) = read(event.to_string().as_bytes()) else { panic!() };
+        assert_eq!(other.detail_type, "EC2 Instance Rebalance Recommendation");
+        assert_eq!((other.account, other.region.unwrap().as_str()), (None, "us-east-2"));
+
+        let mut event = warning();
+        event["source"] = json!("my.app");
+        assert!(matches!(read(event.to_string().as_bytes()), Ok(Event::Other(_))));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(payload in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = read(&payload);
+        }
+
+        #[test]
+        fn no_value_in_any_field_makes_it_panic(
+            pointer in prop::sample::select(vec!["/time", "/account", "/region", "/detail", "/detail/instance-id", "/detail/instance-action", "/detail-type", "/resources"]),
+            text in ".{0,40}",
+            number in any::<f64>(),
+        ) {
+            for value in [json!(text), json!(number), json!({ text.as_str(): number })] {
+                let mut event = warning();
+                *event.pointer_mut(pointer).unwrap() = value;
+                let _ = read(event.to_string().as_bytes());
+            }
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! Logs, as Lambda's own settings want them.
+
+use std::str::FromStr;
+
+use tracing_subscriber::{
+    Layer, filter::LevelFilter, filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt,
+};
+
+/// Writes to standard output in the format and from the level that Lambda's logging settings name
+/// (`AWS_LAMBDA_LOG_FORMAT`, `AWS_LAMBDA_LOG_LEVEL`).
+///
+/// The level is this crate's alone. Below INFO the SDK and the runtime print answers and events, and with them the
+/// secrets in user data.
+pub fn init() {
+    let setting = |name| std::env::var(name).unwrap_or_default();
+    let level = match setting("AWS_LAMBDA_LOG_LEVEL").as_str() {
+        "FATAL" => LevelFilter::ERROR,
+        // Taken for ERROR otherwise.
+        "" => LevelFilter::INFO,
+        level => LevelFilter::from_str(level).unwrap_or(LevelFilter::INFO),
+    };
+    let filter = Targets::new().with_default(level.min(LevelFilter::INFO)).with_target(env!("CARGO_CRATE_NAME"), level);
+    // Lambda stamps each line with the time.
+    let lines = fmt::layer().without_time().with_target(false).with_ansi(false);
+    let lines = if setting("AWS_LAMBDA_LOG_FORMAT").eq_ignore_ascii_case("json") {
+        lines.json().boxed()
+    } else {
+        lines.boxed()
+    };
+    tracing_subscriber::registry().with(lines.with_filter(filter)).init();
+}

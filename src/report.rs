@@ -1,0 +1,165 @@
+//! The answer to Lambda and the line in the log.
+
+use std::time::SystemTime;
+
+use serde::Serialize;
+
+use crate::{
+    ecs::{ClusterName, ContainerInstance, ContainerInstanceArn, act, plan::EndState},
+    event::Other,
+    interruption::{AccountId, InstanceAction, InstanceId, Interruption, Region},
+};
+
+/// What the function answers. What there is nothing to say about is left out.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Answer {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instance_id: Option<InstanceId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instance_action: Option<InstanceAction>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account: Option<AccountId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    region: Option<Region>,
+    outcome: Outcome,
+    /// Whole seconds until EC2 acts; 0 when that is over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seconds_left: Option<u64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    container_instances: Vec<ContainerInstanceReport>,
+}
+
+/// What became of one container instance.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ContainerInstanceReport {
+    cluster_name: ClusterName,
+    container_instance_arn: ContainerInstanceArn,
+    outcome: Outcome,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    /// Before anything was changed.
+    running_tasks_count: i32,
+}
+
+/// The outcomes, least telling first: the most telling of several stands for the notice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Outcome {
+    Ignored,
+    NotFound,
+    Skipped,
+    DryRun,
+    Draining,
+    Deregistered,
+}
+
+/// What an invocation cost, for its line in the log.
+#[derive(Clone, Copy, Debug)]
+pub struct Cost {
+    /// Requests to AWS, each attempt counted.
+    pub calls: u32,
+    /// Reading, in milliseconds.
+    pub locate_ms: u64,
+    /// Writing, in milliseconds.
+    pub act_ms: u64,
+}
+
+impl Answer {
+    /// The answer to a notice.
+    #[must_use]
+    pub fn handled(interruption: Interruption, outcomes: Vec<(ContainerInstance, act::Outcome)>) -> Self {
+        let left = interruption.deadline().duration_since(SystemTime::now()).unwrap_or_default();
+        let container_instances: Vec<_> = outcomes.into_iter().map(ContainerInstanceReport::from).collect();
+        Self {
+            instance_id: Some(interruption.instance),
+            instance_action: Some(interruption.action),
+            account: Some(interruption.account),
+            region: Some(interruption.region),
+            outcome: container_instances.iter().map(|report| report.outcome).max().unwrap_or(Outcome::NotFound),
+            seconds_left: Some(left.as_secs()),
+            container_instances,
+        }
+    }
+
+    /// The answer to an event of another kind.
+    #[must_use]
+    pub fn ignored(other: Other) -> Self {
+        tracing::warn!(
+            source = other.source,
+            detailType = other.detail_type,
+            "ignored: not an event for this function"
+        );
+        Self {
+            instance_id: None,
+            instance_action: None,
+            account: other.account,
+            region: other.region,
+            outcome: Outcome::Ignored,
+            seconds_left: None,
+            container_instances: Vec::new(),
+        }
+    }
+
+    /// Writes the one line that sums a notice up.
+    pub fn log(&self, cost: Cost) {
+        let clusters: Vec<_> = self.container_instances.iter().map(|report| report.cluster_name.as_str()).collect();
+        let reason = self.container_instances.iter().find_map(|report| report.reason.as_deref());
+        tracing::info!(
+            instanceId = self.instance_id.as_ref().map(InstanceId::as_str),
+            instanceAction = self.instance_action.as_ref().map(tracing::field::display),
+            account = self.account.as_ref().map(AccountId::as_str),
+            region = self.region.as_ref().map(Region::as_str),
+            cluster = clusters.join(","),
+            outcome = %self.outcome,
+            reason,
+            secondsLeft = self.seconds_left,
+            calls = cost.calls,
+            locate_ms = cost.locate_ms,
+            act_ms = cost.act_ms,
+            "handled",
+        );
+    }
+}
+
+impl From<(ContainerInstance, act::Outcome)> for ContainerInstanceReport {
+    fn from((found, outcome): (ContainerInstance, act::Outcome)) -> Self {
+        let (outcome, reason) = match outcome {
+            act::Outcome::Reached(end_state) => (end_state.into(), None),
+            act::Outcome::Kept(EndState::Deregistered) => {
+                (Outcome::Deregistered, Some("it was deregistered already".to_owned()))
+            }
+            act::Outcome::Kept(EndState::Draining) => (Outcome::Draining, Some("it was draining already".to_owned())),
+            act::Outcome::Announced(EndState::Deregistered) => {
+                (Outcome::DryRun, Some("it would be deregistered".to_owned()))
+            }
+            act::Outcome::Announced(EndState::Draining) => {
+                (Outcome::DryRun, Some("it would be set to DRAINING".to_owned()))
+            }
+            act::Outcome::Left(reason) => (Outcome::Skipped, Some(reason.to_string())),
+        };
+        Self {
+            cluster_name: found.cluster,
+            container_instance_arn: found.arn,
+            outcome,
+            reason,
+            running_tasks_count: found.running_tasks,
+        }
+    }
+}
+
+impl From<EndState> for Outcome {
+    fn from(end_state: EndState) -> Self {
+        match end_state {
+            EndState::Deregistered => Self::Deregistered,
+            EndState::Draining => Self::Draining,
+        }
+    }
+}
+
+impl std::fmt::Display for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.serialize(f)
+    }
+}

@@ -1,0 +1,77 @@
+//! What happens before the first event.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use standin::{Fault, FunctionError};
+
+use crate::{ID, apis, crowd, function, handled, notice, register, standin, start};
+
+#[tokio::test]
+async fn a_wrong_setting_stops_it_and_is_named() {
+    let aws = standin().await;
+    for (name, value, expected) in [
+        ("STRATEGY", "evict", "deregister or drain"),
+        ("DRY_RUN", "1", "false or true"),
+        ("MANAGED_DRAINING", "on", "respect or override"),
+        ("CLUSTERS", "web;api", "comma-separated"),
+        ("EXCLUDE_CLUSTERS", "web/api", "comma-separated"),
+    ] {
+        let function = start(&aws, &[(name, value)]).await;
+        let error = function.ready().await.unwrap_err();
+        assert!(matches!(error, FunctionError::Exited { .. }), "{error}");
+        let log = error.log().join("\n");
+        for part in [name, value, expected] {
+            assert!(log.contains(part), "{part} is not in {log}");
+        }
+    }
+    assert_eq!(aws.calls().len(), 0);
+}
+
+#[tokio::test]
+async fn the_warm_up_reads_the_clusters_once() {
+    let aws = standin().await;
+    crowd(&aws.home(), 3);
+    let function = start(&aws, &[]).await;
+    function.ready().await.unwrap();
+    assert_eq!(apis(&aws.calls()), ["ListClusters", "DescribeClusters"]);
+}
+
+#[tokio::test]
+async fn a_failed_warm_up_is_no_error() {
+    for fault in [
+        Fault::on_any().always().throttle(),
+        Fault::on_any().always().error(400, "AccessDeniedException", "no"),
+        Fault::on_any().always().delay(Duration::from_secs(30)),
+        Fault::on_any().always().cut(),
+    ] {
+        let aws = standin().await;
+        let (arn, _) = register(&aws.home(), "web");
+        aws.fault(fault);
+        let function = start(&aws, &[]).await;
+        assert!(function.ready().await.unwrap() < Duration::from_secs(5));
+        aws.forget_faults();
+        assert_eq!(handled(&function, notice(ID, "terminate")).await["outcome"], "deregistered");
+        assert_eq!(aws.home().status(&arn).as_deref(), Some("INACTIVE"));
+    }
+}
+
+#[tokio::test]
+async fn one_line_sums_a_notice_up() {
+    let aws = standin().await;
+    register(&aws.home(), "web");
+    let function = function(&aws, &[]).await;
+    let answer = handled(&function, notice(ID, "terminate")).await;
+    let lines: Vec<Value> = function.logs().iter().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let lines: Vec<_> = lines.iter().filter(|line| line["fields"]["message"] == "handled").collect();
+    let [line] = lines[..] else { panic!("{lines:?}") };
+    assert_eq!(line["level"], "INFO");
+    let fields = &line["fields"];
+    assert_eq!(fields["instanceId"], ID);
+    assert_eq!(fields["instanceAction"], "terminate");
+    assert_eq!(fields["cluster"], "web");
+    assert_eq!(fields["outcome"], "deregistered");
+    assert_eq!(fields["secondsLeft"], answer["secondsLeft"]);
+    assert_eq!(fields["calls"], aws.calls().len());
+    assert!(fields["locate_ms"].is_u64() && fields["act_ms"].is_u64(), "{line}");
+}

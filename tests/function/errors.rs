@@ -1,0 +1,172 @@
+//! What goes wrong, and how it shows.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use standin::{Fault, Function, Instance};
+
+use crate::{ID, crowd, failed, function, handled, notice, notice_of, register, standin};
+
+#[tokio::test]
+async fn a_malformed_event_calls_nothing_and_names_the_field() {
+    let aws = standin().await;
+    register(&aws.home(), "web");
+    let function = function(&aws, &[]).await;
+    for (pointer, value, field) in [
+        ("/detail/instance-id", json!(""), "detail.instance-id"),
+        ("/detail/instance-id", json!("i-1234567890abcdef0' or ec2InstanceId != '"), "detail.instance-id"),
+        ("/detail/instance-action", json!("reboot"), "detail.instance-action"),
+        ("/account", json!("123"), "account"),
+        ("/region", json!("us-east-2.example.com"), "region"),
+        ("/time", json!("soon"), "time"),
+    ] {
+        let mut event = notice(ID, "terminate");
+        *event.pointer_mut(pointer).unwrap() = value;
+        let (error_type, message) = failed(&function, event).await;
+        assert_eq!(error_type, "InvalidEvent");
+        assert!(message.contains(field), "{message}");
+    }
+    for payload in ["", "not json", "[1]", "{}", "\"text\""] {
+        let answer = function.invoke(payload.as_bytes().to_vec()).await.unwrap();
+        assert_eq!(answer.error_type(), Some("InvalidEvent"), "{payload}: {answer:?}");
+    }
+    assert_eq!(aws.calls().len(), 0);
+    // And the process is as good as before.
+    assert_eq!(handled(&function, notice(ID, "terminate")).await["outcome"], "deregistered");
+}
+
+#[tokio::test]
+async fn another_kind_of_event_is_ignored_with_a_warning() {
+    let aws = standin().await;
+    let function = function(&aws, &[]).await;
+    let mut event = notice(ID, "terminate");
+    event["detail-type"] = json!("EC2 Instance State-change Notification");
+    event["detail"] = json!({ "instance-id": ID, "state": "running" });
+    let answer = handled(&function, event).await;
+    assert_eq!(answer, json!({ "outcome": "ignored", "account": "123456789012", "region": "us-east-2" }));
+    assert_eq!(aws.calls().len(), 0);
+    assert!(function.logs().iter().any(|line| line.contains("WARN") && line.contains("State-change")));
+}
+
+#[tokio::test]
+async fn access_denied_is_said_in_the_words_of_aws() {
+    let words = "User: arn:aws:sts::123456789012:assumed-role/r/f is not authorized to perform: \
+                 ecs:DeregisterContainerInstance on resource: arn:aws:ecs:us-east-2:123456789012:cluster/web";
+    let aws = standin().await;
+    let (arn, _) = register(&aws.home(), "web");
+    let function = function(&aws, &[]).await;
+    aws.fault(Fault::on("DeregisterContainerInstance").always().error(400, "AccessDeniedException", words));
+    let (error_type, message) = failed(&function, notice(ID, "terminate")).await;
+    assert_eq!(error_type, "AccessDenied");
+    assert!(message.contains(words) && message.contains(&arn), "{message}");
+    assert_eq!(aws.calls_to("DeregisterContainerInstance").len(), 1, "it would be denied again");
+}
+
+#[tokio::test]
+async fn what_may_pass_is_tried_again() {
+    for fault in [
+        Fault::on_any().times(6).throttle(),
+        Fault::on_any().times(6).status(500),
+        Fault::on_any().times(6).cut(),
+        Fault::on_any().probability(0.3).throttle(),
+    ] {
+        let aws = standin().await;
+        crowd(&aws.home(), 5);
+        let (arn, _) = register(&aws.home(), "web");
+        let function = function(&aws, &[]).await;
+        aws.fault(fault);
+        assert_eq!(handled(&function, notice(ID, "terminate")).await["outcome"], "deregistered");
+        assert_eq!(aws.home().status(&arn).as_deref(), Some("INACTIVE"));
+    }
+}
+
+#[tokio::test]
+async fn retries_end_before_the_function_does() {
+    let aws = standin().await;
+    register(&aws.home(), "web");
+    let function = Function::new(env!("CARGO_BIN_EXE_spot-interruption-handler"))
+        .envs(aws.env())
+        .timeout(Duration::from_secs(6))
+        .start()
+        .await
+        .unwrap();
+    function.ready().await.unwrap();
+    for (fault, expected) in [
+        (Fault::on("DeregisterContainerInstance").always().throttle(), "Throttled"),
+        (Fault::on("DeregisterContainerInstance").always().status(503), "DeadlineExceeded"),
+        (Fault::on("DeregisterContainerInstance").always().delay(Duration::from_secs(60)), "DeadlineExceeded"),
+    ] {
+        aws.forget_faults();
+        aws.fault(fault);
+        let started = Instant::now();
+        let (error_type, message) = failed(&function, notice_of(ID, "terminate", Duration::from_secs(5))).await;
+        assert_eq!(error_type, expected, "{message}");
+        // The function has 6 s and keeps 2 of them for its answer.
+        assert!((2.0..5.0).contains(&started.elapsed().as_secs_f64()), "{:?}", started.elapsed());
+    }
+}
+
+#[tokio::test]
+async fn a_cluster_that_cannot_be_read_does_not_stop_the_scan() {
+    let aws = standin().await;
+    crowd(&aws.home(), 5);
+    let (arn, _) = register(&aws.home(), "web");
+    let function = function(&aws, &[]).await;
+    aws.fault(
+        Fault::on("ListContainerInstances")
+            .matching(|params| params["cluster"].as_str().is_some_and(|cluster| cluster.starts_with("crowd")))
+            .always()
+            .error(400, "AccessDeniedException", "not this one"),
+    );
+    assert_eq!(handled(&function, notice(ID, "terminate")).await["outcome"], "deregistered");
+    assert_eq!(aws.home().status(&arn).as_deref(), Some("INACTIVE"));
+}
+
+#[tokio::test]
+async fn not_found_is_not_said_of_clusters_that_were_not_read() {
+    for clusters in [2, 8] {
+        let aws = standin().await;
+        crowd(&aws.home(), clusters);
+        let function = function(&aws, &[]).await;
+        aws.fault(
+            Fault::on("ListContainerInstances").matching(|params| params["cluster"] == "crowd-1").always().error(
+                400,
+                "AccessDeniedException",
+                "not this one",
+            ),
+        );
+        let (error_type, message) = failed(&function, notice(ID, "terminate")).await;
+        assert_eq!(error_type, "AccessDenied");
+        assert!(message.contains("crowd-1"), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn nor_when_it_is_not_known_which_clusters_there_are() {
+    let aws = standin().await;
+    aws.fault(Fault::on("ListClusters").always().error(400, "AccessDeniedException", "no lists"));
+    let function = function(&aws, &[]).await;
+    let (error_type, message) = failed(&function, notice(ID, "terminate")).await;
+    assert_eq!(error_type, "AccessDenied");
+    assert!(message.contains("ListClusters"), "{message}");
+}
+
+#[tokio::test]
+async fn secrets_in_user_data_are_not_logged_at_any_level() {
+    let aws = standin().await;
+    crowd(&aws.home(), 5);
+    register(&aws.home(), "web");
+    let secret = "hunter2-hunter2";
+    let script = format!("#!/bin/sh\nexport DB_PASSWORD={secret}\necho ECS_CLUSTER=web > /etc/ecs/ecs.config\n");
+    aws.home().instance(Instance::new(ID).user_data(script));
+    let function = function(&aws, &[("AWS_LAMBDA_LOG_LEVEL", "TRACE"), ("RUST_LOG", "trace")]).await;
+    aws.fault(Fault::on("DescribeInstanceAttribute").times(1).status(500));
+    assert_eq!(handled(&function, notice(ID, "terminate")).await["outcome"], "deregistered");
+    let logs = function.logs().join("\n");
+    assert_eq!(aws.calls_to("DescribeInstanceAttribute").len(), 2);
+    assert!(logs.contains("DEBUG"), "the level has an effect: {logs}");
+    let encoded = "REJfUEFTU1dPUkQ"; // DB_PASSWORD, in base64
+    for trace in [secret, "DB_PASSWORD", encoded, &aws.env().iter().find(|(k, _)| k == "AWS_SECRET_ACCESS_KEY").unwrap().1] {
+        assert!(!logs.contains(trace), "{trace} in {logs}");
+    }
+}

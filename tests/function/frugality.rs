@@ -1,0 +1,95 @@
+//! How many calls a notice takes, and how many of them in a row.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use standin::{Call, CapacityProvider, Cluster, ContainerInstance, Instance, Standin};
+
+use crate::{ID, OTHER, apis, crowd, function, handled, notice, register};
+
+async fn slow_standin() -> Standin {
+    Standin::builder().latency(Duration::from_millis(10)).start().await.unwrap()
+}
+
+/// The longest chain of calls of which each began when the one before was answered.
+fn round_trips(calls: &[Call]) -> usize {
+    let mut calls: Vec<_> = calls.iter().map(|call| (call.finished, call.started)).collect();
+    calls.sort();
+    let mut last = None;
+    calls.into_iter().filter(|(finished, started)| {
+        let follows = last.is_none_or(|last| last <= *started);
+        if follows {
+            last = Some(*finished);
+        }
+        follows
+    }).count()
+}
+
+#[tokio::test]
+async fn with_a_hint_at_most_5_calls_and_4_round_trips_for_any_number_of_clusters() {
+    for clusters in [5, 100, 1_000] {
+        for hint in ["tag", "user-data", "asg", "learned"] {
+            let aws = slow_standin().await;
+            let home = aws.home();
+            crowd(&home, clusters);
+            register(&home, "web");
+            home.cluster(Cluster::new("web").capacity_provider("cp"))
+                .capacity_provider(CapacityProvider::asg("cp", "group-7").managed_draining(false));
+            let instance = |id| match hint {
+                "tag" => Instance::new(id).tag("cluster", "web").asg("some-group"),
+                "user-data" => Instance::new(id).user_data("#!/bin/sh\necho ECS_CLUSTER=web").asg("some-group"),
+                _ => Instance::new(id).asg("group-7"),
+            };
+            home.instance(instance(ID)).instance(instance(OTHER));
+            let settings: &[_] = if hint == "tag" { &[("CLUSTER_TAG", "cluster")] } else { &[] };
+            let function = function(&aws, settings).await;
+            // Past a page of clusters, a process does not know its clusters before it has had to ask once.
+            if hint == "learned" || (hint == "asg" && clusters > 99) {
+                handled(&function, notice(OTHER, "terminate")).await;
+                aws.forget_calls();
+            }
+            assert_eq!(handled(&function, notice(ID, "terminate")).await["outcome"], "deregistered");
+            let calls = aws.calls();
+            let case = format!("{hint}, {clusters} clusters: {:?}", apis(&calls));
+            assert!(calls.len() <= 5, "{case}");
+            assert!(round_trips(&calls) <= 4, "{} in a row, {case}", round_trips(&calls));
+            println!("{:2} calls, {} in a row, {case}", calls.len(), round_trips(&calls));
+        }
+    }
+}
+
+#[tokio::test]
+async fn without_a_hint_at_most_16_calls_for_100_clusters_of_which_10_have_instances() {
+    for with_instance in 0..10 {
+        let aws = slow_standin().await;
+        let home = aws.home();
+        for n in 0..90 {
+            home.cluster(Cluster::new(format!("empty-{n}")));
+        }
+        crowd(&home, 10);
+        home.instance(Instance::new(ID));
+        home.container_instance(&format!("crowd-{with_instance}"), ContainerInstance::new(ID));
+        let environment = crate::start(&aws, &[]).await;
+        assert_eq!(handled(&environment, notice(ID, "terminate")).await["outcome"], "deregistered");
+        // The warm-up counts: this is all that the process asked.
+        let calls = aws.calls();
+        assert!(calls.len() <= 16, "{:?}", apis(&calls));
+        let empty = calls.iter().filter(|call| call.api == "ListContainerInstances");
+        assert!(empty.clone().all(|call| !call.params["cluster"].as_str().unwrap().starts_with("empty")));
+    }
+}
+
+#[tokio::test]
+async fn few_clusters_are_scanned_without_a_word_to_ec2() {
+    for clusters in 1..=3 {
+        let aws = slow_standin().await;
+        crowd(&aws.home(), clusters - 1);
+        register(&aws.home(), "web");
+        let function = function(&aws, &[]).await;
+        assert_eq!(handled(&function, notice(ID, "terminate")).await["outcome"], "deregistered");
+        let calls = aws.calls();
+        assert!(calls.len() <= clusters + 2, "{:?}", apis(&calls));
+        assert_eq!(round_trips(&calls), 3, "{:?}", apis(&calls));
+        let services: BTreeSet<_> = calls.iter().map(|call| call.service.as_str()).collect();
+        assert_eq!(services, BTreeSet::from(["ecs"]));
+    }
+}

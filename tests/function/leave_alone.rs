@@ -1,0 +1,133 @@
+//! What is left alone, and why.
+
+use standin::{CapacityProvider, Cluster, ContainerInstance, Environment, Fault, Instance, Standin};
+
+use crate::{ID, failed, function, handled, notice, register, standin};
+
+async fn skipped(aws: &Standin, function: &Environment, arn: &str, reason: &str) {
+    let answer = handled(function, notice(ID, "terminate")).await;
+    assert_eq!(answer["outcome"], "skipped", "{answer}");
+    let found = &answer["containerInstances"][0];
+    assert_eq!((&found["outcome"], &found["containerInstanceArn"]), (&"skipped".into(), &arn.into()), "{answer}");
+    assert!(found["reason"].as_str().unwrap().contains(reason), "{answer}");
+    assert_eq!(aws.writes().len(), 0);
+    assert_eq!(aws.home().status(arn).as_deref(), Some("ACTIVE"));
+}
+
+#[tokio::test]
+async fn ecs_managed_instances_always() {
+    let settings = [("MANAGED_DRAINING", "override"), ("CLUSTERS", "auto")];
+    for settings in [&settings[..], &[]] {
+        let aws = standin().await;
+        let home = aws.home();
+        home.cluster(Cluster::new("auto").capacity_provider("mi"))
+            .capacity_provider(CapacityProvider::managed_instances("mi", "auto"))
+            .instance(Instance::new(ID).operator("ecs.amazonaws.com"));
+        let arn = home.container_instance("auto", ContainerInstance::new(ID).capacity_provider("mi"));
+        let function = function(&aws, settings).await;
+        // Not even when EC2 can't be asked who operates it.
+        aws.fault(Fault::on("DescribeInstances").always().error(403, "UnauthorizedOperation", "no"));
+        skipped(&aws, &function, &arn, "Managed Instances").await;
+    }
+}
+
+#[tokio::test]
+async fn unless_it_can_be_ruled_out_nothing_is_changed() {
+    let aws = standin().await;
+    let home = aws.home();
+    home.cluster(Cluster::new("web").capacity_provider("cp"));
+    home.container_instance("web", ContainerInstance::new(ID).capacity_provider("cp"));
+    aws.fault(Fault::on("DescribeCapacityProviders").always().error(400, "AccessDeniedException", "no"));
+    let function = function(&aws, &[]).await;
+    let (error_type, message) = failed(&function, notice(ID, "terminate")).await;
+    assert_eq!(error_type, "AccessDenied");
+    assert!(message.contains("DescribeCapacityProviders"), "{message}");
+    assert_eq!(aws.writes().len(), 0);
+}
+
+#[tokio::test]
+async fn a_provider_that_the_cluster_no_longer_lists_still_counts() {
+    let aws = standin().await;
+    let home = aws.home();
+    home.cluster(Cluster::new("web")).capacity_provider(CapacityProvider::asg("cp", "group").managed_draining(true));
+    let arn = home.container_instance("web", ContainerInstance::new(ID).capacity_provider("cp"));
+    let function = function(&aws, &[]).await;
+    skipped(&aws, &function, &arn, "managed draining").await;
+}
+
+#[tokio::test]
+async fn a_provider_that_is_gone_drains_nothing() {
+    let aws = standin().await;
+    aws.home().container_instance("web", ContainerInstance::new(ID).capacity_provider("deleted"));
+    let function = function(&aws, &[]).await;
+    assert_eq!(handled(&function, notice(ID, "terminate")).await["outcome"], "deregistered");
+}
+
+#[tokio::test]
+async fn managed_draining_unless_overridden() {
+    let aws = standin().await;
+    let home = aws.home();
+    home.cluster(Cluster::new("web").capacity_provider("cp"))
+        .capacity_provider(CapacityProvider::asg("cp", "group").managed_draining(true));
+    let arn = home.container_instance("web", ContainerInstance::new(ID).capacity_provider("cp"));
+    let respecting = function(&aws, &[]).await;
+    skipped(&aws, &respecting, &arn, "capacity provider cp").await;
+    let overriding = function(&aws, &[("MANAGED_DRAINING", "override")]).await;
+    assert_eq!(handled(&overriding, notice(ID, "terminate")).await["outcome"], "deregistered");
+}
+
+#[tokio::test]
+async fn a_provider_without_managed_draining_is_no_reason() {
+    let aws = standin().await;
+    let home = aws.home();
+    home.cluster(Cluster::new("web").capacity_provider("cp"))
+        .capacity_provider(CapacityProvider::asg("cp", "group").managed_draining(false));
+    home.container_instance("web", ContainerInstance::new(ID).capacity_provider("cp"));
+    let function = function(&aws, &[]).await;
+    assert_eq!(handled(&function, notice(ID, "terminate")).await["outcome"], "deregistered");
+}
+
+#[tokio::test]
+async fn aws_batch_unless_named() {
+    const CLUSTER: &str = "jobs_Batch_0a1b2c3d";
+    let aws = standin().await;
+    let arn = aws.home().container_instance(CLUSTER, ContainerInstance::new(ID));
+    for settings in [&[][..], &[("CLUSTERS", "jobs*")]] {
+        let function = function(&aws, settings).await;
+        skipped(&aws, &function, &arn, "AWS Batch").await;
+    }
+    let named = function(&aws, &[("CLUSTERS", CLUSTER)]).await;
+    assert_eq!(handled(&named, notice(ID, "terminate")).await["outcome"], "deregistered");
+}
+
+#[tokio::test]
+async fn aws_batch_by_the_tag_of_its_cluster() {
+    let aws = standin().await;
+    aws.home().cluster(Cluster::new("jobs").tag("AWSBatchServiceTag", "batch"));
+    let arn = aws.home().container_instance("jobs", ContainerInstance::new(ID));
+    let function = function(&aws, &[]).await;
+    skipped(&aws, &function, &arn, "AWS Batch").await;
+}
+
+#[tokio::test]
+async fn clusters_that_the_settings_leave_out() {
+    for (settings, reason) in [
+        ([("CLUSTERS", "prod-*")], "CLUSTERS"),
+        ([("EXCLUDE_CLUSTERS", "we?")], "EXCLUDE_CLUSTERS"),
+        ([("EXCLUDE_CLUSTERS", "*")], "EXCLUDE_CLUSTERS"),
+    ] {
+        let aws = standin().await;
+        let (arn, _) = register(&aws.home(), "web");
+        let function = function(&aws, &settings).await;
+        skipped(&aws, &function, &arn, reason).await;
+    }
+}
+
+#[tokio::test]
+async fn a_hint_to_a_cluster_that_is_not_named_says_so() {
+    let aws = standin().await;
+    let (arn, _) = register(&aws.home(), "web");
+    aws.home().instance(Instance::new(ID).user_data("#!/bin/sh\necho ECS_CLUSTER=web > /etc/ecs/ecs.config\n"));
+    let function = function(&aws, &[("CLUSTERS", "api")]).await;
+    skipped(&aws, &function, &arn, "CLUSTERS").await;
+}

@@ -1,0 +1,110 @@
+//! The function as a whole: started as Lambda starts it, with real SDK clients against the stand-in for AWS.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test's way to fail")]
+
+mod act;
+mod cold_start;
+mod errors;
+mod events;
+mod frugality;
+mod leave_alone;
+mod locate;
+
+use std::time::{Duration, SystemTime};
+
+use chrono::DateTime;
+use serde_json::{Value, json};
+use standin::{Answer, Call, ContainerInstance, Environment, Function, Instance, Region, Standin};
+
+/// The instance that most tests interrupt.
+const ID: &str = "i-1234567890abcdef0";
+
+/// Another one, which must never be touched.
+const OTHER: &str = "i-0fedcba9876543210";
+
+async fn standin() -> Standin {
+    Standin::builder().start().await.unwrap()
+}
+
+/// The function's process, after its warm-up, which is forgotten: what is counted from here on, a notice cost.
+async fn function(aws: &Standin, settings: &[(&str, &str)]) -> Environment {
+    let function = start(aws, settings).await;
+    function.ready().await.unwrap();
+    aws.forget_calls();
+    function
+}
+
+/// The function's process, while it starts.
+async fn start(aws: &Standin, settings: &[(&str, &str)]) -> Environment {
+    Function::new(env!("CARGO_BIN_EXE_spot-interruption-handler"))
+        .envs(aws.env())
+        .env("AWS_LAMBDA_LOG_FORMAT", "JSON")
+        .envs(settings.iter().copied())
+        .start()
+        .await
+        .unwrap()
+}
+
+/// A notice given at this moment.
+fn notice(id: &str, action: &str) -> Value {
+    notice_of(id, action, Duration::ZERO)
+}
+
+/// A notice given a while ago.
+fn notice_of(id: &str, action: &str, age: Duration) -> Value {
+    let time = SystemTime::now() - age;
+    let time = DateTime::from_timestamp(time.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs() as i64, 0);
+    json!({
+        "version": "0",
+        "id": "12345678-1234-1234-1234-123456789012",
+        "detail-type": "EC2 Spot Instance Interruption Warning",
+        "source": "aws.ec2",
+        "account": "123456789012",
+        "time": time.unwrap().to_rfc3339(),
+        "region": "us-east-2",
+        "resources": [format!("arn:aws:ec2:us-east-2a:instance/{id}")],
+        "detail": { "instance-id": id, "instance-action": action },
+    })
+}
+
+/// Sends a notice and expects it to be handled.
+async fn handled(function: &Environment, notice: Value) -> Value {
+    match function.invoke(notice).await.unwrap() {
+        Answer::Ok(answer) => answer,
+        Answer::Err { error_type, error_message, .. } => {
+            panic!("{error_type}: {error_message}\n{}", function.logs().join("\n"))
+        }
+    }
+}
+
+/// Sends an event and expects an error.
+async fn failed(function: &Environment, event: Value) -> (String, String) {
+    match function.invoke(event).await.unwrap() {
+        Answer::Err { error_type, error_message, .. } => (error_type, error_message),
+        Answer::Ok(answer) => panic!("{answer}"),
+    }
+}
+
+/// Registers two instances in a cluster; gives the ARN of `ID`'s registration and that of `OTHER`'s.
+fn register(home: &Region, cluster: &str) -> (String, String) {
+    let other = home.container_instance(cluster, ContainerInstance::new(OTHER).running_tasks(1));
+    home.instance(Instance::new(ID)).instance(Instance::new(OTHER));
+    (home.container_instance(cluster, ContainerInstance::new(ID).running_tasks(2)), other)
+}
+
+/// Makes clusters with an instance each, so that a scan costs more than a hint.
+fn crowd(home: &Region, clusters: usize) {
+    for n in 0..clusters {
+        home.container_instance(&format!("crowd-{n}"), ContainerInstance::new(format!("i-{n:017x}")));
+    }
+}
+
+fn apis(calls: &[Call]) -> Vec<&str> {
+    calls.iter().map(|call| call.api.as_str()).collect()
+}
+
+/// The cluster that each call to list container instances named.
+fn listed(aws: &Standin) -> Vec<String> {
+    let lists = aws.calls_to("ListContainerInstances");
+    lists.iter().map(|call| call.params["cluster"].as_str().unwrap().to_owned()).collect()
+}

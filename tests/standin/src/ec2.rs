@@ -1,0 +1,50 @@
+//! Amazon EC2, as far as finding a cluster needs it.
+
+mod describe_instances;
+mod instance_attribute;
+mod query;
+mod tags;
+
+use serde_json::Value;
+
+use crate::error::ApiError;
+use crate::request::REQUEST_ID;
+use crate::state::Scene;
+use crate::xml::element;
+
+/// Answers a call in XML.
+pub(crate) fn call(scene: &Scene<'_>, api: &str, params: &Value) -> Result<String, ApiError> {
+    let content = match api {
+        "DescribeInstances" => describe_instances::call(scene, params)?,
+        "DescribeInstanceAttribute" => instance_attribute::call(scene, params)?,
+        "DescribeTags" => tags::call(scene, params)?,
+        _ => {
+            let message = format!("The action {api} is not valid for this web service.");
+            return Err(ApiError::new(400, "InvalidAction", message));
+        }
+    };
+    Ok(format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
+         <{api}Response xmlns=\"http://ec2.amazonaws.com/doc/2016-11-15/\">{}{content}</{api}Response>",
+        element("requestId", REQUEST_ID)
+    ))
+}
+
+/// Refuses an instance id that is none.
+fn check_id(id: &str) -> Result<(), ApiError> {
+    let digits = id.strip_prefix("i-").unwrap_or_default();
+    let is_hex = digits.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f'));
+    if is_hex && matches!(digits.len(), 8 | 17) {
+        return Ok(());
+    }
+    let message = format!("Invalid id: \"{id}\"");
+    Err(ApiError::new(400, "InvalidInstanceID.Malformed", message))
+}
+
+fn not_found(ids: &[&str]) -> ApiError {
+    let message = match ids {
+        [id] => format!("The instance ID '{id}' does not exist"),
+        ids => format!("The instance IDs '{}' do not exist", ids.join(", ")),
+    };
+    ApiError::new(400, "InvalidInstanceID.NotFound", message)
+}

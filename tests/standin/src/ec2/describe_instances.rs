@@ -1,0 +1,109 @@
+//! `DescribeInstances`.
+
+use serde_json::Value;
+
+use super::query::{Filter, bad_filter, filters, list, paginate};
+use super::{check_id, not_found};
+use crate::error::ApiError;
+use crate::model::Instance;
+use crate::state::Scene;
+use crate::xml::{element, text};
+
+pub(super) fn call(scene: &Scene<'_>, params: &Value) -> Result<String, ApiError> {
+    let ids = list(params, "InstanceId");
+    let filters = filters(params)?;
+    filters.iter().try_for_each(check_filter)?;
+    if !ids.is_empty() && params["MaxResults"].is_string() {
+        let message = "The parameter instancesSet cannot be used with the parameter maxResults";
+        return Err(ApiError::new(400, "InvalidParameterCombination", message));
+    }
+    ids.iter().try_for_each(|id| check_id(id))?;
+    let missing: Vec<&str> = ids.iter().copied().filter(|id| !scene.place.instances.contains_key(*id)).collect();
+    if !missing.is_empty() {
+        return Err(not_found(&missing));
+    }
+    let instances = scene.place.instances.values();
+    let found = instances
+        .filter(|instance| ids.is_empty() || ids.contains(&instance.id.as_str()))
+        .filter(|instance| filters.iter().all(|filter| fits(scene, instance, filter)))
+        .map(|instance| &instance.id);
+    let page = paginate(scene, "DescribeInstances", params, found)?;
+    let reservations: String =
+        page.items.into_iter().map(|id| reservation(scene, &scene.place.instances[id])).collect();
+    let token = page.next.map(|token| text("nextToken", &token)).unwrap_or_default();
+    Ok(element("reservationSet", &reservations) + &token)
+}
+
+/// Refuses a filter that EC2, or this stand-in, does not have.
+fn check_filter(filter: &Filter<'_>) -> Result<(), ApiError> {
+    match filter.name {
+        "instance-id"
+        | "instance-state-name"
+        | "instance-type"
+        | "instance-lifecycle"
+        | "availability-zone"
+        | "operator.principal"
+        | "tag-key" => Ok(()),
+        name if name.starts_with("tag:") => Ok(()),
+        name => Err(bad_filter(name)),
+    }
+}
+
+fn fits(scene: &Scene<'_>, instance: &Instance, filter: &Filter<'_>) -> bool {
+    match filter.name {
+        "instance-id" => filter.has(&instance.id),
+        "instance-state-name" => filter.has(&instance.state),
+        "instance-type" => filter.has(&instance.instance_type),
+        "instance-lifecycle" => instance.spot && filter.has("spot"),
+        "availability-zone" => filter.has(&zone(scene, instance)),
+        "operator.principal" => instance.operator.as_ref().is_some_and(|operator| filter.has(operator)),
+        "tag-key" => instance.tags.keys().any(|key| filter.has(key)),
+        name => {
+            let value = name.strip_prefix("tag:").and_then(|key| instance.tags.get(key));
+            value.is_some_and(|value| filter.has(value))
+        }
+    }
+}
+
+fn zone(scene: &Scene<'_>, instance: &Instance) -> String {
+    instance.zone.clone().unwrap_or_else(|| format!("{}a", scene.region))
+}
+
+fn reservation(scene: &Scene<'_>, instance: &Instance) -> String {
+    let id = instance.id.replacen("i-", "r-", 1);
+    let instances = element("instancesSet", &show(scene, instance));
+    let content = text("reservationId", &id) + &text("ownerId", scene.account) + "<groupSet/>" + &instances;
+    element("item", &content)
+}
+
+fn show(scene: &Scene<'_>, instance: &Instance) -> String {
+    let code = match instance.state.as_str() {
+        "pending" => 0,
+        "running" => 16,
+        "shutting-down" => 32,
+        "terminated" => 48,
+        "stopping" => 64,
+        _ => 80,
+    };
+    let state = text("code", &code.to_string()) + &text("name", &instance.state);
+    let tags: String =
+        instance.tags.iter().map(|(key, value)| element("item", &(text("key", key) + &text("value", value)))).collect();
+    let lifecycle = if instance.spot { text("instanceLifecycle", "spot") } else { String::new() };
+    let operator = match &instance.operator {
+        None => text("managed", "false"),
+        Some(principal) => text("managed", "true") + &text("principal", principal),
+    };
+    let parts = [
+        text("instanceId", &instance.id),
+        text("imageId", "ami-0123456789abcdef0"),
+        element("instanceState", &state),
+        text("instanceType", &instance.instance_type),
+        text("launchTime", "2026-01-01T00:00:00.000Z"),
+        element("placement", &text("availabilityZone", &zone(scene, instance))),
+        text("architecture", "x86_64"),
+        lifecycle,
+        if tags.is_empty() { String::new() } else { element("tagSet", &tags) },
+        element("operator", &operator),
+    ];
+    element("item", &parts.concat())
+}

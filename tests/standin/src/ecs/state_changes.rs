@@ -1,0 +1,90 @@
+//! `DeregisterContainerInstance` and `UpdateContainerInstancesState`.
+
+use serde_json::{Value, json};
+
+use super::container_instances::{full_arn, locate, show};
+use super::params::Params;
+use super::{cluster_of, failure};
+use crate::arn;
+use crate::error::ApiError;
+use crate::model::{Kind, Record};
+use crate::state::Scene;
+
+pub(super) fn deregister(scene: &mut Scene<'_>, params: Params<'_>) -> Result<Value, ApiError> {
+    let cluster = cluster_of(scene, params)?;
+    let asked = params.required("containerInstance", "Container instance cannot be empty.")?;
+    let force = params.flag("force")?;
+    let gone = || already_deregistered(scene, asked);
+    let found = locate(scene, &cluster, asked).ok_or_else(gone)?;
+    let (now, settle) = (scene.now, scene.settings.settle);
+    let managed = is_managed(scene, &cluster, &found);
+    let Some(record) = record_mut(scene, &cluster, &found).filter(|record| record.model.status != "INACTIVE") else {
+        return Err(already_deregistered(scene, asked));
+    };
+    if !force && record.tasks.iter().any(|task| task.last_status != "STOPPED") {
+        return Err(ApiError::parameter("Found running tasks on the instance."));
+    }
+    record.set_status("INACTIVE", now, settle);
+    let before = record.clone();
+    record.tasks.clear();
+    if managed && let Some(instance) = scene.place.instances.get_mut(&before.model.ec2_instance_id) {
+        "shutting-down".clone_into(&mut instance.state);
+    }
+    Ok(json!({"containerInstance": show(scene, &before, "INACTIVE", false)}))
+}
+
+fn already_deregistered(scene: &Scene<'_>, asked: &str) -> ApiError {
+    let (code, message) = match &scene.settings.deregistered_error {
+        Some((code, message)) => (code.as_str(), message.as_str()),
+        None => ("ClientException", "Referenced container instance {id} not found."),
+    };
+    ApiError::new(400, code, message.replace("{id}", arn::last(asked)))
+}
+
+/// Whether the container instance is one of ECS Managed Instances, which end when they are deregistered.
+fn is_managed(scene: &Scene<'_>, cluster: &str, arn: &str) -> bool {
+    let instance = &scene.place.records[cluster][arn].model;
+    let provider = instance.capacity_provider.as_ref();
+    let kind = provider.and_then(|name| scene.place.providers.get(name)).map(|provider| &provider.kind);
+    let behind = scene.place.instances.get(&instance.ec2_instance_id);
+    matches!(kind, Some(Kind::ManagedInstances { .. }))
+        || behind.is_some_and(|behind| behind.operator.as_deref() == Some("ecs.amazonaws.com"))
+}
+
+pub(super) fn update(scene: &mut Scene<'_>, params: Params<'_>) -> Result<Value, ApiError> {
+    let cluster = cluster_of(scene, params)?;
+    let status = params.required("status", "Container instance status cannot be empty.")?;
+    if !matches!(status, "ACTIVE" | "DRAINING") {
+        return Err(ApiError::parameter("Container instances status should be one of [ACTIVE,DRAINING]."));
+    }
+    let asked = params.bounded("containerInstances", 10)?;
+    let (mut updated, mut failures) = (Vec::new(), Vec::new());
+    for id_or_arn in asked {
+        match update_one(scene, &cluster, id_or_arn, status) {
+            Ok(shown) => updated.push(shown),
+            Err(reason) => failures.push(failure(&full_arn(scene, &cluster, id_or_arn), &reason)),
+        }
+    }
+    Ok(json!({"containerInstances": updated, "failures": failures}))
+}
+
+fn update_one(scene: &mut Scene<'_>, cluster: &str, id_or_arn: &str, status: &str) -> Result<Value, String> {
+    if let Some(reason) = scene.injected(id_or_arn) {
+        return Err(reason);
+    }
+    let (now, settle) = (scene.now, scene.settings.settle);
+    let redrain_failure = scene.settings.redrain_failure.clone();
+    let record = locate(scene, cluster, id_or_arn).and_then(|arn| record_mut(scene, cluster, &arn)).ok_or("MISSING")?;
+    match (record.model.status.as_str(), status, redrain_failure) {
+        ("ACTIVE", "DRAINING", _) | ("DRAINING", "ACTIVE", _) => record.set_status(status, now, settle),
+        ("DRAINING", "DRAINING", Some(reason)) => return Err(reason),
+        ("ACTIVE" | "DRAINING", ..) => {}
+        _ => return Err("INACTIVE".to_owned()),
+    }
+    let record = record.clone();
+    Ok(show(scene, &record, status, false))
+}
+
+fn record_mut<'a>(scene: &'a mut Scene<'_>, cluster: &str, arn: &str) -> Option<&'a mut Record> {
+    scene.place.records.get_mut(cluster)?.get_mut(arn)
+}

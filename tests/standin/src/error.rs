@@ -1,0 +1,25 @@
+//! What a service answers when it refuses.
+
+/// An error as a service states it: HTTP status, code and message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ApiError {
+    pub(crate) status: u16,
+    pub(crate) code: String,
+    pub(crate) message: String,
+}
+
+impl ApiError {
+    pub(crate) fn new(status: u16, code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { status, code: code.into(), message: message.into() }
+    }
+
+    /// A parameter that ECS does not accept.
+    pub(crate) fn parameter(message: impl Into<String>) -> Self {
+        Self::new(400, "InvalidParameterException", message)
+    }
+
+    /// What ECS says about a cluster that it does not know.
+    pub(crate) fn cluster_not_found() -> Self {
+        Self::new(400, "ClusterNotFoundException", "Cluster not found.")
+    }
+}

@@ -1,0 +1,210 @@
+//! Faults: what goes wrong, when and how often.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::error::ApiError;
+use crate::request::{Request, Service};
+
+type Predicate = Box<dyn Fn(&Value) -> bool + Send + Sync>;
+
+/// Something that goes wrong with the calls it is set on, every time unless [`times`](Fault::times) or
+/// [`probability`](Fault::probability) says otherwise.
+///
+/// Quotas come first: a call that they throttle uses up no fault. Of several faults that fit a call, the one set first
+/// is played.
+pub struct Fault {
+    api: String,
+    account: Option<String>,
+    region: Option<String>,
+    predicate: Option<Predicate>,
+    times: Option<u32>,
+    probability: f64,
+    pub(crate) script: Script,
+}
+
+/// How a fault goes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Script {
+    pub(crate) delay: Duration,
+    pub(crate) after_effect: bool,
+    pub(crate) ending: Ending,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Ending {
+    /// The call is answered as if nothing had happened.
+    #[default]
+    Normal,
+    Throttle,
+    Status(u16),
+    Cut,
+    Error(ApiError),
+    Failure {
+        item: Option<String>,
+        reason: String,
+    },
+}
+
+impl Fault {
+    /// A fault on every call of an API. Without an action it does nothing.
+    #[must_use]
+    pub fn on(api: impl Into<String>) -> Self {
+        Self {
+            api: api.into(),
+            account: None,
+            region: None,
+            predicate: None,
+            times: None,
+            probability: 1.0,
+            script: Script::default(),
+        }
+    }
+
+    /// A fault on every call.
+    #[must_use]
+    pub fn on_any() -> Self {
+        Self::on("*")
+    }
+
+    /// Only where the request's body fits; for EC2 and STS, the query as an object of strings.
+    #[must_use]
+    pub fn matching(mut self, predicate: impl Fn(&Value) -> bool + Send + Sync + 'static) -> Self {
+        self.predicate = Some(Box::new(predicate));
+        self
+    }
+
+    /// Only in this account.
+    #[must_use]
+    pub fn in_account(mut self, account: impl Into<String>) -> Self {
+        self.account = Some(account.into());
+        self
+    }
+
+    /// Only in this Region.
+    #[must_use]
+    pub fn in_region(mut self, region: impl Into<String>) -> Self {
+        self.region = Some(region.into());
+        self
+    }
+
+    /// Only for the first so many calls that fit.
+    #[must_use]
+    pub fn times(mut self, times: u32) -> Self {
+        self.times = Some(times);
+        self
+    }
+
+    /// Every time, as it is by default.
+    #[must_use]
+    pub fn always(mut self) -> Self {
+        self.times = None;
+        self
+    }
+
+    /// With this probability, between 0 and 1, for each call that fits.
+    #[must_use]
+    pub fn probability(mut self, probability: f64) -> Self {
+        self.probability = probability;
+        self
+    }
+
+    /// The call is throttled, in the words of its service.
+    #[must_use]
+    pub fn throttle(self) -> Self {
+        self.ending(Ending::Throttle)
+    }
+
+    /// The call is answered with this HTTP status and an error that goes with it.
+    #[must_use]
+    pub fn status(self, status: u16) -> Self {
+        self.ending(Ending::Status(status))
+    }
+
+    /// The connection is closed without an answer.
+    #[must_use]
+    pub fn cut(self) -> Self {
+        self.ending(Ending::Cut)
+    }
+
+    /// The call is answered with this error.
+    #[must_use]
+    pub fn error(self, status: u16, code: impl Into<String>, message: impl Into<String>) -> Self {
+        self.ending(Ending::Error(ApiError::new(status, code, message)))
+    }
+
+    /// The call is answered with success, and every item of it fails in `failures[]` for this reason.
+    ///
+    /// For `DescribeClusters`, `DescribeCapacityProviders`, `DescribeContainerInstances`, `DescribeTasks` and
+    /// `UpdateContainerInstancesState`.
+    #[must_use]
+    pub fn failure(self, reason: impl Into<String>) -> Self {
+        let reason = reason.into();
+        self.ending(Ending::Failure { item: None, reason })
+    }
+
+    /// Like [`failure`](Fault::failure), but only the item with this name or ARN fails.
+    #[must_use]
+    pub fn failure_of(self, item: impl Into<String>, reason: impl Into<String>) -> Self {
+        let (item, reason) = (Some(item.into()), reason.into());
+        self.ending(Ending::Failure { item, reason })
+    }
+
+    /// The answer comes this much later; alone, it is a normal answer.
+    #[must_use]
+    pub fn delay(mut self, delay: Duration) -> Self {
+        self.script.delay = delay;
+        self
+    }
+
+    /// The call has its effect first, and only its answer is lost.
+    #[must_use]
+    pub fn after_effect(mut self) -> Self {
+        self.script.after_effect = true;
+        self
+    }
+
+    fn ending(mut self, ending: Ending) -> Self {
+        self.script.ending = ending;
+        self
+    }
+
+    /// The script, if the fault strikes this call.
+    pub(crate) fn strike(&mut self, request: &Request, account: &str) -> Option<Script> {
+        let fits = (self.api == "*" || self.api == request.api)
+            && self.times != Some(0)
+            && self.account.as_deref().is_none_or(|wanted| wanted == account)
+            && self.region.as_ref().is_none_or(|wanted| *wanted == request.region)
+            && self.predicate.as_ref().is_none_or(|fits| fits(&request.params))
+            && (self.probability >= 1.0 || fastrand::f64() < self.probability);
+        if !fits {
+            return None;
+        }
+        self.times = self.times.map(|left| left - 1);
+        Some(self.script.clone())
+    }
+}
+
+impl fmt::Debug for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fault")
+            .field("api", &self.api)
+            .field("times", &self.times)
+            .field("script", &self.script)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Ending {
+    /// The error that the service answers with, if the ending is one.
+    pub(crate) fn error(&self, service: Service) -> Option<ApiError> {
+        match self {
+            Self::Normal | Self::Cut | Self::Failure { .. } => None,
+            Self::Throttle => Some(service.throttled()),
+            Self::Status(status) => Some(service.failed(*status)),
+            Self::Error(error) => Some(error.clone()),
+        }
+    }
+}

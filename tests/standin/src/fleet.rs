@@ -1,0 +1,93 @@
+//! A small fleet to try things on.
+
+use std::io::Write;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use crate::model::{CapacityProvider, Cluster, ContainerInstance, Instance};
+use crate::region::Region;
+use crate::standin::{ACCOUNT, REGION, Standin};
+
+/// The name of a cluster as AWS Batch makes it.
+const BATCH: &str = "nightly_Batch_8f1c2d3e-4a5b-6c7d-8e9f-0a1b2c3d4e5f";
+
+/// Fills account 123456789012 in us-east-2 with one instance of each kind that a handler has to tell apart.
+///
+/// | EC2 instance | cluster | what is special |
+/// |---|---|---|
+/// | `i-1234567890abcdef0` | web | ASG web-spot, `ECS_CLUSTER=web` in a shell script, 3 tasks |
+/// | `i-0000000000000001a` | web | the same ASG |
+/// | `i-0000000000000002a` | api | `ECS_CLUSTER="api"` in a cloud-config |
+/// | `i-0000000000000003a` | workers | Bottlerocket's TOML |
+/// | `i-0000000000000004a` | workers | registered twice; user data in gzip |
+/// | `i-0000000000000005a` | managed | capacity provider with managed draining |
+/// | `i-0000000000000006a` | own | capacity provider without it |
+/// | `i-0000000000000007a` | autonomous | ECS Managed Instances |
+/// | `i-0000000000000008a` | `nightly_Batch_…` | AWS Batch |
+/// | `i-0000000000000009a` | none | no ECS |
+/// | `i-0000000000000010a` | api | already DRAINING |
+pub fn fleet(aws: &Standin) {
+    let home = aws.region(ACCOUNT, REGION);
+    clusters(&home);
+    hinted(&home);
+    left_to_others(&home);
+    home.instance(Instance::new("i-0000000000000009a").tag("Name", "bastion").user_data("#!/bin/sh\nyum update -y\n"));
+}
+
+fn clusters(home: &Region) {
+    for name in ["web", "api", "workers", "default", "staging"] {
+        home.cluster(Cluster::new(name));
+    }
+    home.cluster(Cluster::new("managed").capacity_provider("managed-spot"))
+        .cluster(Cluster::new("own").capacity_provider("own-spot"))
+        .cluster(Cluster::new("autonomous").capacity_provider("autonomous-mi"))
+        .cluster(Cluster::new(BATCH).tag("AWSBatchServiceTag", "batch"))
+        .capacity_provider(CapacityProvider::asg("managed-spot", "managed-spot-asg"))
+        .capacity_provider(CapacityProvider::asg("own-spot", "own-spot-asg").managed_draining(false))
+        .capacity_provider(CapacityProvider::managed_instances("autonomous-mi", "autonomous"));
+}
+
+/// Instances whose user data names their cluster.
+fn hinted(home: &Region) {
+    let script = |cluster| format!("#!/bin/bash\necho ECS_CLUSTER={cluster} >> /etc/ecs/ecs.config\n");
+    let cloud_config =
+        "#cloud-config\nwrite_files:\n  - path: /etc/ecs/ecs.config\n    content: |\n      ECS_CLUSTER=\"api\"\n";
+    let bottlerocket = "[settings.ecs]\ncluster = \"workers\"\n";
+    let web = |id| Instance::new(id).asg("web-spot").user_data(script("web"));
+    home.instance(web("i-1234567890abcdef0"))
+        .instance(web("i-0000000000000001a"))
+        .instance(Instance::new("i-0000000000000002a").user_data(cloud_config))
+        .instance(Instance::new("i-0000000000000003a").user_data(bottlerocket))
+        .instance(Instance::new("i-0000000000000004a").user_data(gzip(&script("workers"))))
+        .instance(Instance::new("i-0000000000000010a").user_data(script("api")));
+    home.container_instance("web", ContainerInstance::new("i-1234567890abcdef0").running_tasks(3));
+    home.container_instance("web", ContainerInstance::new("i-0000000000000001a").running_tasks(2));
+    home.container_instance("api", ContainerInstance::new("i-0000000000000002a").running_tasks(1));
+    home.container_instance("workers", ContainerInstance::new("i-0000000000000003a").running_tasks(4));
+    home.container_instance("workers", ContainerInstance::new("i-0000000000000004a").agent_connected(false));
+    home.container_instance("workers", ContainerInstance::new("i-0000000000000004a").running_tasks(2));
+    home.container_instance("api", ContainerInstance::new("i-0000000000000010a").status("DRAINING").running_tasks(1));
+}
+
+/// Instances that something else than this handler may be in charge of.
+fn left_to_others(home: &Region) {
+    let managed = ContainerInstance::new("i-0000000000000005a").capacity_provider("managed-spot");
+    let own = ContainerInstance::new("i-0000000000000006a").capacity_provider("own-spot");
+    let autonomous = ContainerInstance::new("i-0000000000000007a").capacity_provider("autonomous-mi");
+    home.instance(Instance::new("i-0000000000000005a").asg("managed-spot-asg"))
+        .instance(Instance::new("i-0000000000000006a").asg("own-spot-asg"))
+        .instance(Instance::new("i-0000000000000007a").operator("ecs.amazonaws.com"))
+        .instance(Instance::new("i-0000000000000008a").tag("AWSBatchServiceTag", "batch"));
+    home.container_instance("managed", managed.running_tasks(2));
+    home.container_instance("own", own.running_tasks(2));
+    home.container_instance("autonomous", autonomous.running_tasks(1));
+    home.container_instance(BATCH, ContainerInstance::new("i-0000000000000008a").running_tasks(1));
+}
+
+fn gzip(text: &str) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    // Writing to memory does not fail.
+    let _ = encoder.write_all(text.as_bytes());
+    encoder.finish().unwrap_or_default()
+}

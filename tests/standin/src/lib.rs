@@ -1,0 +1,66 @@
+//! A stand-in for AWS, for tests: ECS, EC2 and STS on a loopback port, and a Lambda Runtime API that starts a
+//! function's process and sends it events.
+//!
+//! [`Standin`] speaks the services' wire protocols, so that the real SDK clients talk to it. It holds any number of
+//! accounts and Regions ([`Region`]), filled with [`Cluster`]s, [`Instance`]s, [`ContainerInstance`]s and
+//! [`CapacityProvider`]s, and rejects what AWS rejects. Every call is logged ([`Call`]), so that a test can tell what
+//! was asked and what was not. Request quotas ([`Quotas`]), latency, eventual consistency, short pages and faults
+//! ([`Fault`]) can be set. The account comes from the access key and the Region from the signature's scope; the
+//! signature itself is not verified.
+//!
+//! [`Function`] starts a binary as Lambda does and answers with an [`Environment`] that takes events.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use standin::{ContainerInstance, Function, Instance, Standin};
+//!
+//! let aws = Standin::builder().start().await?;
+//! let home = aws.home();
+//! home.instance(Instance::new("i-1234567890abcdef0").asg("web-spot"));
+//! let arn = home.container_instance("web", ContainerInstance::new("i-1234567890abcdef0"));
+//!
+//! let function = Function::new("target/debug/bootstrap").envs(aws.env()).start().await?;
+//! let answer = function.invoke(br#"{"detail": {}}"#).await?;
+//! assert!(answer.is_ok());
+//! assert_eq!(home.status(&arn).as_deref(), Some("INACTIVE"));
+//! assert_eq!(aws.writes().len(), 1);
+//! # Ok(())
+//! # }
+//! ```
+
+#![expect(clippy::must_use_candidate, reason = "what fills the world returns something only for those who want it")]
+
+mod account;
+mod arn;
+mod call;
+mod clock;
+mod ec2;
+mod ecs;
+mod error;
+mod fault;
+mod fleet;
+mod function;
+mod model;
+mod page;
+mod quota;
+mod region;
+mod request;
+mod scratch;
+mod server;
+mod settings;
+mod standin;
+mod state;
+mod sts;
+mod tls;
+mod xml;
+
+pub use account::{Credentials, Role};
+pub use call::Call;
+pub use fault::Fault;
+pub use fleet::fleet;
+pub use function::{Answer, Environment, Event, Function, FunctionError};
+pub use model::{CapacityProvider, Cluster, ContainerInstance, Instance, Task};
+pub use quota::{Bucket, Quotas};
+pub use region::Region;
+pub use settings::Builder;
+pub use standin::{ACCOUNT, REGION, Standin};

@@ -1,0 +1,108 @@
+//! EC2 instances.
+
+use std::collections::BTreeMap;
+
+/// An EC2 instance.
+#[derive(Clone, Debug)]
+pub struct Instance {
+    /// Its id, `i-` and 8 or 17 hexadecimal digits.
+    pub id: String,
+    /// `running` unless set.
+    pub state: String,
+    /// Its instance type.
+    pub instance_type: String,
+    /// Its Availability Zone; the Region's zone `a` where nothing is set.
+    pub zone: Option<String>,
+    /// Whether it is a Spot instance, as it is by default.
+    pub spot: bool,
+    /// The service that manages it, such as `ecs.amazonaws.com`.
+    pub operator: Option<String>,
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
+    /// Its user data, not encoded.
+    pub user_data: Option<Vec<u8>>,
+}
+
+impl Instance {
+    /// A running Spot instance without tags or user data.
+    #[must_use]
+    pub fn new(id: impl Into<String>) -> Self {
+        Self {
+            id: id.into(),
+            state: "running".to_owned(),
+            instance_type: "m6i.large".to_owned(),
+            zone: None,
+            spot: true,
+            operator: None,
+            tags: BTreeMap::new(),
+            user_data: None,
+        }
+    }
+
+    /// Adds a tag.
+    #[must_use]
+    pub fn tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.tags.insert(key.into(), value.into());
+        self
+    }
+
+    /// Tags it as launched by an Auto Scaling group.
+    #[must_use]
+    pub fn asg(self, name: impl Into<String>) -> Self {
+        self.tag("aws:autoscaling:groupName", name)
+    }
+
+    /// Tags it as launched by an EC2 Fleet.
+    #[must_use]
+    pub fn fleet(self, id: impl Into<String>) -> Self {
+        self.tag("aws:ec2:fleet-id", id)
+    }
+
+    /// Tags it as launched by a Spot Fleet request.
+    #[must_use]
+    pub fn spot_fleet(self, id: impl Into<String>) -> Self {
+        self.tag("aws:ec2spot:fleet-request-id", id)
+    }
+
+    /// Sets the user data, not encoded.
+    #[must_use]
+    pub fn user_data(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.user_data = Some(bytes.into());
+        self
+    }
+
+    /// Sets the service that manages it.
+    #[must_use]
+    pub fn operator(mut self, principal: impl Into<String>) -> Self {
+        self.operator = Some(principal.into());
+        self
+    }
+
+    /// Sets the state: `pending`, `running`, `shutting-down`, `terminated`, `stopping` or `stopped`.
+    #[must_use]
+    pub fn state(mut self, state: impl Into<String>) -> Self {
+        self.state = state.into();
+        self
+    }
+
+    /// Sets the instance type.
+    #[must_use]
+    pub fn instance_type(mut self, instance_type: impl Into<String>) -> Self {
+        self.instance_type = instance_type.into();
+        self
+    }
+
+    /// Sets the Availability Zone.
+    #[must_use]
+    pub fn zone(mut self, zone: impl Into<String>) -> Self {
+        self.zone = Some(zone.into());
+        self
+    }
+
+    /// Makes it an on-demand instance.
+    #[must_use]
+    pub fn on_demand(mut self) -> Self {
+        self.spot = false;
+        self
+    }
+}

@@ -1,0 +1,240 @@
+//! Requests and answers as they are on the wire.
+
+use std::collections::BTreeMap;
+
+use hyper::HeaderMap;
+use serde_json::{Map, Value, json};
+
+use crate::account::Refusal;
+use crate::arn;
+use crate::error::ApiError;
+use crate::xml::{element, text};
+
+/// A service, with its protocol and its words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Service {
+    Ecs,
+    Ec2,
+    Sts,
+}
+
+/// A request, understood as far as every service's is.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub(crate) service: Service,
+    pub(crate) api: String,
+    pub(crate) params: Value,
+    pub(crate) region: String,
+    pub(crate) access_key: String,
+    pub(crate) session_token: Option<String>,
+}
+
+/// What a service answers with success.
+#[derive(Clone, Debug)]
+pub(crate) enum Body {
+    Json(Value),
+    Xml(String),
+}
+
+/// An answer, ready for the wire.
+#[derive(Clone, Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) headers: BTreeMap<&'static str, String>,
+    pub(crate) body: String,
+}
+
+impl Request {
+    pub(crate) fn parse(headers: &HeaderMap, body: &[u8]) -> Result<Self, (Service, ApiError)> {
+        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let scope = header("authorization").map(Scope::parse).unwrap_or_default();
+        let target = header("x-amz-target");
+        let service = match scope.service.as_str() {
+            "ecs" => Service::Ecs,
+            "ec2" => Service::Ec2,
+            "sts" => Service::Sts,
+            _ if target.is_some() => Service::Ecs,
+            _ if find(body, b"Version=2011-06-15") => Service::Sts,
+            _ => Service::Ec2,
+        };
+        let (api, params) = match service {
+            Service::Ecs => json_call(target, body),
+            Service::Ec2 => query_call(body, "2016-11-15"),
+            Service::Sts => query_call(body, "2011-06-15"),
+        }
+        .map_err(|error| (service, error))?;
+        Ok(Self {
+            service,
+            api,
+            params,
+            region: scope.region,
+            access_key: scope.access_key,
+            session_token: header("x-amz-security-token").map(str::to_owned),
+        })
+    }
+}
+
+fn find(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
+}
+
+fn json_call(target: Option<&str>, body: &[u8]) -> Result<(String, Value), ApiError> {
+    let api = target
+        .and_then(|target| target.strip_prefix("AmazonEC2ContainerServiceV20141113."))
+        .ok_or_else(|| ApiError::new(400, "UnknownOperationException", ""))?;
+    let params: Value = serde_json::from_slice(body).map_err(|_| ApiError::new(400, "SerializationException", ""))?;
+    if !params.is_object() {
+        return Err(ApiError::new(400, "SerializationException", ""));
+    }
+    Ok((api.to_owned(), params))
+}
+
+fn query_call(body: &[u8], version: &str) -> Result<(String, Value), ApiError> {
+    let mut params: Map<String, Value> = form_urlencoded::parse(body)
+        .map(|(key, value)| (key.into_owned(), Value::String(value.into_owned())))
+        .collect();
+    let mut take = |key| match params.remove(key) {
+        Some(Value::String(text)) => text,
+        _ => String::new(),
+    };
+    let (api, asked) = (take("Action"), take("Version"));
+    if api.is_empty() || asked != version {
+        let message = format!("The action {api} is not valid for this web service.");
+        return Err(ApiError::new(400, "InvalidAction", message));
+    }
+    Ok((api, Value::Object(params)))
+}
+
+/// What an `Authorization` header says of a request: key and credential scope.
+#[derive(Debug, Default)]
+struct Scope {
+    access_key: String,
+    region: String,
+    service: String,
+}
+
+impl Scope {
+    fn parse(authorization: &str) -> Self {
+        let credential =
+            authorization.split_once("Credential=").and_then(|(_, rest)| rest.split(',').next()).unwrap_or_default();
+        let parts: Vec<&str> = credential.split('/').collect();
+        match parts[..] {
+            [access_key, _date, region, service, "aws4_request"] => {
+                Self { access_key: access_key.to_owned(), region: region.to_owned(), service: service.to_owned() }
+            }
+            _ => Self::default(),
+        }
+    }
+}
+
+impl Service {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Ecs => "ecs",
+            Self::Ec2 => "ec2",
+            Self::Sts => "sts",
+        }
+    }
+
+    /// The error for a call over its quota.
+    pub(crate) fn throttled(self) -> ApiError {
+        match self {
+            Self::Ecs => ApiError::new(400, "ThrottlingException", "Rate exceeded"),
+            Self::Ec2 => ApiError::new(503, "RequestLimitExceeded", "Request limit exceeded."),
+            Self::Sts => ApiError::new(400, "Throttling", "Rate exceeded"),
+        }
+    }
+
+    /// An error that goes with an HTTP status.
+    pub(crate) fn failed(self, status: u16) -> ApiError {
+        let (code, message) = match (self, status) {
+            (Self::Ecs, 500..) => ("ServerException", "Service Unavailable. Please try again later."),
+            (Self::Ecs, _) => ("ClientException", "The request was refused."),
+            (Self::Ec2, 503) => ("Unavailable", "The server is overloaded and can't handle the request."),
+            (Self::Ec2, 500..) => ("InternalError", "An internal error has occurred"),
+            (Self::Sts, 500..) => ("InternalFailure", "An internal error has occurred"),
+            (Self::Ec2 | Self::Sts, _) => ("InvalidRequest", "The request was refused."),
+        };
+        ApiError::new(status, code, message)
+    }
+
+    /// The error for credentials that are not accepted.
+    pub(crate) fn refused(self, refusal: Refusal) -> ApiError {
+        let (status, code, message) = match (self, refusal) {
+            (Self::Ecs, Refusal::Unsigned) => {
+                (400, "MissingAuthenticationTokenException", "Missing Authentication Token")
+            }
+            (Self::Ecs, Refusal::Unknown) => {
+                (400, "UnrecognizedClientException", "The security token included in the request is invalid.")
+            }
+            (Self::Ecs, Refusal::Expired) => {
+                (400, "ExpiredTokenException", "The security token included in the request is expired")
+            }
+            (Self::Ec2, Refusal::Expired) => (400, "RequestExpired", "Request has expired."),
+            (Self::Ec2, _) => (401, "AuthFailure", "AWS was not able to validate the provided access credentials"),
+            (Self::Sts, Refusal::Unsigned) => {
+                (403, "MissingAuthenticationToken", "Request is missing Authentication Token")
+            }
+            (Self::Sts, Refusal::Unknown) => {
+                (403, "InvalidClientTokenId", "The security token included in the request is invalid.")
+            }
+            (Self::Sts, Refusal::Expired) => {
+                (403, "ExpiredToken", "The security token included in the request is expired")
+            }
+        };
+        ApiError::new(status, code, message)
+    }
+
+    fn content_type(self) -> &'static str {
+        match self {
+            Self::Ecs => "application/x-amz-json-1.1",
+            Self::Ec2 => "text/xml;charset=UTF-8",
+            Self::Sts => "text/xml",
+        }
+    }
+}
+
+impl Reply {
+    pub(crate) fn of(service: Service, answer: &Result<Body, ApiError>) -> Self {
+        let id = arn::uuid();
+        let mut headers =
+            BTreeMap::from([("content-type", service.content_type().to_owned()), ("x-amzn-requestid", id.clone())]);
+        let (status, body) = match answer {
+            Ok(Body::Json(value)) => (200, value.to_string()),
+            Ok(Body::Xml(xml)) => (200, xml.replace(REQUEST_ID, &id)),
+            Err(error) => {
+                if service == Service::Ecs {
+                    headers.insert("x-amzn-errortype", error.code.clone());
+                }
+                (error.status, error_body(service, error, &id))
+            }
+        };
+        Self { status, headers, body }
+    }
+}
+
+/// Stands for the request's id in XML answers.
+pub(crate) const REQUEST_ID: &str = "{request-id}";
+
+fn error_body(service: Service, error: &ApiError, id: &str) -> String {
+    let code_and_message = text("Code", &error.code) + &text("Message", &error.message);
+    match service {
+        Service::Ecs => {
+            let key = if error.code == "AccessDeniedException" { "Message" } else { "message" };
+            json!({"__type": error.code, key: error.message}).to_string()
+        }
+        Service::Ec2 => {
+            let errors = element("Errors", &element("Error", &code_and_message));
+            let response = element("Response", &(errors + &text("RequestID", id)));
+            format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{response}")
+        }
+        Service::Sts => {
+            let party = if error.status < 500 { "Sender" } else { "Receiver" };
+            let inner = element("Error", &(text("Type", party) + &code_and_message));
+            format!(
+                "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">{inner}{}</ErrorResponse>",
+                text("RequestId", id)
+            )
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! How the stand-in behaves.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::time::Duration;
+
+use crate::quota::Quotas;
+use crate::standin::{REGION, Standin};
+
+/// What can be set for all accounts and Regions.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Settings {
+    pub(crate) latency: Duration,
+    pub(crate) quotas: Quotas,
+    pub(crate) settle: Duration,
+    pub(crate) page_sizes: BTreeMap<String, usize>,
+    pub(crate) sparse_pages: bool,
+    pub(crate) max_filter_values: Option<usize>,
+    pub(crate) deregistered_error: Option<(String, String)>,
+    pub(crate) redrain_failure: Option<String>,
+    pub(crate) role_lifetime: Option<Duration>,
+}
+
+/// Sets up a [`Standin`].
+#[derive(Clone, Debug)]
+pub struct Builder {
+    pub(crate) settings: Settings,
+    pub(crate) port: u16,
+    pub(crate) tls: bool,
+    pub(crate) region: String,
+    pub(crate) open: Option<String>,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self { settings: Settings::default(), port: 0, tls: false, region: REGION.to_owned(), open: None }
+    }
+}
+
+impl Builder {
+    /// Listens on this port of 127.0.0.1; by default on any free one.
+    #[must_use]
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
+    /// Speaks HTTPS, with a certificate authority of its own, whose certificate is in `SSL_CERT_FILE` of [`Standin::env`].
+    #[must_use]
+    pub fn tls(mut self, tls: bool) -> Self {
+        self.tls = tls;
+        self
+    }
+
+    /// The Region of [`Standin::home`] and of `AWS_REGION`; us-east-2 by default.
+    #[must_use]
+    pub fn region(mut self, region: impl Into<String>) -> Self {
+        self.region = region.into();
+        self
+    }
+
+    /// Accepts access keys that are not known, as this account's; by default they are refused.
+    #[must_use]
+    pub fn unknown_keys_are(mut self, account: impl Into<String>) -> Self {
+        self.open = Some(account.into());
+        self
+    }
+
+    /// Adds this much time to every call.
+    #[must_use]
+    pub fn latency(mut self, latency: Duration) -> Self {
+        self.settings.latency = latency;
+        self
+    }
+
+    /// Sets the request quotas; by default there are none.
+    #[must_use]
+    pub fn quotas(mut self, quotas: Quotas) -> Self {
+        self.settings.quotas = quotas;
+        self
+    }
+
+    /// Lists and descriptions show a change of status only after this time.
+    #[must_use]
+    pub fn settle(mut self, settle: Duration) -> Self {
+        self.settings.settle = settle;
+        self
+    }
+
+    /// Pages of this API hold no more than this, whatever was asked for.
+    #[must_use]
+    pub fn page_size(mut self, api: impl Into<String>, size: usize) -> Self {
+        self.settings.page_sizes.insert(api.into(), size);
+        self
+    }
+
+    /// `ListContainerInstances` cuts its pages before it filters them, so that a page can be short or empty although
+    /// more follow.
+    #[must_use]
+    pub fn sparse_pages(mut self, sparse: bool) -> Self {
+        self.settings.sparse_pages = sparse;
+        self
+    }
+
+    /// `ListContainerInstances` rejects a filter with a longer list than this.
+    #[must_use]
+    pub fn max_filter_values(mut self, max: usize) -> Self {
+        self.settings.max_filter_values = Some(max);
+        self
+    }
+
+    /// What `DeregisterContainerInstance` answers for one that is already deregistered; `{id}` in the message stands for
+    /// its id.
+    #[must_use]
+    pub fn deregistered_error(mut self, code: impl Into<String>, message: impl Into<String>) -> Self {
+        self.settings.deregistered_error = Some((code.into(), message.into()));
+        self
+    }
+
+    /// Draining one that already drains is a failure with this reason; by default it is a success.
+    #[must_use]
+    pub fn redrain_failure(mut self, reason: impl Into<String>) -> Self {
+        self.settings.redrain_failure = Some(reason.into());
+        self
+    }
+
+    /// Credentials of assumed roles expire after this time, however long was asked for.
+    #[must_use]
+    pub fn role_lifetime(mut self, lifetime: Duration) -> Self {
+        self.settings.role_lifetime = Some(lifetime);
+        self
+    }
+
+    /// Starts to listen.
+    ///
+    /// # Errors
+    ///
+    /// When the port is taken or no certificate can be made.
+    pub async fn start(self) -> io::Result<Standin> {
+        Standin::start(self).await
+    }
+}

@@ -1,0 +1,173 @@
+//! The stand-in itself.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::task::AbortHandle;
+
+use crate::account::{Accounts, Credentials, Role};
+use crate::call::Call;
+use crate::fault::Fault;
+use crate::quota::Quotas;
+use crate::region::Region;
+use crate::server;
+use crate::settings::Builder;
+use crate::state::{Shared, State};
+use crate::tls::Tls;
+
+/// The account of [`Standin::env`]'s credentials.
+pub const ACCOUNT: &str = "123456789012";
+
+/// The Region of [`Standin::env`], unless set.
+pub const REGION: &str = "us-east-2";
+
+/// AWS on a loopback port, until it is dropped.
+pub struct Standin {
+    url: String,
+    region: String,
+    tls: Option<Tls>,
+    shared: Shared,
+    server: AbortHandle,
+}
+
+impl Standin {
+    /// Sets one up.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    pub(crate) async fn start(builder: Builder) -> io::Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", builder.port)).await?;
+        let port = listener.local_addr()?.port();
+        let tls = builder.tls.then(Tls::new).transpose()?;
+        let url = match &tls {
+            None => format!("http://127.0.0.1:{port}"),
+            Some(_) => format!("https://localhost:{port}"),
+        };
+        let shared = Shared::new(State::new(builder.settings, Accounts::new(builder.open)));
+        let acceptor = tls.as_ref().map(|tls| tls.acceptor.clone());
+        let server = tokio::spawn(server::run(listener, acceptor, shared.clone())).abort_handle();
+        Ok(Self { url, region: builder.region, tls, shared, server })
+    }
+
+    /// Where it listens: `http://127.0.0.1:PORT`, or `https://localhost:PORT` with TLS.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The environment that points an SDK here: endpoint, Region, credentials of [`ACCOUNT`], and the certificate
+    /// authority where there is TLS.
+    #[must_use]
+    pub fn env(&self) -> Vec<(String, String)> {
+        let mut env = self.credentials_for(ACCOUNT).env();
+        env.push(("AWS_ENDPOINT_URL".to_owned(), self.url.clone()));
+        env.push(("AWS_REGION".to_owned(), self.region.clone()));
+        if let Some(tls) = &self.tls {
+            let path = tls.roots.path().to_string_lossy().into_owned();
+            env.push(("SSL_CERT_FILE".to_owned(), path));
+        }
+        env
+    }
+
+    /// Credentials of an account, which do not expire: the same each time.
+    #[must_use]
+    pub fn credentials_for(&self, account: &str) -> Credentials {
+        self.shared.lock().accounts.credentials_for(account)
+    }
+
+    /// Adds a role that can be assumed.
+    pub fn role(&self, role: Role) -> &Self {
+        self.shared.lock().accounts.add_role(role);
+        self
+    }
+
+    /// An account's resources in a Region; there is nothing to set up first.
+    #[must_use]
+    pub fn region(&self, account: impl Into<String>, region: impl Into<String>) -> Region {
+        Region::new(self.shared.clone(), account.into(), region.into())
+    }
+
+    /// [`ACCOUNT`]'s resources in the Region of [`Standin::env`].
+    #[must_use]
+    pub fn home(&self) -> Region {
+        self.region(ACCOUNT, self.region.clone())
+    }
+
+    /// Every call so far, in the order in which they were answered.
+    #[must_use]
+    pub fn calls(&self) -> Vec<Call> {
+        self.shared.lock().calls.clone()
+    }
+
+    /// The calls to one API.
+    #[must_use]
+    pub fn calls_to(&self, api: &str) -> Vec<Call> {
+        self.calls_where(|call| call.api == api)
+    }
+
+    /// The calls that asked for a change, whether it was made or not.
+    #[must_use]
+    pub fn writes(&self) -> Vec<Call> {
+        self.calls_where(Call::is_write)
+    }
+
+    /// The calls that a predicate picks.
+    #[must_use]
+    pub fn calls_where(&self, predicate: impl Fn(&Call) -> bool) -> Vec<Call> {
+        let state = self.shared.lock();
+        state.calls.iter().filter(|call| predicate(call)).cloned().collect()
+    }
+
+    /// How often each API was called.
+    #[must_use]
+    pub fn calls_by_api(&self) -> BTreeMap<String, usize> {
+        let mut counts = BTreeMap::new();
+        for call in &self.shared.lock().calls {
+            *counts.entry(call.api.clone()).or_default() += 1;
+        }
+        counts
+    }
+
+    /// Empties the call log.
+    pub fn forget_calls(&self) {
+        self.shared.lock().calls.clear();
+    }
+
+    /// Adds a fault, after those that are there.
+    pub fn fault(&self, fault: Fault) -> &Self {
+        self.shared.lock().faults.push(fault);
+        self
+    }
+
+    /// Takes every fault away.
+    pub fn forget_faults(&self) {
+        self.shared.lock().faults.clear();
+    }
+
+    /// Changes the latency of every call from now on.
+    pub fn set_latency(&self, latency: Duration) {
+        self.shared.lock().settings.latency = latency;
+    }
+
+    /// Changes how long reads take to show a change of status, for changes from now on.
+    pub fn set_settle(&self, settle: Duration) {
+        self.shared.lock().settings.settle = settle;
+    }
+
+    /// Changes the quotas and fills every bucket.
+    pub fn set_quotas(&self, quotas: Quotas) {
+        let mut state = self.shared.lock();
+        state.settings.quotas = quotas;
+        state.meter.refill();
+    }
+}
+
+impl Drop for Standin {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}

@@ -1,0 +1,148 @@
+//! Everything that the stand-in knows, behind one mutex.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Instant, SystemTime};
+
+use crate::account::{Accounts, Principal};
+use crate::call::Call;
+use crate::error::ApiError;
+use crate::fault::{Fault, Script};
+use crate::model::{CapacityProvider, Cluster, Instance, Record};
+use crate::quota::{Bucket, Meter};
+use crate::request::{Body, Request, Service};
+use crate::settings::Settings;
+use crate::{arn, ec2, ecs, sts};
+
+/// The state of the stand-in.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub(crate) settings: Settings,
+    pub(crate) accounts: Accounts,
+    pub(crate) faults: Vec<Fault>,
+    pub(crate) calls: Vec<Call>,
+    pub(crate) meter: Meter,
+    places: BTreeMap<(String, String), Place>,
+}
+
+/// One account's resources in one Region.
+#[derive(Debug, Default)]
+pub(crate) struct Place {
+    pub(crate) clusters: BTreeMap<String, Cluster>,
+    pub(crate) instances: BTreeMap<String, Instance>,
+    pub(crate) providers: BTreeMap<String, CapacityProvider>,
+    /// Container instances by ARN, by cluster.
+    pub(crate) records: BTreeMap<String, BTreeMap<String, Record>>,
+}
+
+impl Place {
+    pub(crate) fn records_mut(&mut self) -> impl Iterator<Item = &mut Record> {
+        self.records.values_mut().flat_map(BTreeMap::values_mut)
+    }
+
+    pub(crate) fn record_mut(&mut self, arn: &str) -> Option<&mut Record> {
+        self.records.values_mut().find_map(|records| records.get_mut(arn))
+    }
+}
+
+/// Items that a fault makes fail: one or all of them, and the reason.
+pub(crate) type Failure = (Option<String>, String);
+
+/// What one call sees.
+pub(crate) struct Scene<'a> {
+    pub(crate) place: &'a mut Place,
+    pub(crate) settings: &'a Settings,
+    pub(crate) account: &'a str,
+    pub(crate) region: &'a str,
+    pub(crate) now: Instant,
+    pub(crate) failure: Option<Failure>,
+}
+
+impl Scene<'_> {
+    pub(crate) fn arn(&self, service: &str, resource: &str) -> String {
+        arn::arn(service, self.region, self.account, resource)
+    }
+
+    /// Why this item is made to fail, if it is.
+    pub(crate) fn injected(&self, item: &str) -> Option<String> {
+        let (only, reason) = self.failure.as_ref()?;
+        only.as_deref().is_none_or(|only| only == item).then(|| reason.clone())
+    }
+}
+
+/// The state, shared by connections and handles.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Shared(Arc<Mutex<State>>);
+
+impl Shared {
+    pub(crate) fn new(state: State) -> Self {
+        Self(Arc::new(Mutex::new(state)))
+    }
+
+    /// Locks the state; a test that panicked while it held the lock does not matter to the others.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    pub(crate) fn new(settings: Settings, accounts: Accounts) -> Self {
+        Self { settings, accounts, ..Self::default() }
+    }
+
+    pub(crate) fn place(&mut self, account: &str, region: &str) -> &mut Place {
+        self.places.entry((account.to_owned(), region.to_owned())).or_default()
+    }
+
+    /// Who calls, and what is to go wrong; an error where the call gets no further.
+    pub(crate) fn admit(&mut self, request: &Request) -> (String, Result<(Principal, Script), ApiError>) {
+        let token = request.session_token.as_deref();
+        let principal = match self.accounts.principal(&request.access_key, token, SystemTime::now()) {
+            Ok(principal) => principal,
+            Err(refusal) => return (String::new(), Err(request.service.refused(refusal))),
+        };
+        let account = principal.account.clone();
+        let admitted = self.within_quota(request, &account).map(|()| {
+            let strike = self.faults.iter_mut().find_map(|fault| fault.strike(request, &account));
+            (principal, strike.unwrap_or_default())
+        });
+        (account, admitted)
+    }
+
+    fn within_quota(&mut self, request: &Request, account: &str) -> Result<(), ApiError> {
+        let Some(bucket) = Bucket::of(request.service, &request.api, &request.params) else {
+            return Ok(());
+        };
+        let quotas = &self.settings.quotas;
+        if self.meter.take(quotas, account, &request.region, bucket, Instant::now()) {
+            Ok(())
+        } else {
+            Err(request.service.throttled())
+        }
+    }
+
+    /// Does what a request asks for.
+    pub(crate) fn perform(
+        &mut self,
+        request: &Request,
+        caller: &Principal,
+        failure: Option<Failure>,
+    ) -> Result<Body, ApiError> {
+        if request.service == Service::Sts {
+            return sts::call(&mut self.accounts, &self.settings, caller, request).map(Body::Xml);
+        }
+        let key = (caller.account.clone(), request.region.clone());
+        let mut scene = Scene {
+            place: self.places.entry(key).or_default(),
+            settings: &self.settings,
+            account: &caller.account,
+            region: &request.region,
+            now: Instant::now(),
+            failure,
+        };
+        match request.service {
+            Service::Ecs => ecs::call(&mut scene, &request.api, &request.params).map(Body::Json),
+            _ => ec2::call(&scene, &request.api, &request.params).map(Body::Xml),
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! A certificate authority that lives as long as the stand-in.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+
+use crate::scratch::Scratch;
+
+/// The certificate authority's file and what accepts connections with a certificate of its.
+pub(crate) struct Tls {
+    pub(crate) roots: Scratch,
+    pub(crate) acceptor: TlsAcceptor,
+}
+
+impl Tls {
+    /// Signs a certificate for `localhost` and 127.0.0.1.
+    pub(crate) fn new() -> io::Result<Self> {
+        let ca_key = KeyPair::generate().map_err(io::Error::other)?;
+        let mut ca = CertificateParams::default();
+        ca.distinguished_name.push(DnType::CommonName, "standin root");
+        ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let root = ca.self_signed(&ca_key).map_err(io::Error::other)?;
+        let issuer = Issuer::new(ca, ca_key);
+
+        let key = KeyPair::generate().map_err(io::Error::other)?;
+        let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+        let mut leaf = CertificateParams::new(names).map_err(io::Error::other)?;
+        leaf.distinguished_name.push(DnType::CommonName, "localhost");
+        let certificate = leaf.signed_by(&key, &issuer).map_err(io::Error::other)?;
+
+        let (roots, mut file) = Scratch::new("pem")?;
+        file.write_all(pem(root.der()).as_bytes())?;
+        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(io::Error::other)?
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], key)
+            .map_err(io::Error::other)?;
+        Ok(Self { roots, acceptor: TlsAcceptor::from(Arc::new(config)) })
+    }
+}
+
+fn pem(der: &[u8]) -> String {
+    let mut text = String::from("-----BEGIN CERTIFICATE-----\n");
+    for (index, digit) in STANDARD.encode(der).chars().enumerate() {
+        if index > 0 && index % 64 == 0 {
+            text.push('\n');
+        }
+        text.push(digit);
+    }
+    text.push_str("\n-----END CERTIFICATE-----\n");
+    text
+}

@@ -1,0 +1,97 @@
+use standin::{Instance, Standin};
+
+use crate::client::{Client, Reply};
+
+const ONE: &str = "i-1234567890abcdef0";
+const TWO: &str = "i-0000000000000002a";
+const GONE: &str = "i-0ffffffffffffffff";
+
+async fn start() -> (Standin, Client) {
+    let aws = Standin::builder().start().await.unwrap();
+    let client = Client::new(&aws);
+    aws.home()
+        .instance(Instance::new(ONE).asg("web-spot").tag("Team", "a & b").user_data("ECS_CLUSTER=web"))
+        .instance(Instance::new(TWO).operator("ecs.amazonaws.com").on_demand().zone("us-east-2c").state("stopped"));
+    (aws, client)
+}
+
+fn assert_error(reply: &Reply, status: u16, code: &str) {
+    assert_eq!((reply.status, reply.xml("Code")), (status, Some(code)), "{}", reply.body);
+    assert!(reply.body.contains("<Response><Errors><Error><Code>"));
+    assert!(reply.xml("RequestID").is_some());
+}
+
+#[tokio::test]
+async fn instances_by_filter_leave_out_what_is_gone() {
+    let (_aws, client) = start().await;
+    let query = format!("DescribeInstances&Filter.1.Name=instance-id&Filter.1.Value.1={ONE}&Filter.1.Value.2={GONE}");
+    let reply = client.ec2(&query).await;
+    assert_eq!((reply.status, reply.count("instanceId")), (200, 1));
+    assert_eq!(reply.xml("instanceId"), Some(ONE));
+    assert_eq!(reply.xml("instanceLifecycle"), Some("spot"));
+    assert_eq!(reply.xml("availabilityZone"), Some("us-east-2a"));
+    assert_eq!(reply.xml("operator"), Some("<managed>false</managed>"));
+    assert!(reply.body.contains("<key>aws:autoscaling:groupName</key><value>web-spot</value>"));
+    assert!(reply.body.contains("<value>a &amp; b</value>"));
+    assert!(reply.headers["content-type"].to_str().unwrap().starts_with("text/xml"));
+
+    let reply = client.ec2(&format!("DescribeInstances&Filter.1.Name=instance-id&Filter.1.Value.1={GONE}")).await;
+    assert_eq!((reply.status, reply.xml("reservationSet")), (200, Some("")));
+    let reply = client.ec2("DescribeInstances&Filter.1.Name=tag:Team&Filter.1.Value.1=a*").await;
+    assert_eq!(reply.xml("instanceId"), Some(ONE));
+    assert_error(
+        &client.ec2("DescribeInstances&Filter.1.Name=id&Filter.1.Value.1=x").await,
+        400,
+        "InvalidParameterValue",
+    );
+}
+
+#[tokio::test]
+async fn instances_by_id_have_to_be_there() {
+    let (_aws, client) = start().await;
+    let reply = client.ec2(&format!("DescribeInstances&InstanceId.1={TWO}")).await;
+    assert_eq!(reply.xml("operator"), Some("<managed>true</managed><principal>ecs.amazonaws.com</principal>"));
+    assert_eq!(reply.xml("instanceState"), Some("<code>80</code><name>stopped</name>"));
+    assert_eq!((reply.count("instanceLifecycle"), reply.count("tagSet")), (0, 0));
+    let both = format!("DescribeInstances&InstanceId.1={ONE}&InstanceId.2={GONE}");
+    assert_error(&client.ec2(&both).await, 400, "InvalidInstanceID.NotFound");
+    assert_error(&client.ec2("DescribeInstances&InstanceId.1=web").await, 400, "InvalidInstanceID.Malformed");
+}
+
+#[tokio::test]
+async fn instances_come_in_pages() {
+    let (aws, client) = start().await;
+    for n in 0..10 {
+        aws.home().instance(Instance::new(format!("i-0000000{n}")));
+    }
+    let first = client.ec2("DescribeInstances&MaxResults=5").await;
+    assert_eq!(first.count("instanceId"), 5);
+    let token = first.xml("nextToken").unwrap();
+    let second = client.ec2(&format!("DescribeInstances&MaxResults=7&NextToken={token}")).await;
+    assert_eq!((second.count("instanceId"), second.xml("nextToken")), (7, None));
+    assert_error(&client.ec2("DescribeInstances&NextToken=made-up").await, 400, "InvalidNextToken");
+    assert_error(&client.ec2("DescribeInstances&MaxResults=4").await, 400, "InvalidParameterValue");
+}
+
+#[tokio::test]
+async fn user_data_is_base64() {
+    let (_aws, client) = start().await;
+    let ask = async |id| client.ec2(&format!("DescribeInstanceAttribute&Attribute=userData&InstanceId={id}")).await;
+    assert_eq!(ask(ONE).await.xml("userData"), Some("<value>RUNTX0NMVVNURVI9d2Vi</value>"));
+    assert_eq!(ask(TWO).await.xml("userData"), Some(""));
+    assert_error(&ask(GONE).await, 400, "InvalidInstanceID.NotFound");
+}
+
+#[tokio::test]
+async fn tags_by_instance() {
+    let (_aws, client) = start().await;
+    let reply = client.ec2(&format!("DescribeTags&Filter.1.Name=resource-id&Filter.1.Value.1={ONE}")).await;
+    assert_eq!((reply.count("item"), reply.xml("resourceType")), (2, Some("instance")));
+}
+
+#[tokio::test]
+async fn strangers_are_turned_away() {
+    let (_aws, mut client) = start().await;
+    client.credentials.access_key = "AKIASTRANGER".to_owned();
+    assert_error(&client.ec2("DescribeInstances").await, 401, "AuthFailure");
+}
