@@ -69,7 +69,7 @@ impl TryFrom<Payload> for Event {
 
 /// Reads an event's `detail`.
 fn detail<T: DeserializeOwned>(detail: Value) -> Result<T, Error> {
-    serde_path_to_error::deserialize(detail).map_err(|error| Error::InvalidEvent(describe(&error, "detail.")))
+    serde_path_to_error::deserialize(detail).map_err(|error| Error::InvalidEvent(describe(&error, "detail")))
 }
 
 /// Reads a field of the envelope that the events handled here always have.
@@ -89,11 +89,11 @@ fn time(event: &EventBridgeEvent<Value>) -> Result<SystemTime, Error> {
 }
 
 /// Says what is wrong and where, without repeating the event.
-fn describe<E: std::fmt::Display>(error: &serde_path_to_error::Error<E>, prefix: &str) -> String {
-    match error.path().to_string().as_str() {
-        "." => format!("{}{}", prefix, error.inner()),
-        path => format!("{prefix}{path}: {}", error.inner()),
-    }
+fn describe<E: std::fmt::Display>(error: &serde_path_to_error::Error<E>, parent: &str) -> String {
+    let path = error.path().to_string();
+    let place = [parent, &path].into_iter().filter(|part| !matches!(*part, "" | ".")).collect::<Vec<_>>().join(".");
+    let separator = if place.is_empty() { "" } else { ": " };
+    format!("{place}{separator}{}", error.inner())
 }
 
 #[cfg(test)]

@@ -144,8 +144,7 @@ async fn a_refused_drain_in_an_answer_of_200_is_an_error() {
 
 #[tokio::test]
 async fn gone_in_the_meantime_is_success() {
-    for (strategy, write) in
-        [("drain", "UpdateContainerInstancesState"), ("deregister", "DeregisterContainerInstance")]
+    for (strategy, write) in [("drain", "UpdateContainerInstancesState"), ("deregister", "DeregisterContainerInstance")]
     {
         let aws = standin().await;
         let home = aws.home();

@@ -166,7 +166,9 @@ async fn secrets_in_user_data_are_not_logged_at_any_level() {
     assert_eq!(aws.calls_to("DescribeInstanceAttribute").len(), 2);
     assert!(logs.contains("DEBUG"), "the level has an effect: {logs}");
     let encoded = "REJfUEFTU1dPUkQ"; // DB_PASSWORD, in base64
-    for trace in [secret, "DB_PASSWORD", encoded, &aws.env().iter().find(|(k, _)| k == "AWS_SECRET_ACCESS_KEY").unwrap().1] {
+    for trace in
+        [secret, "DB_PASSWORD", encoded, &aws.env().iter().find(|(k, _)| k == "AWS_SECRET_ACCESS_KEY").unwrap().1]
+    {
         assert!(!logs.contains(trace), "{trace} in {logs}");
     }
 }

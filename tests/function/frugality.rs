@@ -15,13 +15,16 @@ fn round_trips(calls: &[Call]) -> usize {
     let mut calls: Vec<_> = calls.iter().map(|call| (call.finished, call.started)).collect();
     calls.sort();
     let mut last = None;
-    calls.into_iter().filter(|(finished, started)| {
-        let follows = last.is_none_or(|last| last <= *started);
-        if follows {
-            last = Some(*finished);
-        }
-        follows
-    }).count()
+    calls
+        .into_iter()
+        .filter(|(finished, started)| {
+            let follows = last.is_none_or(|last| last <= *started);
+            if follows {
+                last = Some(*finished);
+            }
+            follows
+        })
+        .count()
 }
 
 #[tokio::test]

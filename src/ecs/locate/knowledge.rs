@@ -71,9 +71,7 @@ impl Knowledge {
         self.lock().capacity_providers.insert(name, provider);
     }
 
-    /// Whether the description of an instance may be enough to tell its cluster.
-    pub(super) fn has_hints(&self) -> bool {
-        let learned = self.lock();
-        !learned.groups.is_empty() || !learned.capacity_providers.is_empty()
+    pub(super) fn has_groups(&self) -> bool {
+        !self.lock().groups.is_empty()
     }
 }

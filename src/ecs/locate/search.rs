@@ -89,7 +89,7 @@ impl<'a> Search<'a> {
         let wanted = self.wanted.clone();
 
         // Beside the description, unless that is likely to be enough: a call for a round trip.
-        let is_eager = user_data_pays && tag.is_none() && !aws.knowledge.has_hints();
+        let is_eager = user_data_pays && tag.is_none() && !aws.knowledge.has_groups();
         let describe = instances::describe(aws, calls, deadline, &wanted, tag);
         let (described, mentions) = if is_eager {
             let (described, mentions) = tokio::join!(describe, instances::mentions(aws, calls, deadline, &wanted));

@@ -1,0 +1,129 @@
+"""What the checks share: processes that end with the script, and a table of what was expected and found."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+# Not resolved: the interpreter of a virtual environment is a link, and the tools lie beside the link.
+TOOLS = Path(sys.executable).parent
+
+# Those of the sample events and of the stand-in.
+ACCOUNT = "123456789012"
+REGION = "us-east-2"
+
+
+def environment(endpoint):
+    """The environment for AWS clients that can reach nothing but an emulator.
+
+    ministack takes a key of twelve digits for the account.
+    """
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    return kept | {
+        "AWS_ACCESS_KEY_ID": ACCOUNT,
+        "AWS_SECRET_ACCESS_KEY": "made-up",
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "SAM_CLI_TELEMETRY": "0",
+    }
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+@contextmanager
+def scratch():
+    with tempfile.TemporaryDirectory(prefix="spot-interruption-handler-") as path:
+        yield Path(path)
+
+
+@contextmanager
+def running(command, log, env=None):
+    """A process with its children, ended with the block; its output goes to a file, which is shown if anything fails."""
+    with open(log, "wb") as output:
+        process = subprocess.Popen(
+            [str(part) for part in command], stdout=output, stderr=output, env=env, start_new_session=True
+        )
+    try:
+        yield process
+    except Exception:
+        print(f"--- the end of {command[0]}'s output", log.read_text(errors="replace")[-4000:], "---", sep="\n")
+        raise
+    finally:
+        end(process)
+
+
+def end(process):
+    """Ends a process and its children, which have a process group of their own."""
+    for number in signal.SIGTERM, signal.SIGKILL:
+        try:
+            os.killpg(process.pid, number)
+            process.wait(timeout=5)
+        except ProcessLookupError:
+            break
+        except subprocess.TimeoutExpired:
+            continue
+    process.wait()
+
+
+def until(what, process, ready, seconds=60):
+    """Waits until `ready()` gives something, and gives it back."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError(f"{what} ended with {process.returncode}")
+        if answer := ready():
+            return answer
+        time.sleep(0.1)
+    raise RuntimeError(f"{what} was not ready within {seconds} s")
+
+
+def listens(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+class Checks:
+    """Prints a row for each comparison, and remembers whether one failed."""
+
+    def __init__(self):
+        self.made = 0
+        self.failed = 0
+
+    def heading(self, text):
+        print(f"\n{text}", flush=True)
+
+    def same(self, what, expected, found):
+        self.made += 1
+        if expected == found:
+            print(f"  ok      {what:<44} {short(found)}", flush=True)
+        else:
+            self.failed += 1
+            print(f"  FAILED  {what:<44} expected {short(expected)}, found {short(found)}", flush=True)
+
+    def done(self):
+        print(f"\n{self.made} checks, {self.failed} failed", flush=True)
+        sys.exit(1 if self.failed else 0)
+
+
+def short(value):
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+
+
+def end_with_the_script():
+    """Lets a termination signal unwind the blocks above."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
