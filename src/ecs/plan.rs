@@ -146,11 +146,14 @@ mod tests {
         }
     }
 
+    /// A cluster, its keepers, the settings, and why it is left alone.
+    type Case<'a> = (&'a str, &'a [Keeper], &'a [(&'a str, &'a str)], Option<Reason>);
+
     #[test]
     fn who_is_left_alone() {
         let managed = Keeper::ManagedDraining("spot".into());
         let batch = "x_Batch_1";
-        let cases: &[(&str, &[Keeper], &[(&str, &str)], Option<Reason>)] = &[
+        let cases: &[Case] = &[
             ("web", std::slice::from_ref(&managed), &[], Some(Reason::Kept(managed.clone()))),
             ("web", std::slice::from_ref(&managed), &[("MANAGED_DRAINING", "override")], None),
             (

@@ -125,7 +125,7 @@ async fn a_late_notice_still_gets_its_attempt() {
     let (arn, _) = register(&aws.home(), "web");
     let function = function(&aws, &[]).await;
     aws.fault(Fault::on("DeregisterContainerInstance").times(2).throttle());
-    let answer = handled(&function, notice_of(ID, "terminate", Duration::from_mins(60))).await;
+    let answer = handled(&function, notice_of(ID, "terminate", Duration::from_hours(1))).await;
     assert_eq!(answer["outcome"], "deregistered");
     assert_eq!(answer["secondsLeft"], 0);
     assert_eq!(aws.home().status(&arn).as_deref(), Some("INACTIVE"));

@@ -94,7 +94,7 @@ async fn retries_end_before_the_function_does() {
     for (fault, expected) in [
         (Fault::on("DeregisterContainerInstance").always().throttle(), "Throttled"),
         (Fault::on("DeregisterContainerInstance").always().status(503), "DeadlineExceeded"),
-        (Fault::on("DeregisterContainerInstance").always().delay(Duration::from_secs(60)), "DeadlineExceeded"),
+        (Fault::on("DeregisterContainerInstance").always().delay(Duration::from_mins(1)), "DeadlineExceeded"),
     ] {
         aws.forget_faults();
         aws.fault(fault);

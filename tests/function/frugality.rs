@@ -55,7 +55,6 @@ async fn with_a_hint_at_most_5_calls_and_4_round_trips_for_any_number_of_cluster
             let case = format!("{hint}, {clusters} clusters: {:?}", apis(&calls));
             assert!(calls.len() <= 5, "{case}");
             assert!(round_trips(&calls) <= 4, "{} in a row, {case}", round_trips(&calls));
-            println!("{:2} calls, {} in a row, {case}", calls.len(), round_trips(&calls));
         }
     }
 }

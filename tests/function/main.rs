@@ -53,7 +53,8 @@ fn notice(id: &str, action: &str) -> Value {
 /// A notice given a while ago.
 fn notice_of(id: &str, action: &str, age: Duration) -> Value {
     let time = SystemTime::now() - age;
-    let time = DateTime::from_timestamp(time.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs() as i64, 0);
+    let time =
+        DateTime::from_timestamp(time.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs().cast_signed(), 0);
     json!({
         "version": "0",
         "id": "12345678-1234-1234-1234-123456789012",

@@ -7,14 +7,15 @@
 //!
 //! User data holds secrets: nothing but the name of a cluster leaves this file, in errors and logs neither.
 
-use std::{collections::HashMap, io::Read};
+mod tokens;
+mod unpack;
 
-use base64::{
-    Engine, alphabet,
-    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+use std::collections::HashMap;
+
+use self::{
+    tokens::{Token, tokens},
+    unpack::unpack,
 };
-use flate2::bufread::GzDecoder;
-
 use crate::ecs::ClusterName;
 
 /// What user data says about the cluster.
@@ -30,104 +31,10 @@ pub(crate) enum Mention {
 
 /// Reads user data as `DescribeInstanceAttribute` gives it, in base64.
 pub(crate) fn mention(user_data: &str) -> Mention {
-    let packed: String = user_data.split_whitespace().collect();
-    let Ok(data) = BASE64.decode(packed) else { return Mention::Unknown };
-    let mut open = Unpacked { text: String::new(), room: INFLATED };
-    if open.add(&data, DEPTH).is_none() {
-        return Mention::Unknown;
-    }
-    let mut reader = Reader::new(&open.text);
-    open.text.lines().for_each(|line| reader.line(line));
+    let Some(text) = unpack(user_data) else { return Mention::Unknown };
+    let mut reader = Reader::new(&text);
+    text.lines().for_each(|line| reader.line(line));
     reader.mention()
-}
-
-/// Standard base64, with or without its padding.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &alphabet::STANDARD,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-);
-
-/// The fewest characters that base64 needs to name a cluster: `ECS_CLUSTER=` has 12 bytes.
-const BASE64_CHARS: usize = 16;
-
-/// The start of gzip data.
-const GZIP: &[u8] = &[0x1f, 0x8b, 0x08];
-
-/// The most that all gzip data may come to, 256 KiB: EC2 takes 16 KiB of user data, which is some 100 KiB of scripts,
-/// but 16 MiB of zeros.
-const INFLATED: usize = 256 << 10;
-
-/// How deep gzip and base64 may be nested: packed files in a packed part of packed user data are at 5.
-const DEPTH: usize = 8;
-
-/// User data as one text, with what is packed laid open after the line where it stands.
-struct Unpacked {
-    text: String,
-    room: usize,
-}
-
-impl Unpacked {
-    /// Adds text with gzip data in it; `None` if that can't be read.
-    fn add(&mut self, data: &[u8], depth: usize) -> Option<()> {
-        if data.is_empty() {
-            return Some(());
-        }
-        let depth = depth.checked_sub(1)?;
-        let start = data.windows(GZIP.len()).position(|bytes| bytes == GZIP).unwrap_or(data.len());
-        let (text, mut rest) = data.split_at_checked(start)?;
-        self.add_text(&String::from_utf8_lossy(text), depth)?;
-        if rest.is_empty() {
-            return Some(());
-        }
-        let mut inflated = Vec::new();
-        GzDecoder::new(&mut rest).take(self.room as u64 + 1).read_to_end(&mut inflated).ok()?;
-        self.room = self.room.checked_sub(inflated.len())?;
-        self.add(&inflated, depth)?;
-        self.add(rest, depth)
-    }
-
-    /// Adds text with base64 in it, which may go on for many lines.
-    fn add_text(&mut self, text: &str, depth: usize) -> Option<()> {
-        let text = text.replace("\r\n", "\n").replace("\\\n", " ").replace(" `\n", " ");
-        let (mut packed, mut boundary, mut is_quoted_printable) = (String::new(), "", false);
-        for line in text.lines() {
-            if let Some((_, value)) = line.split_once("boundary=") {
-                boundary = value.trim_start_matches('"').split(['"', ';', ' ']).next().unwrap_or_default();
-            }
-            if let Some(encoding) = after_prefix(line, "Content-Transfer-Encoding:") {
-                is_quoted_printable = after_prefix(encoding.trim(), "quoted-printable").is_some();
-            }
-            is_quoted_printable &= !line.strip_prefix("--").is_some_and(|line| line.starts_with(boundary));
-            if is_quoted_printable {
-                let decoded = quoted_printable::decode(line, quoted_printable::ParseMode::Robust).unwrap_or_default();
-                self.text += &String::from_utf8_lossy(&decoded);
-                self.text += if line.ends_with('=') { "" } else { "\n" };
-                continue;
-            }
-            if !packed.is_empty() && !packed.ends_with('=') && is_base64(line.trim()) {
-                packed += line.trim();
-                continue;
-            }
-            self.add_packed(&mut packed, depth)?;
-            self.text += line;
-            self.text += "\n";
-            if !line.trim_start().starts_with('#') {
-                let words = line.split_inclusive(|c| !is_base64_char(c));
-                for word in words.map(|word| word.trim_end_matches(|c| c != '=' && !is_base64_char(c))) {
-                    if word.len() >= BASE64_CHARS {
-                        self.add_packed(&mut packed, depth)?;
-                        packed += word;
-                    }
-                }
-            }
-        }
-        self.add_packed(&mut packed, depth)
-    }
-
-    /// Adds what may be base64: words and paths that only look like it make noise, which names no cluster.
-    fn add_packed(&mut self, packed: &mut String, depth: usize) -> Option<()> {
-        BASE64.decode(std::mem::take(packed).trim_end_matches('=')).map_or(Some(()), |data| self.add(&data, depth))
-    }
 }
 
 /// The variable that names the cluster to the ECS agent.
@@ -288,96 +195,6 @@ fn formatted(format: &str, after: &[Token]) -> String {
     let first = pieces.next().unwrap_or_default().to_owned();
     pieces.fold(first, |text, piece| text + words.next().unwrap_or("%s") + piece)
 }
-
-/// A piece of a line.
-enum Token {
-    /// Without its quotes.
-    Word(Word),
-    /// What ends a word and means something; `\n` is one that is written as `\` and `n`.
-    Sign(char),
-    /// White space, never two in a row.
-    Gap,
-}
-
-#[derive(Default)]
-struct Word {
-    text: String,
-    is_quoted: bool,
-}
-
-/// Splits a line, up to a comment, more or less as all the languages have it.
-fn tokens(line: &str) -> Vec<Token> {
-    let (mut tokens, mut word) = (Vec::new(), None::<Word>);
-    let mut chars = line.chars();
-    while let Some(c) = chars.next() {
-        let rest = chars.as_str();
-        let piece = match c {
-            '#' if word.is_none() => break,
-            '"' | '\'' => match unquote(rest, c) {
-                Some((text, after)) => {
-                    chars = after.chars();
-                    word.get_or_insert_default().is_quoted = true;
-                    Ok(text)
-                }
-                // Its other half is in another line.
-                None => Err(Token::Gap),
-            },
-            '$' if rest.starts_with('{') => {
-                let Some((inside, after)) = rest.split_once('}') else { break };
-                chars = after.chars();
-                Ok(format!("${inside}}}"))
-            }
-            '\\' => match chars.next() {
-                Some('"' | '\'') => Ok(String::new()),
-                Some(c) if !"nrt".contains(c) => Ok(format!("\\{c}")),
-                _ => Err(Token::Sign('\n')),
-            },
-            ':' if rest.starts_with(|c: char| !c.is_whitespace() && !"\"'".contains(c)) => Ok(c.to_string()),
-            // `a-{{ b }}` is no name.
-            '{' | '}' if word.as_ref().is_some_and(|word| c == '{' || word.text.contains('{')) => Ok(c.to_string()),
-            _ if "=:,;|&<>()[]{}".contains(c) => Err(Token::Sign(c)),
-            _ if c.is_whitespace() => Err(Token::Gap),
-            _ => Ok(c.to_string()),
-        };
-        match piece {
-            Ok(text) => word.get_or_insert_default().text += &text,
-            Err(token) => {
-                tokens.extend(word.take().map(Token::Word));
-                if !matches!((tokens.last(), &token), (Some(Token::Gap), Token::Gap)) {
-                    tokens.push(token);
-                }
-            }
-        }
-    }
-    tokens.extend(word.map(Token::Word));
-    tokens
-}
-
-/// Splits off the text up to the quote that closes it.
-fn unquote(text: &str, quote: char) -> Option<(String, &str)> {
-    let mut inside = String::new();
-    let mut chars = text.chars();
-    loop {
-        match chars.next()? {
-            c if c == quote => return Some((inside, chars.as_str())),
-            '\\' => match chars.next()? {
-                c @ ('"' | '\'' | '\\') => inside.push(c),
-                c => inside.extend(['\\', c]),
-            },
-            c => inside.push(c),
-        }
-    }
-}
-
-fn is_base64_char(c: char) -> bool {
-    c.is_ascii_alphanumeric() || c == '+' || c == '/'
-}
-
-/// Whether a line may be one of many: other than `EOF`, those have whole groups of four characters.
-fn is_base64(line: &str) -> bool {
-    !line.is_empty() && line.len().is_multiple_of(4) && line.trim_end_matches('=').chars().all(is_base64_char)
-}
-
 /// What follows a prefix, whatever its case.
 fn after_prefix<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
     let (start, rest) = text.split_at_checked(prefix.len())?;
@@ -388,11 +205,14 @@ fn after_prefix<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
 mod tests {
     use std::io::Write;
 
-    use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD};
+    use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD, Engine as _};
     use flate2::{Compression, write::GzEncoder};
     use proptest::prelude::*;
 
-    use super::*;
+    use super::{
+        unpack::{DEPTH, GZIP, INFLATED},
+        *,
+    };
 
     const ARN: &str = "arn:aws-cn:ecs:cn-north-1:123456789012:cluster/web";
 

@@ -5,6 +5,7 @@
 //! 128 MB, by a cgroup's CPU quota; that needs Linux and root, and is left out elsewhere.
 
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a program for the terminal that may give up")]
+#![expect(clippy::cast_precision_loss, reason = "figures of three digits")]
 
 use std::{
     fs,
@@ -21,7 +22,7 @@ const LATENCY: Duration = Duration::from_millis(10);
 
 /// What 128 MB get of a core, at 1,769 MB for a whole one: "Configure Lambda function memory" in the AWS Lambda
 /// Developer Guide.
-const SHARE: f64 = 128.0 / 1_769.0;
+const SHARE: (u64, u64) = (128, 1_769);
 
 /// The instance that is interrupted.
 const ID: &str = "i-1234567890abcdef0";
@@ -158,7 +159,7 @@ struct Cgroup {
 
 impl Cgroup {
     fn new(period_us: u64) -> Option<Self> {
-        let quota_us = (period_us as f64 * SHARE).max(1_000.0) as u64;
+        let quota_us = period_us * SHARE.0 / SHARE.1;
         let name = format!("spot-interruption-handler-{}-{period_us}", std::process::id());
         let v1 = Path::new("/sys/fs/cgroup/cpu").join(&name);
         let v2 = Path::new("/sys/fs/cgroup").join(&name);
@@ -179,7 +180,7 @@ impl Cgroup {
 
 impl std::fmt::Display for Cgroup {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:.1} % in {} ms", SHARE * 100.0, self.period_us / 1_000)
+        write!(f, "{:.1} % in {} ms", 100.0 * SHARE.0 as f64 / SHARE.1 as f64, self.period_us / 1_000)
     }
 }
 

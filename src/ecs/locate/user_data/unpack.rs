@@ -1,0 +1,117 @@
+//! Lays packed user data open: base64, gzip and MIME, in any nesting.
+
+use std::io::Read;
+
+use base64::{
+    Engine, alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
+use flate2::bufread::GzDecoder;
+
+use super::after_prefix;
+
+/// Lays user data open, as `DescribeInstanceAttribute` gives it; `None` if it can't be read.
+pub(super) fn unpack(user_data: &str) -> Option<String> {
+    let packed: String = user_data.split_whitespace().collect();
+    let mut open = Unpacked { text: String::new(), room: INFLATED };
+    open.add(&BASE64.decode(packed).ok()?, DEPTH)?;
+    Some(open.text)
+}
+
+/// Standard base64, with or without its padding.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// The fewest characters that base64 needs to name a cluster: `ECS_CLUSTER=` has 12 bytes.
+const BASE64_CHARS: usize = 16;
+
+/// The start of gzip data.
+pub(super) const GZIP: &[u8] = &[0x1f, 0x8b, 0x08];
+
+/// The most that all gzip data may come to, 256 KiB: EC2 takes 16 KiB of user data, which is some 100 KiB of scripts,
+/// but 16 MiB of zeros.
+pub(super) const INFLATED: usize = 256 << 10;
+
+/// How deep gzip and base64 may be nested: packed files in a packed part of packed user data are at 5.
+pub(super) const DEPTH: usize = 8;
+
+/// User data as one text, with what is packed laid open after the line where it stands.
+struct Unpacked {
+    text: String,
+    room: usize,
+}
+
+impl Unpacked {
+    /// Adds text with gzip data in it; `None` if that can't be read.
+    fn add(&mut self, data: &[u8], depth: usize) -> Option<()> {
+        if data.is_empty() {
+            return Some(());
+        }
+        let depth = depth.checked_sub(1)?;
+        let start = data.windows(GZIP.len()).position(|bytes| bytes == GZIP).unwrap_or(data.len());
+        let (text, mut rest) = data.split_at_checked(start)?;
+        self.add_text(&String::from_utf8_lossy(text), depth)?;
+        if rest.is_empty() {
+            return Some(());
+        }
+        let mut inflated = Vec::new();
+        GzDecoder::new(&mut rest).take(self.room as u64 + 1).read_to_end(&mut inflated).ok()?;
+        self.room = self.room.checked_sub(inflated.len())?;
+        self.add(&inflated, depth)?;
+        self.add(rest, depth)
+    }
+
+    /// Adds text with base64 in it, which may go on for many lines.
+    fn add_text(&mut self, text: &str, depth: usize) -> Option<()> {
+        let text = text.replace("\r\n", "\n").replace("\\\n", " ").replace(" `\n", " ");
+        let (mut packed, mut boundary, mut is_quoted_printable) = (String::new(), "", false);
+        for line in text.lines() {
+            if let Some((_, value)) = line.split_once("boundary=") {
+                boundary = value.trim_start_matches('"').split(['"', ';', ' ']).next().unwrap_or_default();
+            }
+            if let Some(encoding) = after_prefix(line, "Content-Transfer-Encoding:") {
+                is_quoted_printable = after_prefix(encoding.trim(), "quoted-printable").is_some();
+            }
+            is_quoted_printable &= !line.strip_prefix("--").is_some_and(|line| line.starts_with(boundary));
+            if is_quoted_printable {
+                let decoded = quoted_printable::decode(line, quoted_printable::ParseMode::Robust).unwrap_or_default();
+                self.text += &String::from_utf8_lossy(&decoded);
+                self.text += if line.ends_with('=') { "" } else { "\n" };
+                continue;
+            }
+            if !packed.is_empty() && !packed.ends_with('=') && is_base64(line.trim()) {
+                packed += line.trim();
+                continue;
+            }
+            self.add_packed(&mut packed, depth)?;
+            self.text += line;
+            self.text += "\n";
+            if !line.trim_start().starts_with('#') {
+                let words = line.split_inclusive(|c| !is_base64_char(c));
+                for word in words.map(|word| word.trim_end_matches(|c| c != '=' && !is_base64_char(c))) {
+                    if word.len() >= BASE64_CHARS {
+                        self.add_packed(&mut packed, depth)?;
+                        packed += word;
+                    }
+                }
+            }
+        }
+        self.add_packed(&mut packed, depth)
+    }
+
+    /// Adds what may be base64: words and paths that only look like it make noise, which names no cluster.
+    fn add_packed(&mut self, packed: &mut String, depth: usize) -> Option<()> {
+        BASE64.decode(std::mem::take(packed).trim_end_matches('=')).map_or(Some(()), |data| self.add(&data, depth))
+    }
+}
+
+fn is_base64_char(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '+' || c == '/'
+}
+
+/// Whether a line may be one of many: other than `EOF`, those have whole groups of four characters.
+fn is_base64(line: &str) -> bool {
+    !line.is_empty() && line.len().is_multiple_of(4) && line.trim_end_matches('=').chars().all(is_base64_char)
+}

@@ -1,0 +1,89 @@
+//! The template against the code: what it sets is what is read, and what it allows is what is called.
+
+#![expect(clippy::unwrap_used, reason = "a test's way to fail")]
+
+use std::{
+    cell::RefCell,
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use spot_interruption_handler::config::Config;
+
+const TEMPLATE: &str = include_str!("../template.yaml");
+
+#[test]
+fn it_sets_the_variables_that_are_read() {
+    let read = RefCell::new(BTreeSet::new());
+    Config::read(|name| {
+        read.borrow_mut().insert(name.to_owned());
+        None
+    })
+    .unwrap();
+    let variables = TEMPLATE.split("Variables:\n").nth(1).unwrap().lines();
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    let depth = indent(variables.clone().next().unwrap());
+    let set: BTreeSet<_> = variables
+        .take_while(|line| indent(line) == depth)
+        .map(|line| line.trim().split(':').next().unwrap().to_owned())
+        .collect();
+    assert_eq!(set, read.into_inner());
+}
+
+#[test]
+fn its_defaults_and_values_are_those_of_the_code() {
+    for (parameter, variable) in [
+        ("Strategy", "STRATEGY"),
+        ("DryRun", "DRY_RUN"),
+        ("Clusters", "CLUSTERS"),
+        ("ExcludeClusters", "EXCLUDE_CLUSTERS"),
+        ("ClusterTag", "CLUSTER_TAG"),
+        ("ManagedDraining", "MANAGED_DRAINING"),
+    ] {
+        assert!(TEMPLATE.contains(&format!("{variable}: !Ref {parameter}\n")), "{parameter}");
+        let about = TEMPLATE.split(&format!("\n  {parameter}:\n    Type: ")).nth(1).unwrap();
+        let about =
+            about.split("\n  ").take_while(|line| line.starts_with("  ") || !line.ends_with(':')).collect::<Vec<_>>();
+        let field =
+            |name: &str| about.iter().find_map(|line| line.trim().strip_prefix(name)).map(|v| v.trim().to_owned());
+        let unquote = |value: &str| value.trim().trim_matches('"').to_owned();
+        let config = |value: String| Config::read(|name| (name == variable).then(|| value.clone()));
+        let default = unquote(&field("Default:").unwrap());
+        assert_eq!(
+            format!("{:?}", config(default).unwrap()),
+            format!("{:?}", Config::read(|_| None).unwrap()),
+            "{parameter}"
+        );
+        for value in field("AllowedValues:").iter().flat_map(|values| values.trim_matches(['[', ']']).split(',')) {
+            assert!(config(unquote(value)).is_ok(), "{parameter}: {value}");
+        }
+    }
+}
+
+#[test]
+fn it_allows_what_is_called_and_nothing_else() {
+    let allowed: BTreeSet<_> = TEMPLATE
+        .split_whitespace()
+        .filter_map(|word| word.strip_prefix("ecs:").or(word.strip_prefix("ec2:")))
+        .filter(|action| action.starts_with(char::is_uppercase) && !action.contains("MarketType"))
+        .map(str::to_owned)
+        .collect();
+    let mut called = BTreeSet::new();
+    for file in sources(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))) {
+        let source = fs::read_to_string(file).unwrap();
+        let code = source.split("#[cfg(test)]").next().unwrap();
+        called.extend(code.split('"').skip(1).step_by(2).filter(|text| is_operation(text)).map(str::to_owned));
+    }
+    assert_eq!(allowed, called);
+}
+
+fn is_operation(text: &str) -> bool {
+    ["List", "Describe", "Deregister", "Update", "Stop"].iter().any(|verb| text.starts_with(verb))
+        && text.chars().all(char::is_alphanumeric)
+}
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] }).collect()
+}
