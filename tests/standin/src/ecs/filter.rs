@@ -258,7 +258,6 @@ impl Parser<'_> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 mod tests {
     use super::*;
     use crate::model::{ContainerInstance, Task};
