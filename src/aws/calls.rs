@@ -2,7 +2,10 @@
 
 use std::{
     fmt::Display,
-    sync::atomic::{AtomicU32, Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
     time::{Duration, SystemTime},
 };
 
@@ -43,9 +46,7 @@ impl Deadline {
         Self(Instant::now() + time)
     }
 
-    /// How long there is still.
-    #[must_use]
-    pub fn left(self) -> Duration {
+    fn left(self) -> Duration {
         self.0.saturating_duration_since(Instant::now())
     }
 }
@@ -54,20 +55,26 @@ impl Deadline {
 #[derive(Debug)]
 pub struct Calls {
     deadline: Deadline,
-    made: AtomicU32,
+    made: Arc<AtomicU32>,
 }
 
 impl Calls {
     /// Calls that are tried again until the deadline.
     #[must_use]
     pub fn until(deadline: Deadline) -> Self {
-        Self { deadline, made: AtomicU32::new(0) }
+        Self { deadline, made: Arc::default() }
     }
 
-    /// When they end.
+    /// The same calls, but tried again for no longer than this: there is something else to try.
     #[must_use]
-    pub fn deadline(&self) -> Deadline {
-        self.deadline
+    pub fn for_at_most(&self, time: Duration) -> Self {
+        Self { deadline: self.deadline.min(Deadline::after(time)), made: Arc::clone(&self.made) }
+    }
+
+    /// How long there is still.
+    #[must_use]
+    pub fn left(&self) -> Duration {
+        self.deadline.left()
     }
 
     /// How many requests were sent, each attempt counted.
@@ -91,26 +98,11 @@ impl Calls {
         F: Future<Output = Result<T, SdkError<E>>>,
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
-        self.make_until(self.deadline, operation, about, attempt).await
-    }
-
-    /// As [`Calls::make`], for a call that is not worth all the time there is.
-    pub(crate) async fn make_until<T, E, F>(
-        &self,
-        deadline: Deadline,
-        operation: &'static str,
-        about: impl Display,
-        attempt: impl Fn() -> F,
-    ) -> Result<T, Error>
-    where
-        F: Future<Output = Result<T, SdkError<E>>>,
-        E: ProvideErrorMetadata + std::error::Error + 'static,
-    {
         let mut longest = FIRST_PAUSE;
         let mut last = None;
         loop {
             self.made.fetch_add(1, Relaxed);
-            let error = match timeout_at(deadline.0, attempt()).await {
+            let error = match timeout_at(self.deadline.0, attempt()).await {
                 Ok(Ok(answer)) => return Ok(answer),
                 Ok(Err(error)) => failed(operation, &about, &error),
                 Err(_) => return Err(last.unwrap_or_else(|| unanswered(operation, &about))),
@@ -118,7 +110,7 @@ impl Calls {
             let Error::Call { class, .. } = &error else { return Err(error) };
             // Full jitter: clients that were throttled together do not come back together.
             let pause = longest.mul_f64(fastrand::f64());
-            if !class.is_transient() || pause >= deadline.left() {
+            if !class.is_transient() || pause >= self.left() {
                 return Err(error);
             }
             tracing::debug!(%error, "trying again");

@@ -87,7 +87,7 @@ async fn look_again(
         return Err(refused);
     }
     for pause in LOOKS {
-        tokio::time::sleep(pause.min(calls.deadline().left())).await;
+        tokio::time::sleep(pause.min(calls.left())).await;
         let described = describe(aws, calls, &found.cluster, std::slice::from_ref(&found.arn)).await;
         let status = match described {
             Err(error) if error.code() == Some("ClusterNotFoundException") => Status::Gone,

@@ -27,7 +27,7 @@ use std::{
 
 use self::search::Search;
 use crate::{
-    aws::{Calls, Deadline, Regional},
+    aws::{Calls, Regional},
     config::Config,
     ecs::{ClusterName, ContainerInstance},
     error::Error,
@@ -104,10 +104,9 @@ async fn among_all(search: &mut Search<'_>, config: &Config) {
 }
 
 /// How long the EC2 look-ups may take: a second for each list that they save, but no more than half of what is left.
-fn patience(calls: &Calls, scan_calls: Option<usize>) -> Deadline {
-    let half = calls.deadline().left() / 2;
-    let saved = scan_calls.map_or(half, |lists| Duration::from_secs(lists as u64).max(Duration::from_secs(2)));
-    Deadline::after(half.min(saved))
+fn patience(calls: &Calls, scan_calls: Option<usize>) -> Duration {
+    let half = calls.left() / 2;
+    scan_calls.map_or(half, |lists| half.min(Duration::from_secs(lists.max(2) as u64)))
 }
 
 /// Says that EC2 did not tell what it could have told; the search goes on without.

@@ -11,7 +11,7 @@ use super::{
     user_data::{Mention, mention},
 };
 use crate::{
-    aws::{Calls, Deadline, Regional},
+    aws::{Calls, Regional},
     ecs::ClusterName,
     error::Error,
     interruption::InstanceId,
@@ -42,7 +42,6 @@ pub(super) struct Instance {
 pub(super) async fn describe(
     aws: &Regional,
     calls: &Calls,
-    deadline: Deadline,
     ids: &BTreeSet<InstanceId>,
     cluster_tag: Option<&str>,
 ) -> Result<HashMap<InstanceId, Instance>, Error> {
@@ -54,7 +53,7 @@ pub(super) async fn describe(
         let mut request = aws.ec2.describe_instances().filters(filter);
         loop {
             let about = format!("{} instances", ids.len());
-            let page = calls.make_until(deadline, "DescribeInstances", about, || request.clone().send()).await?;
+            let page = calls.make("DescribeInstances", about, || request.clone().send()).await?;
             let described =
                 page.reservations.unwrap_or_default().into_iter().flat_map(|r| r.instances.unwrap_or_default());
             instances.extend(described.filter_map(|described| instance(described, cluster_tag)));
@@ -85,13 +84,12 @@ fn instance(described: types::Instance, cluster_tag: Option<&str>) -> Option<(In
 pub(super) async fn mentions(
     aws: &Regional,
     calls: &Calls,
-    deadline: Deadline,
     ids: &BTreeSet<InstanceId>,
 ) -> BTreeMap<InstanceId, Mention> {
     let read = |id: InstanceId| async move {
         let request =
             aws.ec2.describe_instance_attribute().instance_id(id.as_str()).attribute(InstanceAttributeName::UserData);
-        match calls.make_until(deadline, "DescribeInstanceAttribute", &id, || request.clone().send()).await {
+        match calls.make("DescribeInstanceAttribute", &id, || request.clone().send()).await {
             Ok(answer) => {
                 let user_data = answer.user_data.and_then(|attribute| attribute.value).unwrap_or_default();
                 Some((id, mention(&user_data)))

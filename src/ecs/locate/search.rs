@@ -67,7 +67,7 @@ impl<'a> Search<'a> {
     /// Looks for all that is wanted in these clusters, in their order, until it is found.
     pub(super) async fn scan(&mut self, clusters: Vec<ClusterName>) {
         let wanted = self.wanted.clone();
-        self.look(clusters.into_iter().map(|cluster| (cluster, wanted.clone()))).await;
+        self.look(self.calls, clusters.into_iter().map(|cluster| (cluster, wanted.clone()))).await;
     }
 
     /// Follows what EC2 can tell, cheapest first. EC2 not answering costs the hints, nothing else.
@@ -82,17 +82,17 @@ impl<'a> Search<'a> {
         if self.is_done() {
             return;
         }
-        let (aws, calls) = (self.aws, self.calls);
-        let deadline = patience(calls, scan_calls);
+        let aws = self.aws;
+        let calls = &self.calls.for_at_most(patience(self.calls, scan_calls));
         let user_data_pays = scan_calls.is_none_or(|calls| self.wanted.len() <= calls);
         let tag = config.cluster_tag.as_deref();
         let wanted = self.wanted.clone();
 
         // Beside the description, unless that is likely to be enough: a call for a round trip.
         let is_eager = user_data_pays && tag.is_none() && !aws.knowledge.has_groups();
-        let describe = instances::describe(aws, calls, deadline, &wanted, tag);
+        let describe = instances::describe(aws, calls, &wanted, tag);
         let (described, mentions) = if is_eager {
-            let (described, mentions) = tokio::join!(describe, instances::mentions(aws, calls, deadline, &wanted));
+            let (described, mentions) = tokio::join!(describe, instances::mentions(aws, calls, &wanted));
             (described, Some(mentions))
         } else {
             (describe.await, None)
@@ -108,7 +108,7 @@ impl<'a> Search<'a> {
         if user_data_pays && !self.is_done() {
             let mentions = match mentions {
                 Some(mentions) => mentions,
-                None => instances::mentions(aws, calls, deadline, &self.wanted).await,
+                None => instances::mentions(aws, calls, &self.wanted).await,
             };
             self.follow_user_data(mentions, known).await;
         }
@@ -153,7 +153,7 @@ impl<'a> Search<'a> {
                 places.entry(cluster).or_default().insert(id);
             }
         }
-        self.look(places).await;
+        self.follow_to(places).await;
     }
 
     /// Looks for each wanted instance where its description hints at.
@@ -164,7 +164,13 @@ impl<'a> Search<'a> {
                 places.entry(cluster).or_default().insert(id.clone());
             }
         }
-        self.look(places).await;
+        self.follow_to(places).await;
+    }
+
+    /// Half of what is left is kept for the scan: the cluster that is hinted at may be the one that can't be read.
+    async fn follow_to(&mut self, places: Places) {
+        let calls = self.calls.for_at_most(self.calls.left() / 2);
+        self.look(&calls, places).await;
     }
 
     /// Reads which clusters there are.
@@ -182,8 +188,8 @@ impl<'a> Search<'a> {
     }
 
     /// Looks for instances in clusters, several at a time, until nothing is wanted any more.
-    async fn look(&mut self, places: impl IntoIterator<Item = (ClusterName, BTreeSet<InstanceId>)>) {
-        let (aws, calls) = (self.aws, self.calls);
+    async fn look(&mut self, calls: &Calls, places: impl IntoIterator<Item = (ClusterName, BTreeSet<InstanceId>)>) {
+        let aws = self.aws;
         let mut places = places.into_iter();
         let mut under_way = FuturesUnordered::new();
         while !self.is_done() {
