@@ -1,6 +1,7 @@
 """Deploys the built stack to a local AWS emulator, compares what stands there with what the template promises, and
-sends every sample event through the deployed function. What the emulator forgets (the queue's encryption, the account that
-may invoke) is not compared.
+sends every sample event through the deployed function.
+
+What the emulator forgets (the queue's encryption, the account that may invoke) is not compared.
 
     sam build && python tests/stack/deploy.py target/debug/examples/standin --port 0
 
@@ -88,8 +89,12 @@ def start_emulator(stack, folder):
 def start_standin(stack, folder, command):
     log = folder / "standin.log"
     process = stack.enter_context(running(command, log))
-    line, _, _ = until("the stand-in", process, lambda: log.read_text() if "\n" in log.read_text() else None).partition("\n")
-    return json.loads(line)["url"]
+
+    def first_line():
+        line, end, _ = log.read_text().partition("\n")
+        return line if end else None
+
+    return json.loads(until("the stand-in", process, first_line))["url"]
 
 
 def deploy(name, parameters):
@@ -137,13 +142,15 @@ def check_stack(checks, name, parameters, policies):
         logging,
     )
     groups = boto3.client("logs").describe_log_groups(logGroupNamePrefix=log_group)["logGroups"]
-    checks.same("days that logs are kept", [int(parameters["LogRetentionDays"])], [g["retentionInDays"] for g in groups])
+    days = int(parameters["LogRetentionDays"])
+    checks.same("days that logs are kept", [days], [group["retentionInDays"] for group in groups])
 
     checks.same("role", deployed["RoleArn"], config["Role"])
     checks.same("policies that allow changes", policies, policies_beside_the_role(name))
 
     retries = awslambda.get_function_event_invoke_config(FunctionName=function, Qualifier="$LATEST")
-    checks.same("age and retries of an event", [120, 1], [retries["MaximumEventAgeInSeconds"], retries["MaximumRetryAttempts"]])
+    age_and_attempts = [retries["MaximumEventAgeInSeconds"], retries["MaximumRetryAttempts"]]
+    checks.same("age and retries of an event", [120, 1], age_and_attempts)
     checks.same("destination on failure", queue_arn, retries["DestinationConfig"]["OnFailure"]["Destination"])
 
     [target] = events.list_targets_by_rule(Rule=rule_arn.rsplit("/", 1)[-1])["Targets"]
@@ -156,11 +163,13 @@ def check_stack(checks, name, parameters, policies):
     allowed = [permission["Principal"], permission["Condition"]["ArnLike"]["AWS:SourceArn"]]
     checks.same("who may invoke", ["events.amazonaws.com", rule_arn], allowed)
 
-    queue = boto3.client("sqs").get_queue_attributes(QueueUrl=deployed["DeadLetterQueueUrl"], AttributeNames=["All"])["Attributes"]
+    sqs, url = boto3.client("sqs"), deployed["DeadLetterQueueUrl"]
+    queue = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
     checks.same("queue's retention in days", 14, int(queue["MessageRetentionPeriod"]) // 86_400)
     allow, deny = json.loads(queue["Policy"])["Statement"]
     checks.same("who may write to the queue", rule_arn, allow["Condition"]["ArnEquals"]["aws:SourceArn"])
-    checks.same("the queue refuses plain HTTP", ["Deny", "false"], [deny["Effect"], deny["Condition"]["Bool"]["aws:SecureTransport"]])
+    refused = [deny["Effect"], deny["Condition"]["Bool"]["aws:SecureTransport"]]
+    checks.same("the queue refuses plain HTTP", ["Deny", "false"], refused)
 
 
 def policies_beside_the_role(stack):

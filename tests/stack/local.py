@@ -53,7 +53,7 @@ def scratch():
 
 @contextmanager
 def running(command, log, env=None):
-    """A process with its children, ended with the block; its output goes to a file, which is shown if anything fails."""
+    """A process with its children, ended with the block; its output is in a file, and is shown if anything fails."""
     with open(log, "wb") as output:
         process = subprocess.Popen(
             [str(part) for part in command], stdout=output, stderr=output, env=env, start_new_session=True
