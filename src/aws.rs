@@ -1,6 +1,7 @@
 //! The SDK: clients, HTTP and TLS, timeouts.
 
 mod calls;
+mod pace;
 
 use std::{
     collections::HashMap,
@@ -13,7 +14,9 @@ use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 
 use crate::{ecs::locate::Knowledge, interruption::Region};
 
-pub use calls::{Calls, Deadline};
+use self::pace::Paces;
+
+pub use self::calls::{Calls, Deadline};
 
 /// How long one attempt of a call may take, 5 s: ECS and EC2 answer reads and writes within a second; an attempt
 /// that takes this long is lost, and there must be time for others.
@@ -35,6 +38,7 @@ pub struct Regional {
     pub(crate) ecs: aws_sdk_ecs::Client,
     pub(crate) ec2: aws_sdk_ec2::Client,
     pub(crate) knowledge: Knowledge,
+    paces: Arc<Paces>,
 }
 
 impl Aws {
@@ -78,6 +82,13 @@ impl Regional {
             ecs: aws_sdk_ecs::Client::new(&sdk),
             ec2: aws_sdk_ec2::Client::new(&sdk),
             knowledge: Knowledge::default(),
+            paces: Arc::default(),
         }
+    }
+
+    /// Calls that are tried again until the deadline.
+    #[must_use]
+    pub fn calls_until(&self, deadline: Deadline) -> Calls {
+        Calls::until(deadline, Arc::clone(&self.paces))
     }
 }

@@ -1,6 +1,7 @@
 //! The wire: what arrives as a Lambda payload.
 
 mod spot_interruption_warning;
+mod sqs;
 
 use std::time::SystemTime;
 
@@ -13,12 +14,30 @@ use crate::{
     interruption::{AccountId, Interruption, Region},
 };
 
-/// A payload as Lambda delivered it: an `EventBridge` event, or the reason why it is none.
+/// A payload as Lambda delivered it.
+#[derive(Debug)]
+pub enum Payload {
+    /// An event by itself.
+    Event(Received),
+    /// A batch of messages from an SQS queue, with an event each.
+    Batch(Vec<Message>),
+}
+
+/// An `EventBridge` event, or the reason why it is none.
 ///
 /// The reason is kept rather than returned, so that even a payload that is no JSON ends as an
 /// [`Error::InvalidEvent`] of ours.
 #[derive(Debug)]
-pub struct Payload(Result<EventBridgeEvent<Value>, String>);
+pub struct Received(Result<EventBridgeEvent<Value>, String>);
+
+/// A message of a batch.
+#[derive(Debug)]
+pub struct Message {
+    /// By which SQS is told that it failed.
+    pub id: String,
+    /// The event in its body.
+    pub event: Received,
+}
 
 /// What an event asks for.
 #[derive(Debug, PartialEq, Eq)]
@@ -44,15 +63,27 @@ pub struct Other {
 
 impl<'de> Deserialize<'de> for Payload {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Self(serde_path_to_error::deserialize(deserializer).map_err(|error| describe(&error, ""))))
+        Ok(match Value::deserialize(deserializer) {
+            Ok(payload) => match sqs::messages(&payload) {
+                Some(messages) => Self::Batch(messages),
+                None => Self::Event(Received::from(payload)),
+            },
+            Err(error) => Self::Event(Received(Err(error.to_string()))),
+        })
     }
 }
 
-impl TryFrom<Payload> for Event {
+impl From<Value> for Received {
+    fn from(event: Value) -> Self {
+        Self(serde_path_to_error::deserialize(event).map_err(|error| describe(&error, "")))
+    }
+}
+
+impl TryFrom<Received> for Event {
     type Error = Error;
 
-    fn try_from(payload: Payload) -> Result<Self, Error> {
-        let event = payload.0.map_err(Error::InvalidEvent)?;
+    fn try_from(received: Received) -> Result<Self, Error> {
+        let event = received.0.map_err(Error::InvalidEvent)?;
         match (event.source.as_str(), event.detail_type.as_str()) {
             ("aws.ec2", spot_interruption_warning::DETAIL_TYPE) => {
                 spot_interruption_warning::interruption(event).map(Self::Interruption)
@@ -107,7 +138,10 @@ mod tests {
         // As lambda_runtime does it.
         let payload: Payload = serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_slice(payload))
             .expect("a payload always deserializes");
-        payload.try_into()
+        match payload {
+            Payload::Event(event) => event.try_into(),
+            Payload::Batch(_) => panic!("a batch"),
+        }
     }
 
     fn invalid(payload: &[u8]) -> String {

@@ -22,18 +22,22 @@ pub mod error;
 pub mod identifier;
 pub mod log;
 
-use std::{collections::BTreeSet, time::Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Instant, SystemTime},
+};
 
+use futures_util::future::join_all;
 use lambda_runtime::LambdaEvent;
 
 use crate::{
-    aws::{Aws, Calls, Deadline, Regional},
+    aws::{Aws, Deadline, Regional},
     config::Config,
     ecs::{act::act, locate::locate, plan::plan},
     error::Error,
-    event::{Event, Payload},
-    interruption::{Interruption, NOTICE},
-    report::{Answer, Cost},
+    event::{Event, Payload, Received},
+    interruption::{InstanceAction, Interruption, NOTICE},
+    report::{Answer, Cost, Response},
 };
 
 /// Handles one invocation.
@@ -55,42 +59,109 @@ use crate::{
 /// | `Unchanged` | AWS took a change, but says that a container instance was not changed |
 ///
 /// What may pass is tried again until shortly before the earlier of the notice's and the function's deadline.
-pub async fn handle(aws: &Aws, config: &Config, event: LambdaEvent<Payload>) -> Result<Answer, Error> {
-    let answer = match Event::try_from(event.payload) {
-        Ok(Event::Interruption(interruption)) => {
-            let calls = Calls::until(Deadline::new(interruption.time + NOTICE, event.context.deadline()));
-            interrupt(&aws.region(&interruption.region), config, &calls, interruption).await
+///
+/// A batch from a queue is always answered with success: it names the messages that ended with an error, and SQS hands
+/// those out again.
+pub async fn handle(aws: &Aws, config: &Config, event: LambdaEvent<Payload>) -> Result<Response, Error> {
+    let function_ends = event.context.deadline();
+    match event.payload {
+        Payload::Event(event) => {
+            let mut answers = answer(aws, config, function_ends, vec![event]).await;
+            answers.pop().map_or(Ok(Response::batch([])), |answer| answer.map(Response::Answer))
         }
-        Ok(Event::Other(other)) => Ok(Answer::ignored(other)),
-        Err(error) => Err(error),
-    };
-    answer.inspect_err(|error| tracing::error!(errorType = error.error_type(), %error, "failed"))
+        Payload::Batch(messages) => {
+            let (ids, events): (Vec<_>, _) = messages.into_iter().map(|message| (message.id, message.event)).unzip();
+            let answers = answer(aws, config, function_ends, events).await;
+            let failed = ids.into_iter().zip(answers).filter_map(|(id, answer)| answer.is_err().then_some(id));
+            Ok(Response::batch(failed))
+        }
+    }
 }
 
-/// Takes an interrupted instance out of its cluster.
+/// Answers events, each by itself, in their order.
+async fn answer(
+    aws: &Aws,
+    config: &Config,
+    function_ends: SystemTime,
+    events: Vec<Received>,
+) -> Vec<Result<Answer, Error>> {
+    let mut answers = Vec::with_capacity(events.len());
+    let mut interruptions: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
+    for (at, event) in events.into_iter().enumerate() {
+        match Event::try_from(event) {
+            Ok(Event::Interruption(interruption)) => {
+                let place = (interruption.account.clone(), interruption.region.clone());
+                interruptions.entry(place).or_default().insert(at, interruption);
+            }
+            Ok(Event::Other(other)) => answers.push((at, Ok(Answer::ignored(other)))),
+            Err(error) => answers.push((at, Err(error))),
+        }
+    }
+    let places = interruptions.into_iter().map(|((_, region), interruptions)| async move {
+        let (at, interruptions): (Vec<_>, Vec<_>) = interruptions.into_iter().unzip();
+        at.into_iter()
+            .zip(interrupt(&aws.region(&region), config, function_ends, interruptions).await)
+            .collect::<Vec<_>>()
+    });
+    answers.extend(join_all(places).await.into_iter().flatten());
+    answers.sort_by_key(|(at, _)| *at);
+    answers.into_iter().map(|(_, answer)| answer.inspect_err(report::log_error)).collect()
+}
+
+/// Takes interrupted instances of one account and Region out of their clusters; answers in their order.
 async fn interrupt(
     aws: &Regional,
     config: &Config,
-    calls: &Calls,
-    interruption: Interruption,
-) -> Result<Answer, Error> {
+    function_ends: SystemTime,
+    interruptions: Vec<Interruption>,
+) -> Vec<Result<Answer, Error>> {
     let started = Instant::now();
-    let wanted = BTreeSet::from([interruption.instance.clone()]);
-    let located = locate(aws, config, calls, &wanted).await.remove(&interruption.instance).transpose()?;
+    let notices_end = interruptions.iter().map(|interruption| interruption.time + NOTICE).max();
+    let calls = &aws.calls_until(Deadline::new(notices_end.unwrap_or(function_ends), function_ends));
+    let wanted = interruptions.iter().map(|interruption| interruption.instance.clone()).collect();
+    let findings = locate(aws, config, calls, &wanted).await;
     let locate_ms = ms(started);
 
     let started = Instant::now();
-    let planned = located.into_iter().flatten().map(|located| {
-        let action = plan(&located, interruption.action, config);
-        (located.container_instance, action)
+    let planned = in_order_of_deadlines(&interruptions).into_iter().flat_map(|interruption| {
+        let found = findings.get(&interruption.instance).and_then(|found| found.as_ref().ok());
+        found
+            .into_iter()
+            .flatten()
+            .map(|located| (located.container_instance.clone(), plan(located, interruption.action, config)))
     });
     let outcomes = act(aws, calls, planned.collect()).await;
-    let act_ms = ms(started);
+    let cost = Cost { calls: calls.made(), locate_ms, act_ms: ms(started) };
 
-    let outcomes = outcomes.into_iter().map(|(found, outcome)| Ok((found, outcome?))).collect::<Result<_, Error>>()?;
-    let answer = Answer::handled(interruption, outcomes);
-    answer.log(Cost { calls: calls.made(), locate_ms, act_ms });
-    Ok(answer)
+    let mut of_instance: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for (found, outcome) in outcomes {
+        of_instance.entry(found.instance.clone()).or_default().push(outcome.map(|outcome| (found, outcome)));
+    }
+    let answer = |interruption: Interruption| {
+        if let Some(Err(error)) = findings.get(&interruption.instance) {
+            return Err(error.clone());
+        }
+        let outcomes = of_instance.get(&interruption.instance).into_iter().flatten().cloned();
+        let answer = Answer::handled(interruption, outcomes.collect::<Result<_, _>>()?);
+        answer.log(cost);
+        Ok(answer)
+    };
+    interruptions.into_iter().map(answer).collect()
+}
+
+/// One interruption for each instance, those that end first in front. Of several for one instance, a termination counts:
+/// after that it does not come back.
+fn in_order_of_deadlines(interruptions: &[Interruption]) -> Vec<&Interruption> {
+    let mut of_instance: BTreeMap<_, &Interruption> = BTreeMap::new();
+    for interruption in interruptions {
+        let first = of_instance.entry(&interruption.instance).or_insert(interruption);
+        if interruption.action == InstanceAction::Terminate {
+            *first = interruption;
+        }
+    }
+    let mut interruptions: Vec<_> = of_instance.into_values().collect();
+    interruptions.sort_by_key(|interruption| interruption.deadline());
+    interruptions
 }
 
 fn ms(since: Instant) -> u64 {

@@ -4,7 +4,7 @@ use std::{process::ExitCode, time::Duration};
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use spot_interruption_handler::{
-    aws::{Aws, Calls, Deadline},
+    aws::{Aws, Deadline},
     config::Config,
     ecs::locate::warm_up,
     handle, log,
@@ -28,7 +28,8 @@ async fn main() -> ExitCode {
 async fn run() -> Result<(), Error> {
     let (config, aws) = (&Config::from_env()?, &Aws::from_env().await);
     if let Some(home) = aws.home() {
-        warm_up(&aws.region(&home), &Calls::until(Deadline::after(WARM_UP))).await;
+        let home = aws.region(&home);
+        warm_up(&home, &home.calls_until(Deadline::after(WARM_UP))).await;
     }
     lambda_runtime::run(service_fn(move |event: LambdaEvent<_>| handle(aws, config, event))).await
 }

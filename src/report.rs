@@ -6,11 +6,44 @@ use serde::Serialize;
 
 use crate::{
     ecs::{ClusterName, ContainerInstance, ContainerInstanceArn, act, plan::EndState},
+    error::Error,
     event::Other,
     interruption::{AccountId, InstanceAction, InstanceId, Interruption, Region},
 };
 
-/// What the function answers. What there is nothing to say about is left out.
+/// What the function answers.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub enum Response {
+    /// To an event by itself.
+    Answer(Answer),
+    /// To a batch from a queue.
+    Batch(Batch),
+}
+
+/// Which messages of a batch are handed back.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Batch {
+    batch_item_failures: Vec<BatchItemFailure>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct BatchItemFailure {
+    item_identifier: String,
+}
+
+impl Response {
+    /// Hands these messages back.
+    #[must_use]
+    pub fn batch(failed: impl IntoIterator<Item = String>) -> Self {
+        let failed = failed.into_iter().map(|item_identifier| BatchItemFailure { item_identifier });
+        Self::Batch(Batch { batch_item_failures: failed.collect() })
+    }
+}
+
+/// The answer to an event. What there is nothing to say about is left out.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
@@ -53,6 +86,11 @@ enum Outcome {
     DryRun,
     Draining,
     Deregistered,
+}
+
+/// Writes the line of an event that failed.
+pub fn log_error(error: &Error) {
+    tracing::error!(errorType = error.error_type(), %error, "failed");
 }
 
 /// What an invocation cost, for its line in the log.

@@ -13,6 +13,7 @@ use aws_runtime::retries::classifiers::{THROTTLING_ERRORS, TRANSIENT_ERRORS};
 use aws_sdk_ecs::error::{ProvideErrorMetadata, SdkError};
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::pace::Paces;
 use crate::error::{Class, Error};
 
 /// What is kept of Lambda's time for the answer, 2 s: a function that runs into its timeout is killed unheard.
@@ -51,24 +52,25 @@ impl Deadline {
     }
 }
 
-/// The calls of one invocation.
+/// The calls of one invocation in one account and Region.
 #[derive(Debug)]
 pub struct Calls {
     deadline: Deadline,
+    paces: Arc<Paces>,
     made: Arc<AtomicU32>,
 }
 
 impl Calls {
     /// Calls that are tried again until the deadline.
-    #[must_use]
-    pub fn until(deadline: Deadline) -> Self {
-        Self { deadline, made: Arc::default() }
+    pub(super) fn until(deadline: Deadline, paces: Arc<Paces>) -> Self {
+        Self { deadline, paces, made: Arc::default() }
     }
 
     /// The same calls, but tried again for no longer than this: there is something else to try.
     #[must_use]
     pub fn for_at_most(&self, time: Duration) -> Self {
-        Self { deadline: self.deadline.min(Deadline::after(time)), made: Arc::clone(&self.made) }
+        let deadline = self.deadline.min(Deadline::after(time));
+        Self { deadline, paces: Arc::clone(&self.paces), made: Arc::clone(&self.made) }
     }
 
     /// How long there is still.
@@ -98,16 +100,28 @@ impl Calls {
         F: Future<Output = Result<T, SdkError<E>>>,
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
+        let pace = self.paces.of(operation);
         let mut longest = FIRST_PAUSE;
         let mut last = None;
         loop {
+            let turn = pace.turn(now());
+            if turn > self.left() {
+                return Err(last.unwrap_or_else(|| unanswered(Class::Throttled, operation, &about)));
+            }
+            sleep(turn).await;
             self.made.fetch_add(1, Relaxed);
             let error = match timeout_at(self.deadline.0, attempt()).await {
-                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Ok(answer)) => {
+                    pace.answered(now());
+                    return Ok(answer);
+                }
                 Ok(Err(error)) => failed(operation, &about, &error),
-                Err(_) => return Err(last.unwrap_or_else(|| unanswered(operation, &about))),
+                Err(_) => return Err(last.unwrap_or_else(|| unanswered(Class::Unavailable, operation, &about))),
             };
             let Error::Call { class, .. } = &error else { return Err(error) };
+            if *class == Class::Throttled {
+                pace.throttled(now());
+            }
             // Full jitter: clients that were throttled together do not come back together.
             let pause = longest.mul_f64(fastrand::f64());
             if !class.is_transient() || pause >= self.left() {
@@ -121,11 +135,15 @@ impl Calls {
     }
 }
 
-fn unanswered(operation: &'static str, about: &impl Display) -> Error {
+fn now() -> std::time::Instant {
+    Instant::now().into_std()
+}
+
+fn unanswered(class: Class, operation: &'static str, about: &impl Display) -> Error {
     Error::Call {
         operation,
         about: about.to_string(),
-        class: Class::Unavailable,
+        class,
         code: None,
         cause: "no answer before the deadline".into(),
     }

@@ -17,8 +17,8 @@ use crate::{
     error::{Class, Error},
 };
 
-/// How many deregistrations are under way at the same time.
-const WIDTH: usize = 8;
+/// How many changes are under way at the same time: at 0.2 s each, twice as many as the quota of 40 a second asks for.
+const WIDTH: usize = 16;
 
 /// How long to wait before each further look at a container instance whose change was refused: what was written just
 /// before may not show at once.

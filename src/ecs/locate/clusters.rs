@@ -72,6 +72,10 @@ impl KnownClusters {
         self.get(name).is_some_and(|cluster| cluster.container_instances > 0)
     }
 
+    pub(super) fn registered_in(&self, name: &ClusterName) -> Option<usize> {
+        self.get(name).and_then(|cluster| cluster.container_instances.try_into().ok())
+    }
+
     pub(super) fn get(&self, name: &ClusterName) -> Option<&Cluster> {
         self.clusters.iter().find(|cluster| cluster.name == *name)
     }

@@ -9,34 +9,57 @@ use crate::{
     interruption::InstanceId,
 };
 
-/// How many instance ids go into one filter. The longest filter that ECS takes is not documented; 50 ids make about
-/// 1,200 characters.
-pub(super) const FILTER_IDS: usize = 50;
+/// How many instance ids go into one filter, 2,400 characters. The longest filter that ECS takes is not documented:
+/// one that it refuses is split.
+pub(super) const FILTER_IDS: usize = 100;
 
-/// The most container instances that `DescribeContainerInstances` takes.
-const DESCRIBED: usize = 100;
+/// The most container instances that `ListContainerInstances` gives in a page and `DescribeContainerInstances` takes.
+const PAGE: usize = 100;
 
 /// Finds the container instances of these EC2 instances in a cluster, several for one instance if there are several.
 ///
-/// The filter is trusted to leave none out; that each belongs to one of the instances is checked with a description.
+/// That each belongs to one of the instances is checked with a description, so a list without a filter does as well:
+/// it is taken where it needs no more calls, as `registered` container instances are known to be in the cluster.
 /// No such cluster: no container instances.
 pub(super) async fn find(
     aws: &Regional,
     calls: &Calls,
     cluster: &ClusterName,
+    registered: Option<usize>,
     instances: &BTreeSet<InstanceId>,
 ) -> Result<Vec<ContainerInstance>, Error> {
     let ids: Vec<_> = instances.iter().collect();
-    let mut found = Vec::new();
-    for ids in ids.chunks(FILTER_IDS) {
-        let arns = match list(aws, calls, cluster, filter(ids)).await {
-            Err(error) if error.code() == Some("ClusterNotFoundException") => return Ok(Vec::new()),
-            arns => arns?,
-        };
-        found.extend(describe(aws, calls, cluster, &arns).await?);
-    }
+    let filters = ids.len().div_ceil(FILTER_IDS);
+    let arns = match registered {
+        Some(registered) if 2 * registered.div_ceil(PAGE) <= filters => list(aws, calls, cluster, None).await,
+        _ => list_filtered(aws, calls, cluster, &ids).await,
+    };
+    let mut found = match arns {
+        Err(error) if error.code() == Some("ClusterNotFoundException") => return Ok(Vec::new()),
+        arns => describe(aws, calls, cluster, &arns?).await?,
+    };
     found.retain(|found| instances.contains(&found.instance));
     Ok(found)
+}
+
+async fn list_filtered(
+    aws: &Regional,
+    calls: &Calls,
+    cluster: &ClusterName,
+    ids: &[&InstanceId],
+) -> Result<Vec<ContainerInstanceArn>, Error> {
+    let mut arns = Vec::new();
+    let mut filters: Vec<_> = ids.chunks(FILTER_IDS).collect();
+    while let Some(ids) = filters.pop() {
+        match list(aws, calls, cluster, Some(filter(ids))).await {
+            Err(error) if ids.len() > 1 && error.code() == Some("InvalidParameterException") => {
+                let (one, other) = ids.split_at(ids.len() / 2);
+                filters.extend([one, other]);
+            }
+            listed => arns.extend(listed?),
+        }
+    }
+    Ok(arns)
 }
 
 /// The filter in the cluster query language. An id holds letters, digits and a hyphen: nothing to escape.
@@ -54,9 +77,9 @@ async fn list(
     aws: &Regional,
     calls: &Calls,
     cluster: &ClusterName,
-    filter: String,
+    filter: Option<String>,
 ) -> Result<Vec<ContainerInstanceArn>, Error> {
-    let mut request = aws.ecs.list_container_instances().cluster(cluster.as_str()).filter(filter);
+    let mut request = aws.ecs.list_container_instances().cluster(cluster.as_str()).set_filter(filter);
     let mut arns = Vec::new();
     loop {
         let page = calls.make("ListContainerInstances", cluster, || request.clone().send()).await?;
@@ -76,7 +99,7 @@ pub(crate) async fn describe(
     arns: &[ContainerInstanceArn],
 ) -> Result<Vec<ContainerInstance>, Error> {
     let mut described = Vec::with_capacity(arns.len());
-    for arns in arns.chunks(DESCRIBED) {
+    for arns in arns.chunks(PAGE) {
         let arns = arns.iter().map(ToString::to_string).collect();
         let request =
             aws.ecs.describe_container_instances().cluster(cluster.as_str()).set_container_instances(Some(arns));

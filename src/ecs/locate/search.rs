@@ -190,6 +190,7 @@ impl<'a> Search<'a> {
     /// Looks for instances in clusters, several at a time, until nothing is wanted any more.
     async fn look(&mut self, calls: &Calls, places: impl IntoIterator<Item = (ClusterName, BTreeSet<InstanceId>)>) {
         let aws = self.aws;
+        let known = aws.knowledge.clusters();
         let mut places = places.into_iter();
         let mut under_way = FuturesUnordered::new();
         while !self.is_done() {
@@ -198,8 +199,9 @@ impl<'a> Search<'a> {
             {
                 ids.retain(|id| self.wanted.contains(id) && !self.missed.contains(&(cluster.clone(), id.clone())));
                 if !ids.is_empty() {
+                    let registered = known.as_ref().and_then(|known| known.registered_in(&cluster));
                     under_way.push(async move {
-                        let found = find(aws, calls, &cluster, &ids).await;
+                        let found = find(aws, calls, &cluster, registered, &ids).await;
                         (cluster, ids, found)
                     });
                 }

@@ -1,0 +1,133 @@
+//! The account's request quotas, kept to before AWS has to say so.
+
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// By how much of the full rate a rate recovers with each call that is answered.
+const RECOVERY: f64 = 0.02;
+
+/// The least rate, as a part of the full one: others may use the quota up, but not for ever.
+const LEAST: f64 = 0.05;
+
+/// The request quotas of an account and Region that this function uses: token buckets that all its callers share.
+///
+/// Sources: "Request throttling for the Amazon ECS API" in the Amazon ECS API Reference, "Request throttling for the
+/// Amazon EC2 API" in the Amazon EC2 Developer Guide.
+#[derive(Debug)]
+pub(crate) struct Paces {
+    cluster_read: Pace,
+    cluster_resource_read: Pace,
+    cluster_resource_modify: Pace,
+    capacity_provider_read: Pace,
+    ec2_read: Pace,
+}
+
+impl Default for Paces {
+    fn default() -> Self {
+        Self {
+            cluster_read: Pace::new(50.0, 20.0),
+            cluster_resource_read: Pace::new(100.0, 20.0),
+            cluster_resource_modify: Pace::new(100.0, 40.0),
+            capacity_provider_read: Pace::new(50.0, 20.0),
+            ec2_read: Pace::new(100.0, 20.0),
+        }
+    }
+}
+
+impl Paces {
+    /// The quota that an operation counts against.
+    pub(super) fn of(&self, operation: &str) -> &Pace {
+        match operation {
+            "ListClusters" | "DescribeClusters" => &self.cluster_read,
+            "DeregisterContainerInstance" | "UpdateContainerInstancesState" => &self.cluster_resource_modify,
+            "DescribeCapacityProviders" => &self.capacity_provider_read,
+            "DescribeInstances" | "DescribeInstanceAttribute" => &self.ec2_read,
+            _ => &self.cluster_resource_read,
+        }
+    }
+}
+
+/// A token bucket whose rate halves when AWS throttles, and recovers slowly: so callers come to share a quota.
+#[derive(Debug)]
+pub(super) struct Pace {
+    burst: f64,
+    full_rate: f64,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Below zero for turns that were promised.
+    tokens: f64,
+    rate: f64,
+    at: Instant,
+}
+
+impl Pace {
+    fn new(burst: f64, per_second: f64) -> Self {
+        let state = State { tokens: burst, rate: per_second, at: Instant::now() };
+        Self { burst, full_rate: per_second, state: Mutex::new(state) }
+    }
+
+    /// Takes the next turn; gives how long to wait for it.
+    pub(super) fn turn(&self, now: Instant) -> Duration {
+        let mut state = self.refilled(now);
+        state.tokens -= 1.0;
+        Duration::from_secs_f64((-state.tokens).max(0.0) / state.rate)
+    }
+
+    /// AWS says that the quota is used up.
+    pub(super) fn throttled(&self, now: Instant) {
+        let mut state = self.refilled(now);
+        state.tokens = state.tokens.min(0.0);
+        state.rate = (state.rate / 2.0).max(self.full_rate * LEAST);
+    }
+
+    /// AWS answered.
+    pub(super) fn answered(&self, now: Instant) {
+        let mut state = self.refilled(now);
+        state.rate = (state.rate + self.full_rate * RECOVERY).min(self.full_rate);
+    }
+
+    fn refilled(&self, now: Instant) -> MutexGuard<'_, State> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let refill = now.saturating_duration_since(state.at).as_secs_f64() * state.rate;
+        state.tokens = (state.tokens + refill).min(self.burst);
+        state.at = state.at.max(now);
+        state
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_at_once_and_the_rest_at_the_rate() {
+        let (pace, now) = (Pace::new(100.0, 40.0), Instant::now());
+        pace.refilled(now);
+        let waits: Vec<_> = (0..140).map(|_| pace.turn(now)).collect();
+        assert!(waits[..100].iter().all(Duration::is_zero));
+        assert_eq!(waits[100], Duration::from_millis(25));
+        assert_eq!(waits[139], Duration::from_secs(1));
+        assert!(pace.turn(now + Duration::from_secs(2)).is_zero());
+    }
+
+    #[test]
+    fn throttling_halves_the_rate_and_answers_bring_it_back() {
+        let (pace, now) = (Pace::new(100.0, 40.0), Instant::now());
+        pace.refilled(now);
+        pace.throttled(now);
+        assert_eq!(pace.turn(now), Duration::from_millis(50));
+        for _ in 0..100 {
+            pace.answered(now);
+        }
+        assert_eq!(pace.turn(now), Duration::from_millis(50), "two turns at the full rate");
+        for _ in 0..20 {
+            pace.throttled(now);
+        }
+        assert!(pace.turn(now) < Duration::from_secs(3), "it never stops");
+    }
+}

@@ -1,0 +1,51 @@
+//! A batch of messages from an SQS queue.
+
+use serde_json::Value;
+
+use super::{Message, Received};
+
+/// Reads a batch, if it is one: its messages have ids, and an event each, which may be malformed.
+pub(super) fn messages(payload: &Value) -> Option<Vec<Message>> {
+    let records = payload.get("Records")?.as_array()?;
+    records.iter().map(message).collect()
+}
+
+fn message(record: &Value) -> Option<Message> {
+    let id = record.get("messageId")?.as_str()?.to_owned();
+    let body = record.get("body").and_then(Value::as_str).unwrap_or_default();
+    let event = match serde_json::from_str::<Value>(body) {
+        Ok(event) => event.into(),
+        Err(error) => Received(Err(format!("body: {error}"))),
+    };
+    Some(Message { id, event })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::event::Event;
+
+    #[test]
+    fn each_message_is_read_by_itself() {
+        let good = include_str!("../../events/terminate.json");
+        let payload = json!({ "Records": [
+            { "messageId": "1", "body": good, "eventSource": "aws:sqs" },
+            { "messageId": "2", "body": "not json" },
+            { "messageId": "3" },
+            { "messageId": "4", "body": "{}" },
+        ] });
+        let messages = messages(&payload).unwrap();
+        let read: Vec<_> = messages.into_iter().map(|m| (m.id, Event::try_from(m.event).is_ok())).collect();
+        let expected = [("1", true), ("2", false), ("3", false), ("4", false)];
+        assert_eq!(read, expected.map(|(id, is_ok)| (id.to_owned(), is_ok)));
+    }
+
+    #[test]
+    fn anything_else_is_no_batch() {
+        for payload in [json!({}), json!([]), json!({ "Records": {} }), json!({ "Records": [{ "body": "" }] })] {
+            assert!(messages(&payload).is_none(), "{payload}");
+        }
+    }
+}
