@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn a_burst_at_once_and_the_rest_at_the_rate() {
         let (pace, now) = (Pace::new(100.0, 40.0), Instant::now());
-        pace.refilled(now);
+        drop(pace.refilled(now));
         let waits: Vec<_> = (0..140).map(|_| pace.turn(now)).collect();
         assert!(waits[..100].iter().all(Duration::is_zero));
         assert_eq!(waits[100], Duration::from_millis(25));
@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn throttling_halves_the_rate_and_answers_bring_it_back() {
         let (pace, now) = (Pace::new(100.0, 40.0), Instant::now());
-        pace.refilled(now);
+        drop(pace.refilled(now));
         pace.throttled(now);
         assert_eq!(pace.turn(now), Duration::from_millis(50));
         for _ in 0..100 {

@@ -9,6 +9,7 @@ mod events;
 mod frugality;
 mod leave_alone;
 mod locate;
+mod queue;
 
 use std::time::{Duration, SystemTime};
 
