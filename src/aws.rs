@@ -41,6 +41,11 @@ pub struct Regional {
     paces: Arc<Paces>,
 }
 
+/// The token for the next page, if there is one: an empty one is none.
+pub(crate) fn next(token: Option<String>) -> Option<String> {
+    token.filter(|token| !token.is_empty())
+}
+
 impl Aws {
     /// Reads credentials, endpoints and the home Region as every AWS SDK does.
     pub async fn from_env() -> Self {

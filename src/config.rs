@@ -104,7 +104,9 @@ impl Setting {
     fn patterns(self) -> Result<Vec<String>, InvalidSetting> {
         let value = self.value.as_deref().unwrap_or_default();
         let patterns: Vec<_> = value.split(',').map(str::trim).filter(|p| !p.is_empty()).map(str::to_owned).collect();
-        if patterns.iter().all(|p| p.len() <= 255 && p.bytes().all(is_pattern_byte)) {
+        // Commas alone name no cluster, which is not to say every cluster.
+        let names_something = self.value.is_none() || !patterns.is_empty();
+        if names_something && patterns.iter().all(|p| p.len() <= 255 && p.bytes().all(is_pattern_byte)) {
             Ok(patterns)
         } else {
             Err(self.invalid("comma-separated cluster names of letters, digits, - and _, with * and ? as wildcards"))
@@ -177,6 +179,7 @@ mod tests {
             ("MANAGED_DRAINING", "true", "respect or override"),
             ("CLUSTERS", "web,a/b", "comma-separated cluster names"),
             ("CLUSTERS", "arn:aws:ecs:us-east-1:123456789012:cluster/web", "comma-separated cluster names"),
+            ("CLUSTERS", " , ", "comma-separated cluster names"),
             ("EXCLUDE_CLUSTERS", "[a-z]", "comma-separated cluster names"),
             ("CLUSTER_TAG", &"k".repeat(129), "at most 128 characters"),
         ] {

@@ -76,6 +76,17 @@ impl Error {
         }
     }
 
+    /// An answer of 200 that says, for what it was about, that it was not given.
+    pub(crate) fn refused(operation: &'static str, about: &str, reason: Option<&str>) -> Self {
+        let cause = reason.unwrap_or("no reason given").to_owned();
+        Self::Call { operation, about: about.to_owned(), class: Class::Rejected, code: None, cause }
+    }
+
+    /// Whether the same may succeed later.
+    pub(crate) fn is_transient(&self) -> bool {
+        matches!(self, Self::Call { class, .. } if class.is_transient())
+    }
+
     /// AWS's error code, where a call was answered with one.
     #[must_use]
     pub fn code(&self) -> Option<&str> {

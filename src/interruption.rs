@@ -38,6 +38,12 @@ impl Interruption {
             InstanceAction::Hibernate => self.time,
         }
     }
+
+    /// Whole seconds until EC2 acts; 0 when that is over.
+    #[must_use]
+    pub fn seconds_left(&self) -> u64 {
+        self.deadline().duration_since(SystemTime::now()).unwrap_or_default().as_secs()
+    }
 }
 
 /// What EC2 does with an interrupted instance.

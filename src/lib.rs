@@ -93,8 +93,14 @@ async fn answer(
                 let place = (interruption.account.clone(), interruption.region.clone());
                 interruptions.entry(place).or_default().insert(at, interruption);
             }
-            Ok(Event::Other(other)) => answers.push((at, Ok(Answer::ignored(other)))),
-            Err(error) => answers.push((at, Err(error))),
+            Ok(Event::Other(other)) => {
+                report::log_ignored(&other);
+                answers.push((at, Ok(Answer::ignored(other))));
+            }
+            Err(error) => {
+                report::log_invalid(&error);
+                answers.push((at, Err(error)));
+            }
         }
     }
     let places = interruptions.into_iter().map(|((_, region), interruptions)| async move {
@@ -105,7 +111,7 @@ async fn answer(
     });
     answers.extend(join_all(places).await.into_iter().flatten());
     answers.sort_by_key(|(at, _)| *at);
-    answers.into_iter().map(|(_, answer)| answer.inspect_err(report::log_error)).collect()
+    answers.into_iter().map(|(_, answer)| answer).collect()
 }
 
 /// Takes interrupted instances of one account and Region out of their clusters; answers in their order.
@@ -137,16 +143,19 @@ async fn interrupt(
     for (found, outcome) in outcomes {
         of_instance.entry(found.instance.clone()).or_default().push(outcome.map(|outcome| (found, outcome)));
     }
-    let answer = |interruption: Interruption| {
+    let answer = |interruption: &Interruption| {
         if let Some(Err(error)) = findings.get(&interruption.instance) {
             return Err(error.clone());
         }
         let outcomes = of_instance.get(&interruption.instance).into_iter().flatten().cloned();
-        let answer = Answer::handled(interruption, outcomes.collect::<Result<_, _>>()?);
-        answer.log(cost);
-        Ok(answer)
+        Ok(Answer::handled(interruption.clone(), outcomes.collect::<Result<_, _>>()?))
     };
-    interruptions.into_iter().map(answer).collect()
+    let answers = interruptions.iter().map(|interruption| {
+        let answer = answer(interruption);
+        report::log(interruption, &answer, cost);
+        answer
+    });
+    answers.collect()
 }
 
 /// One interruption for each instance, those that end first in front. Of several for one instance, a termination counts:

@@ -19,13 +19,18 @@ pub fn init() {
         "" => LevelFilter::INFO,
         level => LevelFilter::from_str(level).unwrap_or(LevelFilter::INFO),
     };
-    let filter = Targets::new().with_default(level.min(LevelFilter::INFO)).with_target(env!("CARGO_CRATE_NAME"), level);
-    // Lambda stamps each line with the time.
-    let lines = fmt::layer().without_time().with_target(false).with_ansi(false);
+    let filter = Targets::new()
+        .with_default(level.min(LevelFilter::INFO))
+        .with_target(env!("CARGO_CRATE_NAME"), level)
+        // It prints each error that the function returns, which is logged already.
+        .with_target("lambda_runtime::layers::panic", LevelFilter::OFF);
+    let lines = fmt::layer().with_target(false).with_ansi(false);
     let lines = if setting("AWS_LAMBDA_LOG_FORMAT").eq_ignore_ascii_case("json") {
-        lines.json().boxed()
+        // With its `timestamp`: Lambda takes a line without one for INFO, and a stricter level would drop even errors
+        // ("Log-level filtering" in the AWS Lambda Developer Guide).
+        lines.json().with_span_list(false).boxed()
     } else {
-        lines.boxed()
+        lines.without_time().boxed()
     };
     tracing_subscriber::registry().with(lines.with_filter(filter)).init();
 }

@@ -29,7 +29,7 @@ async fn run() -> Result<(), Error> {
     let (config, aws) = (&Config::from_env()?, &Aws::from_env().await);
     if let Some(home) = aws.home() {
         let home = aws.region(&home);
-        warm_up(&home, &home.calls_until(Deadline::after(WARM_UP))).await;
+        warm_up(&home, config, &home.calls_until(Deadline::after(WARM_UP))).await;
     }
     lambda_runtime::run(service_fn(move |event: LambdaEvent<_>| handle(aws, config, event))).await
 }

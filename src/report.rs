@@ -1,7 +1,5 @@
 //! The answer to Lambda and the line in the log.
 
-use std::time::SystemTime;
-
 use serde::Serialize;
 
 use crate::{
@@ -88,9 +86,35 @@ enum Outcome {
     Deregistered,
 }
 
-/// Writes the line of an event that failed.
-pub fn log_error(error: &Error) {
+/// Writes the line of an event of another kind.
+pub fn log_ignored(other: &Other) {
+    tracing::warn!(source = other.source, detailType = other.detail_type, "ignored: not an event for this function");
+}
+
+/// Writes the line of an event that could not be read.
+pub fn log_invalid(error: &Error) {
     tracing::error!(errorType = error.error_type(), %error, "failed");
+}
+
+/// Writes the one line that sums a notice up.
+pub fn log(interruption: &Interruption, answer: &Result<Answer, Error>, cost: Cost) {
+    match answer {
+        Ok(answer) => answer.log(cost),
+        Err(error) => tracing::error!(
+            instanceId = %interruption.instance,
+            instanceAction = %interruption.action,
+            account = %interruption.account,
+            region = %interruption.region,
+            outcome = "failed",
+            errorType = error.error_type(),
+            %error,
+            secondsLeft = interruption.seconds_left(),
+            calls = cost.calls,
+            locate_ms = cost.locate_ms,
+            act_ms = cost.act_ms,
+            "failed",
+        ),
+    }
 }
 
 /// What an invocation cost, for its line in the log.
@@ -108,7 +132,7 @@ impl Answer {
     /// The answer to a notice.
     #[must_use]
     pub fn handled(interruption: Interruption, outcomes: Vec<(ContainerInstance, act::Outcome)>) -> Self {
-        let left = interruption.deadline().duration_since(SystemTime::now()).unwrap_or_default();
+        let seconds_left = interruption.seconds_left();
         let container_instances: Vec<_> = outcomes.into_iter().map(ContainerInstanceReport::from).collect();
         Self {
             instance_id: Some(interruption.instance),
@@ -116,7 +140,7 @@ impl Answer {
             account: Some(interruption.account),
             region: Some(interruption.region),
             outcome: container_instances.iter().map(|report| report.outcome).max().unwrap_or(Outcome::NotFound),
-            seconds_left: Some(left.as_secs()),
+            seconds_left: Some(seconds_left),
             container_instances,
         }
     }
@@ -140,8 +164,7 @@ impl Answer {
         }
     }
 
-    /// Writes the one line that sums a notice up.
-    pub fn log(&self, cost: Cost) {
+    fn log(&self, cost: Cost) {
         let clusters: Vec<_> = self.container_instances.iter().map(|report| report.cluster_name.as_str()).collect();
         let reason = self.container_instances.iter().find_map(|report| report.reason.as_deref());
         tracing::info!(
@@ -170,11 +193,9 @@ impl From<(ContainerInstance, act::Outcome)> for ContainerInstanceReport {
             }
             act::Outcome::Kept(EndState::Draining) => (Outcome::Draining, Some("it was draining already".to_owned())),
             act::Outcome::Announced(EndState::Deregistered) => {
-                (Outcome::DryRun, Some("it would be deregistered".to_owned()))
+                (Outcome::DryRun, Some("it would end deregistered".to_owned()))
             }
-            act::Outcome::Announced(EndState::Draining) => {
-                (Outcome::DryRun, Some("it would be set to DRAINING".to_owned()))
-            }
+            act::Outcome::Announced(EndState::Draining) => (Outcome::DryRun, Some("it would end DRAINING".to_owned())),
             act::Outcome::Left(reason) => (Outcome::Skipped, Some(reason.to_string())),
         };
         Self {

@@ -16,10 +16,10 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::pace::Paces;
 use crate::error::{Class, Error};
 
-/// What is kept of Lambda's time for the answer, 2 s: a function that runs into its timeout is killed unheard.
+/// What is kept of the time for the answer, 2 s or a quarter: a function that runs into its timeout is killed unheard.
 const MARGIN: Duration = Duration::from_secs(2);
 
-/// What a notice gets that comes when its two minutes are over, 15 s: three attempts of each call that hangs.
+/// What a notice gets that comes when its two minutes are over, 15 s: time for three attempts that hang.
 const LATE: Duration = Duration::from_secs(15);
 
 /// The first pause before another attempt is at most this long, 100 ms; it doubles with every attempt.
@@ -27,6 +27,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 /// No pause is longer than this, 5 s: every quota used here refills by 20 requests or more a second.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// How long one of several ways is tried while it fails, 3 s: then the next one.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// When calls are no longer tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,7 +40,10 @@ impl Deadline {
     #[must_use]
     pub fn new(notice_ends: SystemTime, function_ends: SystemTime) -> Self {
         let now = SystemTime::now();
-        let left = |end: SystemTime| end.duration_since(now).unwrap_or_default().saturating_sub(MARGIN);
+        let left = |end: SystemTime| {
+            let left = end.duration_since(now).unwrap_or_default();
+            left - MARGIN.min(left / 4)
+        };
         Self(Instant::now() + left(notice_ends).max(LATE).min(left(function_ends)))
     }
 
@@ -56,6 +62,8 @@ impl Deadline {
 #[derive(Debug)]
 pub struct Calls {
     deadline: Deadline,
+    /// How long a call that is not answered, or not well, is tried again.
+    patience: Duration,
     paces: Arc<Paces>,
     made: Arc<AtomicU32>,
 }
@@ -63,14 +71,15 @@ pub struct Calls {
 impl Calls {
     /// Calls that are tried again until the deadline.
     pub(super) fn until(deadline: Deadline, paces: Arc<Paces>) -> Self {
-        Self { deadline, paces, made: Arc::default() }
+        Self { deadline, patience: Duration::MAX, paces, made: Arc::default() }
     }
 
-    /// The same calls, but tried again for no longer than this: there is something else to try.
+    /// The same calls, where there is something else to try: what is throttled is tried again for no longer than this,
+    /// since that else would be throttled too; what fails otherwise, for no longer than [`PATIENCE`].
     #[must_use]
-    pub fn for_at_most(&self, time: Duration) -> Self {
-        let deadline = self.deadline.min(Deadline::after(time));
-        Self { deadline, paces: Arc::clone(&self.paces), made: Arc::clone(&self.made) }
+    pub fn impatient(&self, throttled: Duration) -> Self {
+        let deadline = self.deadline.min(Deadline::after(throttled));
+        Self { deadline, patience: PATIENCE, paces: Arc::clone(&self.paces), made: Arc::clone(&self.made) }
     }
 
     /// How long there is still.
@@ -103,6 +112,7 @@ impl Calls {
         let pace = self.paces.of(operation);
         let mut longest = FIRST_PAUSE;
         let mut last = None;
+        let started = Instant::now();
         loop {
             let turn = pace.turn(now());
             if turn > self.left() {
@@ -119,12 +129,15 @@ impl Calls {
                 Err(_) => return Err(last.unwrap_or_else(|| unanswered(Class::Unavailable, operation, &about))),
             };
             let Error::Call { class, .. } = &error else { return Err(error) };
-            if *class == Class::Throttled {
+            let patience = if *class == Class::Throttled {
                 pace.throttled(now());
-            }
+                Duration::MAX
+            } else {
+                self.patience.saturating_sub(started.elapsed())
+            };
             // Full jitter: clients that were throttled together do not come back together.
             let pause = longest.mul_f64(fastrand::f64());
-            if !class.is_transient() || pause >= self.left() {
+            if !class.is_transient() || pause >= self.left().min(patience) {
                 return Err(error);
             }
             tracing::debug!(%error, "trying again");

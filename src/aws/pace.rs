@@ -5,6 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// How much of a quota is used: clocks differ, and others have a need as well.
+const KEPT: f64 = 0.95;
+
 /// By how much of the full rate a rate recovers with each call that is answered.
 const RECOVERY: f64 = 0.02;
 
@@ -67,6 +70,7 @@ struct State {
 
 impl Pace {
     fn new(burst: f64, per_second: f64) -> Self {
+        let (burst, per_second) = (burst * KEPT, per_second * KEPT);
         let state = State { tokens: burst, rate: per_second, at: Instant::now() };
         Self { burst, full_rate: per_second, state: Mutex::new(state) }
     }
@@ -106,7 +110,7 @@ mod tests {
 
     #[test]
     fn a_burst_at_once_and_the_rest_at_the_rate() {
-        let (pace, now) = (Pace::new(100.0, 40.0), Instant::now());
+        let (pace, now) = (Pace::new(100.0 / KEPT, 40.0 / KEPT), Instant::now());
         drop(pace.refilled(now));
         let waits: Vec<_> = (0..140).map(|_| pace.turn(now)).collect();
         assert!(waits[..100].iter().all(Duration::is_zero));
@@ -117,7 +121,7 @@ mod tests {
 
     #[test]
     fn throttling_halves_the_rate_and_answers_bring_it_back() {
-        let (pace, now) = (Pace::new(100.0, 40.0), Instant::now());
+        let (pace, now) = (Pace::new(100.0 / KEPT, 40.0 / KEPT), Instant::now());
         drop(pace.refilled(now));
         pace.throttled(now);
         assert_eq!(pace.turn(now), Duration::from_millis(50));

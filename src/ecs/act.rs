@@ -31,7 +31,7 @@ pub enum Outcome {
     Reached(EndState),
     /// It was there already.
     Kept(EndState),
-    /// It would have been brought there.
+    /// This is where it would have ended.
     Announced(EndState),
     /// It was left alone.
     Left(Reason),

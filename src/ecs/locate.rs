@@ -4,12 +4,13 @@
 //!
 //! | way | calls before the container instance is described | round trips |
 //! |---|---|---|
-//! | scan of n clusters with container instances, known from the warm-up | at most n | 1 |
+//! | scan of n clusters with container instances, known from the warm-up | n, and `DescribeInstances` beside them | 1 |
 //! | what this process learned, the operators' tag, the group's capacity provider | 2: `DescribeInstances`, list | 2 |
 //! | user data | 3: the same and `DescribeInstanceAttribute`, beside the first | 2 |
-//! | scan of n clusters that are not known yet | 2 and a page more for each hundred clusters, then n | 3 |
+//! | scan of n clusters that are not known yet | 3 and two more for each hundred clusters, then n | 4 |
 //!
-//! So up to three clusters are simply scanned: no more calls than a hint takes, and a round trip less.
+//! So up to two clusters are simply scanned: no more calls than a hint takes, and a round trip less. The instance is
+//! described in any case: who operates it is part of the proof.
 
 mod capacity_provider;
 mod clusters;
@@ -29,7 +30,7 @@ use self::search::Search;
 use crate::{
     aws::{Calls, Regional},
     config::Config,
-    ecs::{ClusterName, ContainerInstance},
+    ecs::ContainerInstance,
     error::Error,
     interruption::InstanceId,
 };
@@ -38,7 +39,7 @@ pub(crate) use self::container_instances::describe;
 pub use self::{keeper::Keeper, knowledge::Knowledge};
 
 /// Up to this many lists are as cheap as a hint: see the table above.
-const CHEAP_SCAN: usize = 3;
+const CHEAP_SCAN: usize = 2;
 
 /// How many clusters are listed at the same time: enough to scan tens of clusters in a few round trips, few enough
 /// that a hit saves calls and that one cold notice doesn't open connections by the dozen.
@@ -58,55 +59,21 @@ pub type Findings = BTreeMap<InstanceId, Result<Vec<Located>, Error>>;
 
 /// Finds the container instances of EC2 instances of one account and Region.
 pub async fn locate(aws: &Regional, config: &Config, calls: &Calls, wanted: &BTreeSet<InstanceId>) -> Findings {
-    let mut search = Search::new(aws, calls, wanted);
-    match config.clusters.plain_names() {
-        Some(names) => among_names(&mut search, config, names).await,
-        None => among_all(&mut search, config).await,
+    let mut search = Search::new(aws, config, calls, wanted);
+    let known = aws.knowledge.clusters();
+    let scan_calls = known.as_ref().map(|known| search.scan_calls(known.with_instances()));
+    match known {
+        Some(known) if scan_calls.is_some_and(|calls| calls <= CHEAP_SCAN) => search.scan_at_once(&known).await,
+        known => search.follow_hints_then_scan(known, scan_calls).await,
     }
     search.into_findings().await
 }
 
-/// The search where `CLUSTERS` names its clusters: no others are scanned.
-async fn among_names(search: &mut Search<'_>, config: &Config, names: Vec<ClusterName>) {
-    let scan_calls = search.scan_calls(names.len());
-    if scan_calls <= CHEAP_SCAN {
-        search.scan(names).await;
-        // Only to say that the instance is in a cluster that the settings leave out.
-        search.follow_hints(config, None, Some(scan_calls)).await;
-    } else {
-        search.follow_hints(config, None, Some(scan_calls)).await;
-        search.scan(names).await;
-    }
-}
-
-/// The search where any cluster may be the one.
-async fn among_all(search: &mut Search<'_>, config: &Config) {
-    let mut known = search.aws.knowledge.clusters();
-    let scan_calls = known.as_ref().map(|known| search.scan_calls(known.with_instances()));
-    if scan_calls.is_none_or(|calls| calls > CHEAP_SCAN) {
-        search.follow_hints(config, known.as_ref(), scan_calls).await;
-    }
-    if search.is_done() {
-        return;
-    }
-    if known.is_none() {
-        known = search.read_clusters().await;
-        search.follow_capacity_providers(known.as_ref()).await;
-    }
-    let Some(known) = known else { return };
-    search.scan(known.in_scan_order(&config.clusters)).await;
-    if !search.is_done() && !known.is_fresh() {
-        // A cluster may have come, or got its first instance, since: not before a new look is an instance in none.
-        if let Some(known) = search.read_clusters().await {
-            search.scan(known.in_scan_order(&config.clusters)).await;
-        }
-    }
-}
-
-/// How long the EC2 look-ups may take: a second for each list that they save, but no more than half of what is left.
+/// How long throttled EC2 look-ups are tried again: a second for each list that they save, since a scan in the middle of
+/// a reclaim wave takes the quotas of everybody; half a minute where the clusters are not known.
 fn patience(calls: &Calls, scan_calls: Option<usize>) -> Duration {
-    let half = calls.left() / 2;
-    scan_calls.map_or(half, |lists| half.min(Duration::from_secs(lists.max(2) as u64)))
+    let lists = scan_calls.unwrap_or(30).max(2);
+    Duration::from_secs(lists as u64).min(calls.left() / 2)
 }
 
 /// Says that EC2 did not tell what it could have told; the search goes on without.
@@ -115,8 +82,8 @@ fn hint_lost(error: &Error) {
 }
 
 /// Reads what the first notice needs in any case, so that it finds connections open and the clusters known.
-pub async fn warm_up(aws: &Regional, calls: &Calls) {
-    if let Err(error) = clusters::read_few(aws, calls).await {
+pub async fn warm_up(aws: &Regional, config: &Config, calls: &Calls) {
+    if let Err(error) = clusters::read_few(aws, config, calls).await {
         tracing::info!(%error, "the warm-up ended early");
     }
 }

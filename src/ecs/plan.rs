@@ -18,7 +18,7 @@ pub enum Action {
     Reach(EndState),
     /// It is there already.
     Keep(EndState),
-    /// Say that it would be brought there.
+    /// Say that this is where it would end.
     Announce(EndState),
     /// Leave it alone.
     Leave(Reason),
@@ -57,19 +57,16 @@ pub fn plan(located: &Located, action: InstanceAction, config: &Config) -> Actio
             EndState::Draining
         }
     };
-    match (located.container_instance.status, end_state, config.mode) {
-        (Status::Gone, ..) => Action::Keep(EndState::Deregistered),
-        (Status::Draining, EndState::Draining, _) => Action::Keep(EndState::Draining),
-        (_, _, Mode::DryRun) => Action::Announce(end_state),
-        (_, _, Mode::Change) => Action::Reach(end_state),
+    match (config.mode, located.container_instance.status, end_state) {
+        (Mode::DryRun, ..) => Action::Announce(end_state),
+        (Mode::Change, Status::Gone, _) => Action::Keep(EndState::Deregistered),
+        (Mode::Change, Status::Draining, EndState::Draining) => Action::Keep(EndState::Draining),
+        (Mode::Change, ..) => Action::Reach(end_state),
     }
 }
 
 fn reason_to_leave(located: &Located, config: &Config) -> Option<Reason> {
     let cluster = &located.container_instance.cluster;
-    if located.keepers.contains(&Keeper::ManagedInstances) {
-        return Some(Reason::Kept(Keeper::ManagedInstances));
-    }
     match config.clusters.verdict(cluster) {
         Verdict::Included => {}
         Verdict::NotIncluded => return Some(Reason::NotIncluded),

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::json;
-use standin::{Fault, Function, Instance};
+use serde_json::{Value, json};
+use standin::{Cluster, ContainerInstance, Fault, Function, Instance};
 
 use crate::{ID, crowd, failed, function, handled, notice, notice_of, register, standin};
 
@@ -171,4 +171,80 @@ async fn secrets_in_user_data_are_not_logged_at_any_level() {
     {
         assert!(!logs.contains(trace), "{trace} in {logs}");
     }
+}
+
+#[tokio::test]
+async fn failing_clusters_keep_nobody_waiting() {
+    let of_crowd = |params: &Value| params["cluster"].as_str().is_some_and(|cluster| cluster.starts_with("crowd"));
+    let aws = standin().await;
+    crowd(&aws.home(), 12);
+    let home = aws.home();
+    for n in 0..12 {
+        // They are scanned first.
+        home.container_instance(&format!("crowd-{n}"), ContainerInstance::new(format!("i-1{n:016x}")));
+    }
+    home.instance(Instance::new(ID).user_data("ECS_CLUSTER=crowd-3"));
+    let arn = home.container_instance("web", ContainerInstance::new(ID));
+    let function = function(&aws, &[]).await;
+    aws.fault(Fault::on("ListContainerInstances").matching(of_crowd).always().status(500));
+    let started = Instant::now();
+    assert_eq!(handled(&function, notice(ID, "terminate")).await["outcome"], "deregistered");
+    assert_eq!(home.status(&arn).as_deref(), Some("INACTIVE"));
+    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn a_hint_beyond_the_named_clusters_is_no_concern() {
+    let aws = standin().await;
+    aws.home().instance(Instance::new(ID).user_data("ECS_CLUSTER=other"));
+    aws.home().cluster(Cluster::new("web")).cluster(Cluster::new("other"));
+    let function = function(&aws, &[("CLUSTERS", "web")]).await;
+    let of_other = |params: &Value| params["cluster"] == "other";
+    aws.fault(Fault::on("ListContainerInstances").matching(of_other).always().error(
+        400,
+        "AccessDeniedException",
+        "no",
+    ));
+    assert_eq!(handled(&function, notice(ID, "terminate")).await["outcome"], "not-found");
+}
+
+#[tokio::test]
+async fn what_is_listed_but_not_described_is_looked_at_again() {
+    let aws = standin().await;
+    let (arn, _) = register(&aws.home(), "web");
+    let function = function(&aws, &[]).await;
+    aws.fault(Fault::on("DescribeContainerInstances").times(1).failure("MISSING"));
+    assert_eq!(handled(&function, notice(ID, "terminate")).await["outcome"], "deregistered");
+    assert_eq!(aws.home().status(&arn).as_deref(), Some("INACTIVE"));
+}
+
+#[tokio::test]
+async fn a_function_with_little_time_still_tries() {
+    let aws = standin().await;
+    register(&aws.home(), "web");
+    let function = Function::new(env!("CARGO_BIN_EXE_spot-interruption-handler"))
+        .envs(aws.env())
+        .timeout(Duration::from_secs(2))
+        .start()
+        .await
+        .unwrap();
+    assert_eq!(handled(&function, notice(ID, "terminate")).await["outcome"], "deregistered");
+}
+
+#[tokio::test]
+async fn a_failure_is_summed_up_in_one_line() {
+    let aws = standin().await;
+    register(&aws.home(), "web");
+    let function = function(&aws, &[]).await;
+    aws.fault(Fault::on("DeregisterContainerInstance").always().error(400, "AccessDeniedException", "no"));
+    failed(&function, notice(ID, "terminate")).await;
+    let logs = function.logs();
+    let [line] = &logs.iter().filter(|line| line.contains("ERROR")).collect::<Vec<_>>()[..] else { panic!("{logs:?}") };
+    let line: Value = serde_json::from_str(line).unwrap();
+    let fields = &line["fields"];
+    assert_eq!((&fields["instanceId"], &fields["errorType"]), (&json!(ID), &json!("AccessDenied")), "{line}");
+    assert!(fields["calls"].is_u64() && fields["secondsLeft"].is_u64(), "{line}");
+    // Lambda takes a line without a time for INFO, whatever its level.
+    let time = line["timestamp"].as_str().unwrap();
+    assert!(time.starts_with("20") && time.ends_with('Z'), "{time}");
 }

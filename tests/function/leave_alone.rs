@@ -2,7 +2,7 @@
 
 use standin::{CapacityProvider, Cluster, ContainerInstance, Environment, Fault, Instance, Standin};
 
-use crate::{ID, failed, function, handled, notice, register, standin};
+use crate::{ID, crowd, failed, function, handled, notice, register, standin};
 
 async fn skipped(aws: &Standin, function: &Environment, arn: &str, reason: &str) {
     let answer = handled(function, notice(ID, "terminate")).await;
@@ -130,4 +130,73 @@ async fn a_hint_to_a_cluster_that_is_not_named_says_so() {
     aws.home().instance(Instance::new(ID).user_data("#!/bin/sh\necho ECS_CLUSTER=web > /etc/ecs/ecs.config\n"));
     let function = function(&aws, &[("CLUSTERS", "api")]).await;
     skipped(&aws, &function, &arn, "CLUSTERS").await;
+}
+
+#[tokio::test]
+async fn ecs_managed_instances_by_their_operator_alone() {
+    for clusters in [0, 5] {
+        let aws = standin().await;
+        crowd(&aws.home(), clusters);
+        aws.home().instance(Instance::new(ID).operator("ecs.amazonaws.com"));
+        let arn = aws.home().container_instance("auto", ContainerInstance::new(ID));
+        let function = function(&aws, &[]).await;
+        skipped(&aws, &function, &arn, "Managed Instances").await;
+    }
+}
+
+#[tokio::test]
+async fn a_provider_that_is_gone_counts_where_ec2_does_not_say_who_operates_the_instance() {
+    let aws = standin().await;
+    aws.home().container_instance("web", ContainerInstance::new(ID).capacity_provider("gone"));
+    let function = function(&aws, &[]).await;
+    aws.fault(Fault::on("DescribeInstances").always().error(403, "UnauthorizedOperation", "no"));
+    assert_eq!(failed(&function, notice(ID, "terminate")).await.0, "AccessDenied");
+    assert_eq!(aws.writes().len(), 0);
+}
+
+#[tokio::test]
+async fn aws_batch_by_the_tag_of_its_instance() {
+    for clusters in [0, 5] {
+        let aws = standin().await;
+        crowd(&aws.home(), clusters);
+        aws.home().instance(Instance::new(ID).tag("AWSBatchServiceTag", "batch"));
+        let arn = aws.home().container_instance("jobs", ContainerInstance::new(ID));
+        let function = function(&aws, &[]).await;
+        skipped(&aws, &function, &arn, "AWS Batch").await;
+    }
+}
+
+#[tokio::test]
+async fn aws_batch_by_the_tag_of_a_cluster_that_was_not_listed() {
+    let aws = standin().await;
+    for n in 0..120 {
+        aws.home().cluster(Cluster::new(format!("empty-{n}")));
+    }
+    aws.home().cluster(Cluster::new("jobs").tag("AWSBatchServiceTag", "batch"));
+    aws.home().instance(Instance::new(ID).user_data("ECS_CLUSTER=jobs"));
+    let arn = aws.home().container_instance("jobs", ContainerInstance::new(ID));
+    let function = function(&aws, &[]).await;
+    aws.fault(Fault::on("DescribeInstances").always().error(403, "UnauthorizedOperation", "no"));
+    skipped(&aws, &function, &arn, "AWS Batch").await;
+}
+
+#[tokio::test]
+async fn a_provider_may_be_named_by_its_arn() {
+    let provider = "arn:aws:ecs:us-east-2:123456789012:capacity-provider/cp";
+    let aws = standin().await;
+    aws.home()
+        .cluster(Cluster::new("web").capacity_provider(provider))
+        .capacity_provider(CapacityProvider::asg("cp", "group").managed_draining(true));
+    let arn = aws.home().container_instance("web", ContainerInstance::new(ID).capacity_provider(provider));
+    let function = function(&aws, &[]).await;
+    skipped(&aws, &function, &arn, "capacity provider cp").await;
+}
+
+#[tokio::test]
+async fn a_cluster_that_is_left_out_needs_no_look_at_its_provider() {
+    let aws = standin().await;
+    let arn = aws.home().container_instance("web", ContainerInstance::new(ID).capacity_provider("cp"));
+    aws.fault(Fault::on("DescribeCapacityProviders").always().error(400, "AccessDeniedException", "no"));
+    let function = function(&aws, &[("EXCLUDE_CLUSTERS", "web")]).await;
+    skipped(&aws, &function, &arn, "EXCLUDE_CLUSTERS").await;
 }

@@ -18,16 +18,14 @@ pub(super) async fn deregister(aws: &Regional, calls: &Calls, found: &ContainerI
         .container_instance(found.arn.as_str())
         // Without it, ECS refuses as long as tasks run.
         .force(true);
-    let refused = match calls.make(OPERATION, &found.arn, || request.clone().send()).await {
-        Ok(answer) => match answer.container_instance.and_then(|answered| answered.status) {
-            Some(status) if status == "ACTIVE" || status == "DRAINING" => Error::Unchanged {
-                operation: OPERATION,
-                about: found.arn.to_string(),
-                reason: format!("its status is {status}"),
-            },
-            _ => return Ok(Outcome::Reached(EndState::Deregistered)),
-        },
-        Err(error) => error,
+    let answer = match calls.make(OPERATION, &found.arn, || request.clone().send()).await {
+        Ok(answer) => answer,
+        Err(refused) => return look_again(aws, calls, found, EndState::Deregistered, refused).await,
     };
-    look_again(aws, calls, found, EndState::Deregistered, refused).await
+    if let Some(status @ ("ACTIVE" | "DRAINING")) = answer.container_instance().and_then(|answered| answered.status()) {
+        let (about, reason) = (found.arn.to_string(), format!("its status is {status}"));
+        let unchanged = Error::Unchanged { operation: OPERATION, about, reason };
+        look_again(aws, calls, found, EndState::Deregistered, unchanged).await?;
+    }
+    Ok(Outcome::Reached(EndState::Deregistered))
 }

@@ -8,13 +8,13 @@ use std::{
 use aws_sdk_ecs::types::{self, CapacityProviderType};
 
 use crate::{
-    aws::{Calls, Regional},
+    aws::{Calls, Regional, next},
     ecs::ClusterName,
     error::Error,
 };
 
-/// How long a provider's settings are taken for known, 5 minutes: whoever switches managed draining off sees it
-/// respected no longer than this.
+/// How long a provider's settings are taken for known, 5 minutes: whoever switches managed draining on or off sees
+/// the old setting respected no longer than this.
 const MAX_AGE: Duration = Duration::from_mins(5);
 
 /// The most providers that come in a page.
@@ -54,6 +54,11 @@ impl CapacityProvider {
     pub(super) fn has_group(&self, name: &str) -> bool {
         matches!(&self.kind, Kind::AutoScalingGroup { group, .. } if group == name)
     }
+}
+
+/// A provider's name, from its name or its ARN: ECS takes and gives both.
+pub(super) fn name(name_or_arn: &str) -> &str {
+    name_or_arn.rsplit('/').next().unwrap_or(name_or_arn)
 }
 
 /// Reads the account's providers of these names into the knowledge.
@@ -102,11 +107,15 @@ async fn describe(
     let mut providers = Vec::new();
     loop {
         let page = calls.make("DescribeCapacityProviders", &about, || request.clone().send()).await?;
-        providers.extend(page.capacity_providers.unwrap_or_default().into_iter().filter_map(provider));
-        if page.next_token.is_none() {
-            return Ok(providers);
+        let missing = Some("MISSING");
+        if let Some(failure) = page.failures.unwrap_or_default().iter().find(|failure| failure.reason() != missing) {
+            return Err(Error::refused("DescribeCapacityProviders", failure.arn().unwrap_or(&about), failure.reason()));
         }
-        request = request.set_next_token(page.next_token);
+        providers.extend(page.capacity_providers.unwrap_or_default().into_iter().filter_map(provider));
+        match next(page.next_token) {
+            Some(token) => request = request.next_token(token),
+            None => return Ok(providers),
+        }
     }
 }
 
@@ -115,6 +124,8 @@ fn provider(provider: types::CapacityProvider) -> Option<(String, CapacityProvid
         || provider.r#type == Some(CapacityProviderType::ManagedInstances);
     let kind = match provider.auto_scaling_group_provider {
         _ if is_managed => Kind::ManagedInstances,
+        // It was deleted, and drains nothing any more.
+        _ if provider.status == Some(types::CapacityProviderStatus::Inactive) => Kind::Missing,
         Some(group) => Kind::AutoScalingGroup {
             group: group.auto_scaling_group_arn.rsplit('/').next().unwrap_or_default().to_owned(),
             managed_draining: match group.managed_draining {

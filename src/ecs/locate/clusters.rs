@@ -10,8 +10,8 @@ use aws_sdk_ecs::types::ClusterField;
 
 use super::{capacity_provider, keeper::BATCH_TAG};
 use crate::{
-    aws::{Calls, Regional},
-    config::{Clusters, Verdict},
+    aws::{Calls, Regional, next},
+    config::{Clusters, Config, Verdict},
     ecs::ClusterName,
     error::Error,
 };
@@ -22,6 +22,9 @@ const MAX_AGE: Duration = Duration::from_mins(10);
 /// How long "in none of these clusters" can be trusted, 10 s: an instance is in service for longer than this before
 /// it is interrupted.
 const FRESH: Duration = Duration::from_secs(10);
+
+/// How long throttled look-ups of capacity providers are tried again, 2 s: they are one hint of several.
+const PROVIDERS: Duration = Duration::from_secs(2);
 
 /// The most clusters that `DescribeClusters` takes; a page of `ListClusters` has as many, unless fewer are asked for.
 const PAGE: usize = 100;
@@ -37,7 +40,7 @@ pub(super) struct Cluster {
     pub(super) has_batch_tag: bool,
 }
 
-/// All clusters of an account and Region, as they were at a time.
+/// The clusters of an account and Region that may be touched, as they were at a time.
 #[derive(Clone, Debug)]
 pub(super) struct KnownClusters {
     clusters: Arc<[Cluster]>,
@@ -87,8 +90,13 @@ impl KnownClusters {
     }
 }
 
-/// Reads all clusters, and the capacity providers that they list.
-pub(super) async fn read(aws: &Regional, calls: &Calls) -> Result<KnownClusters, Error> {
+/// Reads the clusters that may be touched, and the capacity providers that they list.
+///
+/// Those are all clusters, unless `CLUSTERS` has plain names only: then no others are asked for.
+pub(super) async fn read(aws: &Regional, config: &Config, calls: &Calls) -> Result<KnownClusters, Error> {
+    if let Some(names) = config.clusters.plain_names() {
+        return learn(aws, calls, describe_named(aws, calls, &names).await).await;
+    }
     let mut arns = Vec::new();
     let mut token = None;
     loop {
@@ -96,44 +104,68 @@ pub(super) async fn read(aws: &Regional, calls: &Calls) -> Result<KnownClusters,
         arns.extend(page.0);
         token = page.1;
         if token.is_none() {
-            return describe(aws, calls, arns).await;
+            return learn(aws, calls, describe(aws, calls, &arns).await?).await;
         }
     }
 }
 
 /// As [`read`], but gives up where it would take more than a page: the first notice may have a better hint.
-pub(super) async fn read_few(aws: &Regional, calls: &Calls) -> Result<(), Error> {
+pub(super) async fn read_few(aws: &Regional, config: &Config, calls: &Calls) -> Result<(), Error> {
+    if config.clusters.plain_names().is_some() {
+        read(aws, config, calls).await?;
+        return Ok(());
+    }
     let (arns, token) = list(aws, calls, None).await?;
     if token.is_none() {
-        describe(aws, calls, arns).await?;
+        learn(aws, calls, describe(aws, calls, &arns).await?).await?;
     }
     Ok(())
+}
+
+async fn learn(aws: &Regional, calls: &Calls, known: KnownClusters) -> Result<KnownClusters, Error> {
+    aws.knowledge.learn_clusters(known.clone());
+    let providers: BTreeSet<_> =
+        known.clusters.iter().flat_map(|cluster| &cluster.capacity_providers).cloned().collect();
+    if let Err(error) = capacity_provider::read_all(aws, &calls.impatient(PROVIDERS), providers).await {
+        // They are one hint of several; that of a container instance is read before it is changed.
+        tracing::info!(%error, "the capacity providers are not known");
+    }
+    Ok(known)
 }
 
 async fn list(aws: &Regional, calls: &Calls, token: Option<String>) -> Result<(Vec<String>, Option<String>), Error> {
     let request = aws.ecs.list_clusters().set_next_token(token);
     let page = calls.make("ListClusters", "the Region", || request.clone().send()).await?;
-    Ok((page.cluster_arns.unwrap_or_default(), page.next_token))
+    Ok((page.cluster_arns.unwrap_or_default(), next(page.next_token)))
 }
 
-async fn describe(aws: &Regional, calls: &Calls, arns: Vec<String>) -> Result<KnownClusters, Error> {
+/// As [`describe`], where not even that is needed: any of these may have container instances.
+pub(super) async fn describe_named(aws: &Regional, calls: &Calls, names: &[ClusterName]) -> KnownClusters {
+    let ids: Vec<_> = names.iter().map(ToString::to_string).collect();
+    describe(aws, calls, &ids).await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "the named clusters can't be described");
+        KnownClusters { clusters: ids.iter().filter_map(|id| unread(id)).collect(), read: Instant::now() }
+    })
+}
+
+async fn describe(aws: &Regional, calls: &Calls, ids: &[String]) -> Result<KnownClusters, Error> {
     let read = Instant::now();
-    let mut clusters = Vec::with_capacity(arns.len());
-    for arns in arns.chunks(PAGE) {
-        let request = aws.ecs.describe_clusters().set_clusters(Some(arns.to_vec())).include(ClusterField::Tags);
-        let about = format!("{} clusters", arns.len());
+    let mut clusters = Vec::with_capacity(ids.len());
+    for ids in ids.chunks(PAGE) {
+        let request = aws.ecs.describe_clusters().set_clusters(Some(ids.to_vec())).include(ClusterField::Tags);
+        let about = format!("{} clusters", ids.len());
         let answer = calls.make("DescribeClusters", about, || request.clone().send()).await?;
+        let failed = answer.failures().iter().filter(|failure| failure.reason() != Some("MISSING"));
+        clusters.extend(failed.filter_map(|failure| unread(failure.arn()?)));
         clusters.extend(answer.clusters.unwrap_or_default().into_iter().filter_map(cluster));
     }
-    let known = KnownClusters { clusters: clusters.into(), read };
-    let providers: BTreeSet<_> =
-        known.clusters.iter().flat_map(|cluster| &cluster.capacity_providers).cloned().collect();
-    if let Err(error) = capacity_provider::read_all(aws, calls, providers).await {
-        // They are one hint of several, and are read again before anything is changed.
-        tracing::info!(%error, "the capacity providers are not known");
-    }
-    aws.knowledge.learn_clusters(known.clone());
-    Ok(known)
+    Ok(KnownClusters { clusters: clusters.into(), read })
+}
+
+/// A cluster that could not be described may have container instances: the scan will tell.
+fn unread(name_or_arn: &str) -> Option<Cluster> {
+    let name = ClusterName::from_name_or_arn(name_or_arn)?;
+    Some(Cluster { name, container_instances: 1, capacity_providers: Vec::new(), has_batch_tag: false })
 }
 
 fn cluster(cluster: aws_sdk_ecs::types::Cluster) -> Option<Cluster> {
@@ -143,7 +175,8 @@ fn cluster(cluster: aws_sdk_ecs::types::Cluster) -> Option<Cluster> {
         capacity_providers: cluster
             .capacity_providers
             .unwrap_or_default()
-            .into_iter()
+            .iter()
+            .map(|provider| capacity_provider::name(provider).to_owned())
             // These have no instances of the account.
             .filter(|name| name != "FARGATE" && name != "FARGATE_SPOT")
             .collect(),

@@ -1,11 +1,12 @@
 //! `ListContainerInstances` and `DescribeContainerInstances`: what is registered in a cluster, and the proof of it.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
+use super::capacity_provider;
 use crate::{
-    aws::{Calls, Regional},
+    aws::{Calls, Regional, next},
     ecs::{ClusterName, ContainerInstance, ContainerInstanceArn, Status},
-    error::{Class, Error},
+    error::Error,
     interruption::InstanceId,
 };
 
@@ -15,6 +16,9 @@ pub(super) const FILTER_IDS: usize = 100;
 
 /// The most container instances that `ListContainerInstances` gives in a page and `DescribeContainerInstances` takes.
 const PAGE: usize = 100;
+
+/// How long to wait before another look at what ECS does not show alike everywhere, 0.5 s.
+const SETTLED: Duration = Duration::from_millis(500);
 
 /// Finds the container instances of these EC2 instances in a cluster, several for one instance if there are several.
 ///
@@ -34,10 +38,16 @@ pub(super) async fn find(
         Some(registered) if 2 * registered.div_ceil(PAGE) <= filters => list(aws, calls, cluster, None).await,
         _ => list_filtered(aws, calls, cluster, &ids).await,
     };
-    let mut found = match arns {
+    let arns = match arns {
         Err(error) if error.code() == Some("ClusterNotFoundException") => return Ok(Vec::new()),
-        arns => describe(aws, calls, cluster, &arns?).await?,
+        arns => arns?,
     };
+    let mut found = describe(aws, calls, cluster, &arns).await?;
+    if found.len() < arns.len() {
+        // What is listed but not described is on its way in or out.
+        tokio::time::sleep(SETTLED.min(calls.left())).await;
+        found = describe(aws, calls, cluster, &arns).await?;
+    }
     found.retain(|found| instances.contains(&found.instance));
     Ok(found)
 }
@@ -84,10 +94,10 @@ async fn list(
     loop {
         let page = calls.make("ListContainerInstances", cluster, || request.clone().send()).await?;
         arns.extend(page.container_instance_arns.unwrap_or_default().into_iter().filter_map(|arn| arn.try_into().ok()));
-        if page.next_token.is_none() {
-            return Ok(arns);
+        match next(page.next_token) {
+            Some(token) => request = request.next_token(token),
+            None => return Ok(arns),
         }
-        request = request.set_next_token(page.next_token);
     }
 }
 
@@ -104,14 +114,11 @@ pub(crate) async fn describe(
         let request =
             aws.ecs.describe_container_instances().cluster(cluster.as_str()).set_container_instances(Some(arns));
         let answer = calls.make("DescribeContainerInstances", cluster, || request.clone().send()).await?;
-        if let Some(failure) = answer.failures().iter().find(|failure| failure.reason() != Some("MISSING")) {
-            return Err(Error::Call {
-                operation: "DescribeContainerInstances",
-                about: failure.arn().unwrap_or(cluster.as_str()).to_owned(),
-                class: Class::Rejected,
-                code: None,
-                cause: failure.reason().unwrap_or("no reason given").to_owned(),
-            });
+        if let Some(failure) =
+            answer.failures().iter().find(|failure| !matches!(failure.reason(), Some("MISSING" | "INACTIVE")))
+        {
+            let about = failure.arn().unwrap_or(cluster.as_str());
+            return Err(Error::refused("DescribeContainerInstances", about, failure.reason()));
         }
         let answered = answer.container_instances.unwrap_or_default();
         described.extend(answered.into_iter().filter_map(|described| container_instance(cluster, described)));
@@ -134,7 +141,9 @@ fn container_instance(
             _ => Status::Active,
         },
         running_tasks: described.running_tasks_count,
-        capacity_provider: described.capacity_provider_name,
+        capacity_provider: described
+            .capacity_provider_name
+            .map(|provider| capacity_provider::name(&provider).to_owned()),
     })
 }
 

@@ -11,7 +11,7 @@ use super::{
     user_data::{Mention, mention},
 };
 use crate::{
-    aws::{Calls, Regional},
+    aws::{Calls, Regional, next},
     ecs::ClusterName,
     error::Error,
     interruption::InstanceId,
@@ -57,7 +57,7 @@ pub(super) async fn describe(
             let described =
                 page.reservations.unwrap_or_default().into_iter().flat_map(|r| r.instances.unwrap_or_default());
             instances.extend(described.filter_map(|described| instance(described, cluster_tag)));
-            match page.next_token.filter(|token| !token.is_empty()) {
+            match next(page.next_token) {
                 Some(token) => request = request.next_token(token),
                 None => break,
             }

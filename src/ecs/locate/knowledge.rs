@@ -13,7 +13,8 @@ const GROUPS: usize = 1_000;
 
 /// What was learned about an account and Region, shared by all invocations of a process.
 ///
-/// All of it is hints, confirmed before anything is changed.
+/// Where an instance is, is confirmed before anything is changed; that a cluster is AWS Batch's and how a capacity
+/// provider is set is taken as known while it is current.
 #[derive(Debug, Default)]
 pub struct Knowledge(Mutex<Learned>);
 

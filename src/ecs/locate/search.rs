@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use futures_util::{StreamExt, stream::FuturesUnordered};
 
 use super::{
-    Findings, Located, WIDTH,
+    CHEAP_SCAN, Findings, Located, WIDTH,
     clusters::{self, KnownClusters},
     container_instances::{FILTER_IDS, find},
     hint_lost,
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     aws::{Calls, Regional},
-    config::Config,
+    config::{Config, Verdict},
     ecs::{ClusterName, ContainerInstance},
     error::Error,
     interruption::InstanceId,
@@ -26,13 +26,14 @@ use crate::{
 type Places = BTreeMap<ClusterName, BTreeSet<InstanceId>>;
 
 pub(super) struct Search<'a> {
-    pub(super) aws: &'a Regional,
+    aws: &'a Regional,
+    config: &'a Config,
     calls: &'a Calls,
     /// Not found yet.
     wanted: BTreeSet<InstanceId>,
     found: BTreeMap<InstanceId, Vec<ContainerInstance>>,
     /// What EC2 knows of them, once it was asked.
-    instances: HashMap<InstanceId, Instance>,
+    instances: Result<HashMap<InstanceId, Instance>, Error>,
     /// Known not to be there.
     missed: HashSet<(ClusterName, InstanceId)>,
     /// The clusters that could not be read.
@@ -42,21 +43,18 @@ pub(super) struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    pub(super) fn new(aws: &'a Regional, calls: &'a Calls, wanted: &BTreeSet<InstanceId>) -> Self {
+    pub(super) fn new(aws: &'a Regional, config: &'a Config, calls: &'a Calls, wanted: &BTreeSet<InstanceId>) -> Self {
         Self {
             aws,
+            config,
             calls,
             wanted: wanted.clone(),
             found: BTreeMap::new(),
-            instances: HashMap::new(),
+            instances: Ok(HashMap::new()),
             missed: HashSet::new(),
             unread: BTreeMap::new(),
             unlisted: None,
         }
-    }
-
-    pub(super) fn is_done(&self) -> bool {
-        self.wanted.is_empty()
     }
 
     /// How many lists it takes to scan this many clusters for all that is wanted.
@@ -64,48 +62,88 @@ impl<'a> Search<'a> {
         clusters * self.wanted.len().div_ceil(FILTER_IDS)
     }
 
-    /// Looks for all that is wanted in these clusters, in their order, until it is found.
-    pub(super) async fn scan(&mut self, clusters: Vec<ClusterName>) {
-        let wanted = self.wanted.clone();
-        self.look(self.calls, clusters.into_iter().map(|cluster| (cluster, wanted.clone()))).await;
+    /// The search where a scan is as cheap as a hint.
+    pub(super) async fn scan_at_once(&mut self, known: &KnownClusters) {
+        let (aws, config, wanted) = (self.aws, self.config, self.wanted.clone());
+        let calls = self.calls.impatient(patience(self.calls, Some(CHEAP_SCAN)));
+        let describe = instances::describe(aws, &calls, &wanted, config.cluster_tag.as_deref());
+        let (instances, ()) = tokio::join!(describe, self.scan(known));
+        self.learn_instances(instances);
+        self.scan_anew(known).await;
+        if config.clusters.plain_names().is_some() {
+            // Only to say that it is in a cluster that the settings leave out.
+            self.follow_hints(None, Some(CHEAP_SCAN)).await;
+        }
     }
 
-    /// Follows what EC2 can tell, cheapest first. EC2 not answering costs the hints, nothing else.
-    ///
-    /// `scan_calls` is what a scan would cost, where that is known: hints that cost more are left out.
-    pub(super) async fn follow_hints(
-        &mut self,
-        config: &Config,
-        known: Option<&KnownClusters>,
-        scan_calls: Option<usize>,
-    ) {
-        if self.is_done() {
+    /// The search where a hint is cheaper. `scan_calls` is what a scan would cost, where that is known.
+    pub(super) async fn follow_hints_then_scan(&mut self, known: Option<KnownClusters>, scan_calls: Option<usize>) {
+        self.follow_hints(known.as_ref(), scan_calls).await;
+        if self.wanted.is_empty() {
+            return;
+        }
+        let known = match known {
+            Some(known) => known,
+            None => {
+                let Some(known) = self.read_clusters().await else { return };
+                self.follow_capacity_providers(Some(&known)).await;
+                known
+            }
+        };
+        self.scan(&known).await;
+        self.scan_anew(&known).await;
+    }
+
+    /// Looks for all that is wanted in these clusters until it is found.
+    async fn scan(&mut self, known: &KnownClusters) {
+        let (clusters, wanted) = (known.in_scan_order(&self.config.clusters), self.wanted.clone());
+        let places = clusters.iter().map(|cluster| (cluster.clone(), wanted.clone()));
+        // A cluster that fails must not keep the others waiting ...
+        self.look(&self.calls.impatient(self.calls.left()), places).await;
+        // ... but gets what time is left then.
+        let failed = clusters.iter().filter(|cluster| self.unread.get(*cluster).is_some_and(Error::is_transient));
+        let places: Vec<_> = failed.map(|cluster| (cluster.clone(), wanted.clone())).collect();
+        self.look(self.calls, places).await;
+    }
+
+    /// Reads the clusters anew if they are not, and looks where there were no container instances before: not before
+    /// that is an instance in none.
+    async fn scan_anew(&mut self, known: &KnownClusters) {
+        if !self.wanted.is_empty()
+            && !known.is_fresh()
+            && let Some(known) = self.read_clusters().await
+        {
+            self.scan(&known).await;
+        }
+    }
+
+    /// Follows what EC2 can tell, cheapest first. EC2 not answering costs the hints, nothing else; hints that cost more
+    /// than a scan are left out.
+    async fn follow_hints(&mut self, known: Option<&KnownClusters>, scan_calls: Option<usize>) {
+        if self.wanted.is_empty() {
             return;
         }
         let aws = self.aws;
-        let calls = &self.calls.for_at_most(patience(self.calls, scan_calls));
+        let calls = &self.calls.impatient(patience(self.calls, scan_calls));
         let user_data_pays = scan_calls.is_none_or(|calls| self.wanted.len() <= calls);
-        let tag = config.cluster_tag.as_deref();
+        let tag = self.config.cluster_tag.as_deref();
         let wanted = self.wanted.clone();
 
         // Beside the description, unless that is likely to be enough: a call for a round trip.
         let is_eager = user_data_pays && tag.is_none() && !aws.knowledge.has_groups();
         let describe = instances::describe(aws, calls, &wanted, tag);
-        let (described, mentions) = if is_eager {
-            let (described, mentions) = tokio::join!(describe, instances::mentions(aws, calls, &wanted));
-            (described, Some(mentions))
+        let (instances, mentions) = if is_eager {
+            let (instances, mentions) = tokio::join!(describe, instances::mentions(aws, calls, &wanted));
+            (instances, Some(mentions))
         } else {
             (describe.await, None)
         };
-        match described {
-            Ok(instances) => self.instances = instances,
-            Err(error) => hint_lost(&error),
-        }
+        self.learn_instances(instances);
 
         self.follow_groups().await;
         self.follow(|_, instance| instance.cluster.clone().into_iter().collect()).await;
         self.follow_capacity_providers(known).await;
-        if user_data_pays && !self.is_done() {
+        if user_data_pays && !self.wanted.is_empty() {
             let mentions = match mentions {
                 Some(mentions) => mentions,
                 None => instances::mentions(aws, calls, &self.wanted).await,
@@ -114,13 +152,24 @@ impl<'a> Search<'a> {
         }
     }
 
+    fn learn_instances(&mut self, instances: Result<HashMap<InstanceId, Instance>, Error>) {
+        if let Err(error) = &instances {
+            hint_lost(error);
+        }
+        self.instances = instances;
+    }
+
+    fn instance(&self, id: &InstanceId) -> Option<&Instance> {
+        self.instances.as_ref().ok()?.get(id)
+    }
+
     /// Follows what was learned: the clusters of other instances of the same group.
     async fn follow_groups(&mut self) {
         self.follow(|aws, instance| {
             instance.group.as_deref().and_then(|group| aws.knowledge.group(group)).into_iter().collect()
         })
         .await;
-        for instance in self.wanted.iter().filter_map(|id| self.instances.get(id)) {
+        for instance in self.wanted.iter().filter_map(|id| self.instance(id)) {
             if let Some(group) = &instance.group {
                 self.aws.knowledge.forget_group(group);
             }
@@ -128,7 +177,7 @@ impl<'a> Search<'a> {
     }
 
     /// Follows the Auto Scaling groups that belong to a capacity provider to the clusters that list the provider.
-    pub(super) async fn follow_capacity_providers(&mut self, known: Option<&KnownClusters>) {
+    async fn follow_capacity_providers(&mut self, known: Option<&KnownClusters>) {
         let Some(known) = known else { return };
         self.follow(|aws, instance| {
             let providers =
@@ -160,22 +209,22 @@ impl<'a> Search<'a> {
     async fn follow(&mut self, hint: impl Fn(&Regional, &Instance) -> Vec<ClusterName>) {
         let mut places = Places::new();
         for id in &self.wanted {
-            for cluster in self.instances.get(id).map(|instance| hint(self.aws, instance)).unwrap_or_default() {
+            for cluster in self.instance(id).map(|instance| hint(self.aws, instance)).unwrap_or_default() {
                 places.entry(cluster).or_default().insert(id.clone());
             }
         }
         self.follow_to(places).await;
     }
 
-    /// Half of what is left is kept for the scan: the cluster that is hinted at may be the one that can't be read.
-    async fn follow_to(&mut self, places: Places) {
-        let calls = self.calls.for_at_most(self.calls.left() / 2);
-        self.look(&calls, places).await;
+    /// Looks where hints lead. Half of what is left is kept for the scan, and a cluster that failed is left to it.
+    async fn follow_to(&mut self, mut places: Places) {
+        places.retain(|cluster, _| !self.unread.contains_key(cluster));
+        self.look(&self.calls.impatient(self.calls.left() / 2), places).await;
     }
 
     /// Reads which clusters there are.
-    pub(super) async fn read_clusters(&mut self) -> Option<KnownClusters> {
-        match clusters::read(self.aws, self.calls).await {
+    async fn read_clusters(&mut self) -> Option<KnownClusters> {
+        match clusters::read(self.aws, self.config, self.calls).await {
             Ok(known) => {
                 self.unlisted = None;
                 Some(known)
@@ -193,7 +242,7 @@ impl<'a> Search<'a> {
         let known = aws.knowledge.clusters();
         let mut places = places.into_iter();
         let mut under_way = FuturesUnordered::new();
-        while !self.is_done() {
+        while !self.wanted.is_empty() {
             while under_way.len() < WIDTH
                 && let Some((cluster, mut ids)) = places.next()
             {
@@ -222,35 +271,49 @@ impl<'a> Search<'a> {
         };
         self.unread.remove(&cluster);
         for container_instance in found {
-            let id = &container_instance.instance;
-            self.wanted.remove(id);
-            if let Some(group) = self.instances.get(id).and_then(|instance| instance.group.clone()) {
-                self.aws.knowledge.learn_group(group, cluster.clone());
-            }
-            self.found.entry(id.clone()).or_default().push(container_instance);
+            self.wanted.remove(&container_instance.instance);
+            self.found.entry(container_instance.instance.clone()).or_default().push(container_instance);
         }
         self.missed.extend(ids.into_iter().filter(|id| self.wanted.contains(id)).map(|id| (cluster.clone(), id)));
     }
 
-    /// What came of it. That an instance is in no cluster is said only if every cluster was read.
+    /// What came of it. That an instance is in no cluster is said only if every cluster that it may be in was read.
     pub(super) async fn into_findings(mut self) -> Findings {
-        let error = self.unlisted.or_else(|| self.unread.into_values().next());
-        let mut findings: Findings =
-            self.wanted.into_iter().map(|id| (id, error.clone().map_or(Ok(Vec::new()), Err))).collect();
+        if let Some(names) = self.config.clusters.plain_names() {
+            self.unread.retain(|cluster, _| names.contains(cluster));
+        }
+        let mut findings = Findings::new();
+        let error = self.unlisted.as_ref().or_else(|| self.unread.values().next());
+        for id in &self.wanted {
+            findings.insert(id.clone(), error.map_or(Ok(Vec::new()), |error| Err(error.clone())));
+        }
         let known = self.aws.knowledge.clusters();
-        for (id, container_instances) in self.found {
-            let instance = self.instances.remove(&id);
-            let mut located = Ok(Vec::with_capacity(container_instances.len()));
-            for container_instance in container_instances {
-                let cluster = known.as_ref().and_then(|known| known.get(&container_instance.cluster));
-                let keepers = keepers(self.aws, self.calls, &container_instance, instance.as_ref(), cluster).await;
+        for (id, found) in &self.found {
+            let mut located = Ok(Vec::with_capacity(found.len()));
+            for found in found {
+                let with_keepers = self.with_keepers(found, known.as_ref()).await;
                 located = located.and_then(|mut located: Vec<_>| {
-                    located.push(Located { container_instance, keepers: keepers? });
+                    located.push(with_keepers?);
                     Ok(located)
                 });
             }
-            findings.insert(id, located);
+            findings.insert(id.clone(), located);
         }
         findings
+    }
+
+    async fn with_keepers(&self, found: &ContainerInstance, known: Option<&KnownClusters>) -> Result<Located, Error> {
+        let container_instance = found.clone();
+        if self.config.clusters.verdict(&found.cluster) != Verdict::Included {
+            return Ok(Located { container_instance, keepers: Vec::new() });
+        }
+        let instance = self.instances.as_ref().map(|instances| instances.get(&found.instance).cloned());
+        let instance = instance.map_err(Error::clone);
+        if let Ok(Some(Instance { group: Some(group), .. })) = &instance {
+            self.aws.knowledge.learn_group(group.clone(), found.cluster.clone());
+        }
+        let cluster = known.and_then(|known| known.get(&found.cluster));
+        let keepers = keepers(self.aws, self.calls, found, &instance, cluster).await?;
+        Ok(Located { container_instance, keepers })
     }
 }

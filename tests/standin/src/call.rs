@@ -4,6 +4,9 @@ use std::time::Instant;
 
 use serde_json::Value;
 
+use crate::quota::Bucket;
+use crate::request::Service;
+
 /// One request to the stand-in and how it was answered.
 #[derive(Clone, Debug)]
 pub struct Call {
@@ -42,10 +45,35 @@ impl Call {
         matches!(self.error.as_deref(), Some("ThrottlingException" | "RequestLimitExceeded" | "Throttling"))
     }
 
+    /// The quota that the call drew on; `None` where it is not limited.
+    #[must_use]
+    pub fn bucket(&self) -> Option<Bucket> {
+        Bucket::of(Service::named(&self.service)?, &self.api, &self.params)
+    }
+
     /// Whether the call asks for a change: `DeregisterContainerInstance`, `UpdateContainerInstancesState` or `StopTask`.
     #[must_use]
     pub fn is_write(&self) -> bool {
         is_write(&self.api)
+    }
+}
+
+/// How often an API was called.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// All calls, each attempt counted.
+    pub calls: usize,
+    /// Those that were throttled.
+    pub throttled: usize,
+    /// Those that were answered with another error, or not at all.
+    pub failed: usize,
+}
+
+impl Tally {
+    pub(crate) fn add(&mut self, call: &Call) {
+        self.calls += 1;
+        self.throttled += usize::from(call.is_throttled());
+        self.failed += usize::from(!call.is_ok() && !call.is_throttled());
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod answer;
 mod environment;
+mod pool;
 mod runtime_api;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use tokio::process::Command;
 
 pub use answer::{Answer, FunctionError};
 pub use environment::{Environment, Event};
+pub use pool::{Pool, PoolFigures, Retries, Undelivered};
 pub(crate) use runtime_api::RuntimeApi;
 
 use crate::arn;

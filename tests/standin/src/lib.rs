@@ -8,7 +8,9 @@
 //! ([`Fault`]) can be set. The account comes from the access key and the Region from the signature's scope; the
 //! signature itself is not verified.
 //!
-//! [`Function`] starts a binary as Lambda does and answers with an [`Environment`] that takes events.
+//! [`Function`] starts a binary as Lambda does and answers with an [`Environment`] that takes events. A [`Pool`] has as
+//! many of them as there are invocations at a time, and tries asynchronous ones again; a [`Queue`] with an
+//! [`EventSourceMapping`] feeds it batches.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -41,7 +43,9 @@ mod fault;
 mod fleet;
 mod function;
 mod model;
+mod notice;
 mod page;
+mod queue;
 mod quota;
 mod region;
 mod request;
@@ -55,11 +59,13 @@ mod tls;
 mod xml;
 
 pub use account::{Credentials, Role};
-pub use call::Call;
+pub use call::{Call, Tally};
 pub use fault::Fault;
 pub use fleet::fleet;
-pub use function::{Answer, Environment, Event, Function, FunctionError};
+pub use function::{Answer, Environment, Event, Function, FunctionError, Pool, PoolFigures, Retries, Undelivered};
 pub use model::{CapacityProvider, Cluster, ContainerInstance, Instance, Task};
+pub use notice::notice;
+pub use queue::{EventSourceMapping, Queue, QueueFigures};
 pub use quota::{Bucket, Quotas};
 pub use region::Region;
 pub use settings::Builder;

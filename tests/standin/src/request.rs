@@ -136,6 +136,10 @@ impl Service {
         }
     }
 
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        [Self::Ecs, Self::Ec2, Self::Sts].into_iter().find(|service| service.name() == name)
+    }
+
     /// The error for a call over its quota.
     pub(crate) fn throttled(self) -> ApiError {
         match self {

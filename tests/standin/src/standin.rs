@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 
 use crate::account::{Accounts, Credentials, Role};
-use crate::call::Call;
+use crate::call::{Call, Tally};
 use crate::fault::Fault;
 use crate::quota::Quotas;
 use crate::region::Region;
@@ -130,6 +130,16 @@ impl Standin {
             *counts.entry(call.api.clone()).or_default() += 1;
         }
         counts
+    }
+
+    /// How often each API was called, and with what success.
+    #[must_use]
+    pub fn tally(&self) -> BTreeMap<String, Tally> {
+        let mut tallies: BTreeMap<String, Tally> = BTreeMap::new();
+        for call in &self.shared.lock().calls {
+            tallies.entry(call.api.clone()).or_default().add(call);
+        }
+        tallies
     }
 
     /// Empties the call log.

@@ -95,6 +95,16 @@ pub enum FunctionError {
 }
 
 impl FunctionError {
+    /// The error's type as Lambda names it.
+    #[must_use]
+    pub fn error_type(&self) -> &'static str {
+        match self {
+            Self::Init { .. } => "Runtime.InitError",
+            Self::Exited { .. } => "Runtime.ExitError",
+            Self::InitTimedOut { .. } | Self::TimedOut { .. } => "Sandbox.Timedout",
+        }
+    }
+
     /// What the process had written, by line.
     #[must_use]
     pub fn log(&self) -> &[String] {

@@ -102,6 +102,14 @@ impl Environment {
         self.pid
     }
 
+    /// The most memory that the process has held so far, in kB; `None` when it is gone, and where there is no `/proc`.
+    #[must_use]
+    pub fn peak_memory_kb(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid?)).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        line.split_whitespace().next()?.parse().ok()
+    }
+
     /// Kills the process, in the middle of whatever it does.
     pub fn kill(&self) {
         self.kill.notify_one();

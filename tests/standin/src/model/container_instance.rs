@@ -16,6 +16,8 @@ pub struct ContainerInstance {
     pub ec2_instance_id: String,
     /// `ACTIVE` unless set; in a snapshot, the status it has now.
     pub status: String,
+    /// In a snapshot, when it got the status it has now; `None` if it never had another.
+    pub status_since: Option<Instant>,
     /// The capacity provider that launched it.
     pub capacity_provider: Option<String>,
     /// Whether its agent is connected.
@@ -38,6 +40,7 @@ impl ContainerInstance {
             cluster: String::new(),
             ec2_instance_id: ec2_instance_id.into(),
             status: "ACTIVE".to_owned(),
+            status_since: None,
             capacity_provider: None,
             agent_connected: true,
             running_tasks: 0,
@@ -117,6 +120,7 @@ impl Record {
         let shown = self.shown_status(now).to_owned();
         self.stale = (!settle.is_zero()).then(|| (shown, now + settle));
         status.clone_into(&mut self.model.status);
+        self.model.status_since = Some(now);
         self.version += 1;
     }
 

@@ -1,0 +1,65 @@
+//! A reclaim wave, with nothing installed but Rust: `cargo run --release --example wave -- --events 200 --clusters 20`.
+//!
+//! Starts a stand-in for AWS with the documented request quotas, gives notice to all instances of a fleet within
+//! seconds, plays what stands between EC2 and the function (Lambda's asynchronous invocations, or a queue), and tells
+//! what was handled, what was lost and how that compares with what the quotas allow. `--help` lists the settings.
+
+mod bound;
+mod channel;
+mod fleet;
+mod measured;
+mod notices;
+mod options;
+mod play;
+mod plot;
+mod report;
+mod template;
+
+use std::{
+    error::Error,
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+};
+
+use standin::{Quotas, Standin};
+
+use crate::{measured::Measured, options::Options};
+
+#[tokio::main]
+async fn main() -> Result<ExitCode, Box<dyn Error>> {
+    let options = match Options::read(std::env::args().skip(1)) {
+        Ok(options) => options,
+        Err(error) => {
+            eprintln!("{error}\n\n{}", options::USAGE);
+            return Ok(ExitCode::from(2));
+        }
+    };
+    let function = options.function.clone().map_or_else(build, Ok)?;
+    let aws = Standin::builder().quotas(Quotas::aws()).latency(options.latency).start().await?;
+    let fleet = fleet::fill(&aws.home(), &options);
+    for fault in fleet::faults(options.faults) {
+        aws.fault(fault);
+    }
+
+    let played = play::play(&aws, &options, &function, &fleet).await;
+    let measured = Measured::new(&played);
+    report::print(&aws, &options, &played, &measured);
+    if let Some(path) = &options.plot {
+        fs::write(path, plot::svg(&options, &played, &measured))?;
+    }
+    Ok(if measured.lost == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Builds the function as for a deployment.
+fn build() -> Result<PathBuf, Box<dyn Error>> {
+    const NAME: &str = "spot-interruption-handler";
+    let examples = std::env::current_exe()?;
+    let target = examples.ancestors().nth(3).ok_or("an example stands in a folder of the target folder")?;
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.current_dir(Path::new(env!("CARGO_MANIFEST_DIR"))).args(["build", "--release", "--package", NAME]);
+    if !cargo.arg("--target-dir").arg(target).status()?.success() {
+        return Err("the function could not be built".into());
+    }
+    Ok(target.join("release").join(NAME))
+}

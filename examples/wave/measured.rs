@@ -1,0 +1,68 @@
+//! The figures of a wave.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::play::{NOTICE, Played, Sent};
+
+/// How many were handled and when.
+pub(crate) struct Measured {
+    pub(crate) well_formed: usize,
+    pub(crate) malformed: usize,
+    /// Well-formed notices that were handled in time.
+    pub(crate) handled: usize,
+    /// Those that were not.
+    pub(crate) lost: usize,
+    /// From its own notice.
+    pub(crate) after_notice: Spread,
+    /// From the first notice.
+    pub(crate) after_first: Spread,
+}
+
+/// Times in order.
+pub(crate) struct Spread(pub(crate) Vec<Duration>);
+
+impl Measured {
+    pub(crate) fn new(played: &Played) -> Self {
+        let sent: Vec<_> = played.sent.iter().filter(|sent| sent.well_formed).collect();
+        let handled: Vec<_> = sent.iter().filter_map(|sent| in_time(sent).map(|at| (sent.at, at))).collect();
+        let first = played.sent.iter().map(|sent| sent.at).min();
+        Self {
+            well_formed: sent.len(),
+            malformed: played.sent.len() - sent.len(),
+            handled: handled.len(),
+            lost: sent.len() - handled.len(),
+            after_notice: Spread::of(handled.iter().map(|(sent, at)| *at - *sent)),
+            after_first: Spread::of(handled.iter().filter_map(|(_, at)| Some(*at - first?))),
+        }
+    }
+}
+
+fn in_time(sent: &Sent) -> Option<Instant> {
+    sent.handled.filter(|at| *at - sent.at <= NOTICE)
+}
+
+impl Spread {
+    fn of(times: impl Iterator<Item = Duration>) -> Self {
+        let mut times: Vec<_> = times.collect();
+        times.sort();
+        Self(times)
+    }
+
+    /// The time within which so many percent were, in seconds; 0 where there were none.
+    pub(crate) fn percentile(&self, percent: usize) -> f64 {
+        let rank = (self.0.len() * percent).div_ceil(100);
+        self.0.get(rank.saturating_sub(1)).map_or(0.0, Duration::as_secs_f64)
+    }
+
+    /// p50, p99 and the last.
+    pub(crate) fn row(&self) -> [f64; 3] {
+        [50, 99, 100].map(|percent| self.percentile(percent))
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        let [p50, p99, max] = self.row().map(|seconds| (seconds * 1e3).round() / 1e3);
+        json!({ "p50": p50, "p99": p99, "max": max })
+    }
+}

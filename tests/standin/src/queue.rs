@@ -1,0 +1,149 @@
+//! An SQS standard queue, as far as a function behind it can tell.
+
+mod mapping;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use serde_json::{Value, json};
+
+pub use mapping::EventSourceMapping;
+
+use crate::arn;
+use crate::clock::epoch_ms;
+use crate::region::Region;
+
+/// A queue; its clones are the same queue.
+#[derive(Clone, Debug)]
+pub struct Queue {
+    arn: String,
+    region: String,
+    visibility: Duration,
+    max_receives: u32,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    messages: Vec<Message>,
+    figures: QueueFigures,
+}
+
+/// A copy of a message; a message that is delivered twice has two.
+#[derive(Clone, Debug)]
+struct Message {
+    copy: String,
+    id: String,
+    body: String,
+    sent: SystemTime,
+    received: u32,
+    visible: Instant,
+}
+
+/// What a [`Queue`] and the mappings on it have done so far.
+#[derive(Clone, Debug, Default)]
+pub struct QueueFigures {
+    /// The size of each batch that the function got.
+    pub batches: Vec<usize>,
+    /// Messages that were handed out again because they had not been deleted.
+    pub redelivered: usize,
+    /// Bodies of the messages in the dead-letter queue.
+    pub dead: Vec<String>,
+}
+
+impl Queue {
+    /// An empty queue. A message that was received stays hidden for the visibility timeout, and one that was received
+    /// `max_receives` times goes to the dead-letter queue instead of being received again.
+    #[must_use]
+    pub fn new(region: &Region, name: &str, visibility: Duration, max_receives: u32) -> Self {
+        let arn = arn::arn("sqs", region.name(), region.account(), name);
+        let region = region.name().to_owned();
+        Self { arn, region, visibility, max_receives, state: Arc::default() }
+    }
+
+    /// Adds a message.
+    pub fn send(&self, body: &str) {
+        self.add(body, 1);
+    }
+
+    /// Adds a message that is delivered twice, as may happen.
+    pub fn send_twice(&self, body: &str) {
+        self.add(body, 2);
+    }
+
+    /// How many messages there are, those under way included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.lock().messages.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What has been done so far.
+    #[must_use]
+    pub fn figures(&self) -> QueueFigures {
+        self.lock().figures.clone()
+    }
+
+    fn add(&self, body: &str, copies: usize) {
+        let (id, sent, visible) = (arn::uuid(), SystemTime::now(), Instant::now());
+        let message =
+            || Message { copy: arn::hex(32), id: id.clone(), body: body.to_owned(), sent, received: 0, visible };
+        self.lock().messages.extend((0..copies).map(|_| message()));
+    }
+
+    /// `ReceiveMessage`.
+    fn receive(&self, max: usize) -> Vec<Message> {
+        let now = Instant::now();
+        let mut state = self.lock();
+        let (dead, kept) = std::mem::take(&mut state.messages)
+            .into_iter()
+            .partition(|message| message.visible <= now && message.received >= self.max_receives);
+        state.messages = kept;
+        state.figures.dead.extend(dead.into_iter().map(|message: Message| message.body));
+        let mut received = Vec::new();
+        for message in state.messages.iter_mut().filter(|message| message.visible <= now).take(max) {
+            message.visible = now + self.visibility;
+            message.received += 1;
+            received.push(message.clone());
+        }
+        state.figures.redelivered += received.iter().filter(|message| message.received > 1).count();
+        received
+    }
+
+    /// `DeleteMessage`: without effect if the message was received again since.
+    fn delete(&self, gone: &Message) {
+        self.lock().messages.retain(|message| message.copy != gone.copy || message.received != gone.received);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Message {
+    /// As it stands in Lambda's event.
+    fn record(&self, queue: &Queue) -> Value {
+        json!({
+            "messageId": self.id,
+            "receiptHandle": format!("{}{}", self.copy, self.received),
+            "body": self.body,
+            "attributes": {
+                "ApproximateReceiveCount": self.received.to_string(),
+                "SentTimestamp": epoch_ms(self.sent).to_string(),
+                "SenderId": "AIDAEXAMPLE",
+                "ApproximateFirstReceiveTimestamp": epoch_ms(SystemTime::now()).to_string(),
+            },
+            "messageAttributes": {},
+            // Nobody here reads it.
+            "md5OfBody": arn::hex(32),
+            "eventSource": "aws:sqs",
+            "eventSourceARN": queue.arn,
+            "awsRegion": queue.region,
+        })
+    }
+}
