@@ -42,7 +42,7 @@ impl Deadline {
         let now = SystemTime::now();
         let left = |end: SystemTime| {
             let left = end.duration_since(now).unwrap_or_default();
-            left - MARGIN.min(left / 4)
+            left.saturating_sub(MARGIN.min(left / 4))
         };
         Self(Instant::now() + left(notice_ends).max(LATE).min(left(function_ends)))
     }

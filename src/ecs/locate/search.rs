@@ -82,13 +82,12 @@ impl<'a> Search<'a> {
         if self.wanted.is_empty() {
             return;
         }
-        let known = match known {
-            Some(known) => known,
-            None => {
-                let Some(known) = self.read_clusters().await else { return };
-                self.follow_capacity_providers(Some(&known)).await;
-                known
-            }
+        let known = if let Some(known) = known {
+            known
+        } else {
+            let Some(known) = self.read_clusters().await else { return };
+            self.follow_capacity_providers(Some(&known)).await;
+            known
         };
         self.scan(&known).await;
         self.scan_anew(&known).await;
