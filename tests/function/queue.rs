@@ -103,7 +103,7 @@ async fn a_container_instance_that_is_refused_fails_alone() {
 
 #[tokio::test]
 async fn a_batch_shares_its_calls() {
-    for (strategy, most) in [("drain", 0.5), ("deregister", 1.5)] {
+    for (strategy, most_for_ten) in [("drain", 5), ("deregister", 15)] {
         let aws = standin().await;
         let notices = fleet(&aws, 10, 40);
         let function = function(&aws, &[("STRATEGY", strategy)]).await;
@@ -112,7 +112,7 @@ async fn a_batch_shares_its_calls() {
         let status = if strategy == "drain" { "DRAINING" } else { "INACTIVE" };
         assert_eq!(statuses(&aws), BTreeSet::from([status.to_owned()]));
         let calls = aws.calls();
-        assert!(calls.len() as f64 <= most * notices.len() as f64, "{:?}", aws.calls_by_api());
+        assert!(calls.len() * 10 <= most_for_ten * notices.len(), "{:?}", aws.calls_by_api());
         assert!(calls.iter().all(|call| !call.is_throttled()), "the pace keeps below the quotas");
     }
 }
@@ -123,7 +123,7 @@ async fn those_that_end_first_go_first() {
     let mut notices = fleet(&aws, 1, 150);
     let last = notices.len() - 1;
     let id = notices[last]["detail"]["instance-id"].as_str().unwrap().to_owned();
-    notices[last] = notice_of(&id, "terminate", Duration::from_secs(60));
+    notices[last] = notice_of(&id, "terminate", Duration::from_mins(1));
     let function = function(&aws, &[]).await;
     assert!(handed_back(&function, &notices).await.is_empty());
     let found = aws.home().container_instances().into_iter().find(|found| found.ec2_instance_id == id).unwrap();

@@ -33,7 +33,7 @@ pub(super) struct Search<'a> {
     wanted: BTreeSet<InstanceId>,
     found: BTreeMap<InstanceId, Vec<ContainerInstance>>,
     /// What EC2 knows of them, once it was asked.
-    instances: Result<HashMap<InstanceId, Instance>, Error>,
+    instances: Option<Result<HashMap<InstanceId, Instance>, Error>>,
     /// Known not to be there.
     missed: HashSet<(ClusterName, InstanceId)>,
     /// The clusters that could not be read.
@@ -50,7 +50,7 @@ impl<'a> Search<'a> {
             calls,
             wanted: wanted.clone(),
             found: BTreeMap::new(),
-            instances: Ok(HashMap::new()),
+            instances: None,
             missed: HashSet::new(),
             unread: BTreeMap::new(),
             unlisted: None,
@@ -130,7 +130,13 @@ impl<'a> Search<'a> {
 
         // Beside the description, unless that is likely to be enough: a call for a round trip.
         let is_eager = user_data_pays && tag.is_none() && !aws.knowledge.has_groups();
-        let describe = instances::describe(aws, calls, &wanted, tag);
+        let described = self.instances.take();
+        let describe = async {
+            match described {
+                Some(instances) => instances,
+                None => instances::describe(aws, calls, &wanted, tag).await,
+            }
+        };
         let (instances, mentions) = if is_eager {
             let (instances, mentions) = tokio::join!(describe, instances::mentions(aws, calls, &wanted));
             (instances, Some(mentions))
@@ -155,11 +161,11 @@ impl<'a> Search<'a> {
         if let Err(error) = &instances {
             hint_lost(error);
         }
-        self.instances = instances;
+        self.instances = Some(instances);
     }
 
     fn instance(&self, id: &InstanceId) -> Option<&Instance> {
-        self.instances.as_ref().ok()?.get(id)
+        self.instances.as_ref()?.as_ref().ok()?.get(id)
     }
 
     /// Follows what was learned: the clusters of other instances of the same group.
@@ -306,8 +312,10 @@ impl<'a> Search<'a> {
         if self.config.clusters.verdict(&found.cluster) != Verdict::Included {
             return Ok(Located { container_instance, keepers: Vec::new() });
         }
-        let instance = self.instances.as_ref().map(|instances| instances.get(&found.instance).cloned());
-        let instance = instance.map_err(Error::clone);
+        let instance = match &self.instances {
+            Some(Err(error)) => Err(error.clone()),
+            _ => Ok(self.instance(&found.instance).cloned()),
+        };
         if let Ok(Some(Instance { group: Some(group), .. })) = &instance {
             self.aws.knowledge.learn_group(group.clone(), found.cluster.clone());
         }
