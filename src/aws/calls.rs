@@ -135,11 +135,12 @@ impl Calls {
             } else {
                 self.patience.saturating_sub(started.elapsed())
             };
-            // Full jitter: clients that were throttled together do not come back together.
-            let pause = longest.mul_f64(fastrand::f64());
-            if !class.is_transient() || pause >= self.left().min(patience) {
+            let left = self.left().min(patience);
+            if !class.is_transient() || left < FIRST_PAUSE {
                 return Err(error);
             }
+            // Full jitter: clients that were throttled together do not come back together.
+            let pause = longest.min(left).mul_f64(fastrand::f64());
             tracing::debug!(%error, "trying again");
             last = Some(error);
             sleep(pause).await;
