@@ -41,6 +41,9 @@ impl Bound {
 impl fmt::Display for Bound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { bucket, calls, burst, per_second } = self;
+        if self.seconds() <= 0.0 {
+            return write!(f, "at once by {bucket:?}: {calls} calls of {burst} at once");
+        }
         write!(f, "{:.1} s by {bucket:?}: {calls} calls, {burst} at once, then {per_second} a second", self.seconds())
     }
 }

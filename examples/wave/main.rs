@@ -31,7 +31,7 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
     let options = match Options::read(std::env::args().skip(1)) {
         Ok(options) => options,
         Err(error) => {
-            eprintln!("{error}\n\n{}", options::USAGE);
+            eprint!("{error}\n\n{}", options::USAGE);
             return Ok(ExitCode::from(2));
         }
     };

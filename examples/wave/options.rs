@@ -6,33 +6,7 @@ use standin::EventSourceMapping;
 
 use crate::template;
 
-pub(crate) const USAGE: &str = "\
-usage: wave [--events N] [--clusters N] [--delivery direct|queue] [--strategy deregister|drain] [OPTION]...
-
-  --events N            instances, each of which gets a notice [200]
-  --clusters N          clusters, over which they are spread evenly [20]
-  --delivery HOW        direct: an invocation for each notice; queue: batches from SQS [direct]
-  --strategy WHAT       deregister or drain [deregister]
-  --hints WHICH         what tells an instance's cluster [asg]
-                          none: nothing
-                          tag: an EC2 tag that CLUSTER_TAG names
-                          user-data: ECS_CLUSTER in the user data
-                          asg: the tag of an Auto Scaling group, one for each cluster
-                          capacity-provider: the same, and the group is a capacity provider of its cluster
-  --spread-s N          seconds within which the notices come [5]
-  --latency-ms N        what each call takes [10]
-  --faults PERCENT      calls that are throttled, answered with 500 or cut off, beside the quotas [0]
-  --malformed PERCENT   notices that are malformed [0]
-  --duplicates PERCENT  notices that are delivered twice [1]
-  --timeout-s N         the function's timeout [the template's]
-  --batch-size N        largest batch from the queue [the template's]
-  --window-s N          seconds for which a batch is gathered [the template's]
-  --visibility-s N      seconds until a message comes back that was not handled [the template's]
-  --function PATH       the function's binary; otherwise it is built
-  --json                the report as JSON
-  --plot FILE           an SVG of the instances handled over time
-
-Ends with 1 if a well-formed notice was lost: not handled within its two minutes.";
+pub(crate) const USAGE: &str = include_str!("usage.txt");
 
 /// A wave.
 #[derive(Clone, Debug)]
@@ -133,7 +107,7 @@ impl Options {
             mapping: EventSourceMapping {
                 batch_size: args.value("--batch-size")?.unwrap_or(template::MAPPING.batch_size).max(1),
                 window: seconds(args.value("--window-s")?, template::MAPPING.window),
-                ..template::MAPPING
+                concurrency: args.value("--concurrency")?.unwrap_or(template::MAPPING.concurrency).max(1),
             },
             visibility: seconds(args.value("--visibility-s")?, template::VISIBILITY),
             function: args.value("--function")?,

@@ -50,7 +50,7 @@ fn text(
     {
         lines.push(format!("{name:<28} {}", times.row().map(|seconds| format!("{seconds:9.1}")).join(" ")));
     }
-    lines.push(Bound::of(options).map_or_else(String::new, |bound| format!("  at best {bound}")));
+    lines.extend(Bound::of(options).map(|bound| format!("  at best {bound}")));
     lines.push(format!("\n{:<28} {:>9} {:>9} {:>9}", "calls", "all", "throttled", "failed"));
     for (api, of) in tally {
         lines.push(format!("  {api:<26} {:9} {:9} {:9}", of.calls, of.throttled, of.failed));
