@@ -47,6 +47,11 @@ impl Channel {
         });
     }
 
+    /// Kills a process in the middle of its invocation, if there is one.
+    pub(crate) fn kill_one(&self) -> bool {
+        self.pool.kill_one()
+    }
+
     pub(crate) fn pool(&self) -> PoolFigures {
         self.pool.figures()
     }

@@ -21,6 +21,7 @@ pub(crate) struct Options {
     pub(crate) faults: Percent,
     pub(crate) malformed: Percent,
     pub(crate) duplicates: Percent,
+    pub(crate) kills: u32,
     pub(crate) timeout: Duration,
     pub(crate) mapping: EventSourceMapping,
     pub(crate) visibility: Duration,
@@ -103,6 +104,7 @@ impl Options {
             faults: args.value("--faults")?.unwrap_or(Percent(0.0)),
             malformed: args.value("--malformed")?.unwrap_or(Percent(0.0)),
             duplicates: args.value("--duplicates")?.unwrap_or(Percent(1.0)),
+            kills: args.value("--kills")?.unwrap_or_default(),
             timeout: seconds(args.value("--timeout-s")?, template::timeout(delivery)),
             mapping: EventSourceMapping {
                 batch_size: args.value("--batch-size")?.unwrap_or(template::MAPPING.batch_size).max(1),

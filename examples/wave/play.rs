@@ -47,12 +47,16 @@ pub(crate) async fn play(aws: &Standin, options: &Options, function: &Path, flee
     let first = Instant::now();
     let mut tick = interval(Duration::from_millis(10));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut looked, mut shown) = (first, first);
+    let (mut looked, mut shown, mut killed) = (first, first, 0);
     loop {
         tick.tick().await;
         while let Some(notice) = to_come.next_if(|notice| notice.after <= first.elapsed()) {
             sent.push(Sent::now(&notice));
             channel.send(&notice.text(home), notice.twice);
+        }
+        let kill_after = options.spread * (killed + 1) / (options.kills + 1);
+        if killed < options.kills && first.elapsed() > kill_after && channel.kill_one() {
+            killed += 1;
         }
         if looked.elapsed() < Duration::from_millis(200) {
             continue;

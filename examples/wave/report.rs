@@ -115,6 +115,7 @@ fn json(options: &Options, played: &Played, measured: &Measured, tally: &BTreeMa
             "spreadSeconds": options.spread.as_secs_f64(),
             "latencyMs": options.latency.as_millis(),
             "faultsPercent": options.faults.0,
+            "kills": options.kills,
         },
         "wellFormed": measured.well_formed,
         "malformed": measured.malformed,

@@ -1,7 +1,7 @@
 //! As many execution environments as there are invocations at a time.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::Semaphore;
@@ -25,7 +25,8 @@ pub struct Pool {
 #[derive(Default)]
 struct State {
     /// The one used last is used next, as on Lambda.
-    idle: Vec<Environment>,
+    idle: Vec<Arc<Environment>>,
+    busy: Vec<Weak<Environment>>,
     figures: PoolFigures,
 }
 
@@ -116,13 +117,20 @@ impl Pool {
         }
     }
 
+    /// Kills a process in the middle of its invocation; `false` where there is none.
+    pub fn kill_one(&self) -> bool {
+        let mut state = self.lock();
+        let busy = state.busy.pop().and_then(|busy| busy.upgrade());
+        busy.as_ref().inspect(|busy| busy.kill()).is_some()
+    }
+
     /// What has been done so far.
     #[must_use]
     pub fn figures(&self) -> PoolFigures {
         self.lock().figures.clone()
     }
 
-    fn begin(&self) -> Option<Environment> {
+    fn begin(&self) -> Option<Arc<Environment>> {
         let mut state = self.lock();
         let idle = state.idle.pop();
         state.figures.invocations += 1;
@@ -131,20 +139,25 @@ impl Pool {
         idle
     }
 
-    async fn run(&self, idle: Option<Environment>, event: Event) -> Result<Answer, FunctionError> {
+    async fn run(&self, idle: Option<Arc<Environment>>, event: Event) -> Result<Answer, FunctionError> {
         let environment = match idle {
             Some(idle) => idle,
-            None => self.function.clone().start().await.map_err(|error| {
-                let (status, log) = (error.to_string(), Vec::new());
-                FunctionError::Exited { status, log }
-            })?,
+            None => self.start().await?,
         };
-        let answer = environment.invoke(event).await?;
-        let peak = environment.peak_memory_kb().unwrap_or_default();
+        self.lock().busy.push(Arc::downgrade(&environment));
+        let answer = environment.invoke(event).await;
         let mut state = self.lock();
-        state.figures.peak_memory_kb = state.figures.peak_memory_kb.max(peak);
+        state.busy.retain(|busy| !std::ptr::eq(busy.as_ptr(), &raw const *environment));
+        let answer = answer?;
+        state.figures.peak_memory_kb =
+            state.figures.peak_memory_kb.max(environment.peak_memory_kb().unwrap_or_default());
         state.idle.push(environment);
         Ok(answer)
+    }
+
+    async fn start(&self) -> Result<Arc<Environment>, FunctionError> {
+        let started = self.function.clone().start().await;
+        started.map(Arc::new).map_err(|error| FunctionError::Exited { status: error.to_string(), log: Vec::new() })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
