@@ -11,6 +11,9 @@ const KEPT: f64 = 0.95;
 /// By how much of the full rate a rate recovers with each call that is answered.
 const RECOVERY: f64 = 0.02;
 
+/// How long to wait, after a rate was halved, for that to show, 1 s.
+const ROUND: Duration = Duration::from_secs(1);
+
 /// The least rate, as a part of the full one: others may use the quota up, but not for ever.
 const LEAST: f64 = 0.05;
 
@@ -66,12 +69,14 @@ struct State {
     tokens: f64,
     rate: f64,
     at: Instant,
+    /// When the rate was last halved.
+    halved: Option<Instant>,
 }
 
 impl Pace {
     fn new(burst: f64, per_second: f64) -> Self {
         let (burst, per_second) = (burst * KEPT, per_second * KEPT);
-        let state = State { tokens: burst, rate: per_second, at: Instant::now() };
+        let state = State { tokens: burst, rate: per_second, at: Instant::now(), halved: None };
         Self { burst, full_rate: per_second, state: Mutex::new(state) }
     }
 
@@ -86,7 +91,11 @@ impl Pace {
     pub(super) fn throttled(&self, now: Instant) {
         let mut state = self.refilled(now);
         state.tokens = state.tokens.min(0.0);
-        state.rate = (state.rate / 2.0).max(self.full_rate * LEAST);
+        // Calls that were on their way together are throttled together: that counts once.
+        if state.halved.is_none_or(|halved| now.saturating_duration_since(halved) >= ROUND) {
+            state.halved = Some(now);
+            state.rate = (state.rate / 2.0).max(self.full_rate * LEAST);
+        }
     }
 
     /// AWS answered.
@@ -123,15 +132,18 @@ mod tests {
     fn throttling_halves_the_rate_and_answers_bring_it_back() {
         let (pace, now) = (Pace::new(100.0 / KEPT, 40.0 / KEPT), Instant::now());
         drop(pace.refilled(now));
-        pace.throttled(now);
+        for _ in 0..5 {
+            pace.throttled(now);
+        }
         assert_eq!(pace.turn(now), Duration::from_millis(50));
         for _ in 0..100 {
             pace.answered(now);
         }
         assert_eq!(pace.turn(now), Duration::from_millis(50), "two turns at the full rate");
-        for _ in 0..20 {
-            pace.throttled(now);
+        for second in 1..20 {
+            pace.throttled(now + second * ROUND);
         }
+        let now = now + 20 * ROUND;
         assert!(pace.turn(now) < Duration::from_secs(3), "it never stops");
     }
 }

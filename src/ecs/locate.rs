@@ -63,6 +63,7 @@ pub async fn locate(aws: &Regional, config: &Config, calls: &Calls, wanted: &BTr
     let known = aws.knowledge.clusters();
     let scan_calls = known.as_ref().map(|known| search.scan_calls(known.with_instances()));
     match known {
+        // All of them, where all are known from the batch before: then there is nothing to scan for.
         Some(known) if scan_calls.is_some_and(|calls| calls <= CHEAP_SCAN) => search.scan_at_once(&known).await,
         known => search.follow_hints_then_scan(known, scan_calls).await,
     }

@@ -14,6 +14,9 @@ use crate::{
 /// one that it refuses is split.
 pub(super) const FILTER_IDS: usize = 100;
 
+/// How many instances make it likely that one of them is in any cluster.
+const MANY: usize = 10;
+
 /// The most container instances that `ListContainerInstances` gives in a page and `DescribeContainerInstances` takes.
 const PAGE: usize = 100;
 
@@ -23,8 +26,8 @@ const SETTLED: Duration = Duration::from_millis(500);
 /// Finds the container instances of these EC2 instances in a cluster, several for one instance if there are several.
 ///
 /// That each belongs to one of the instances is checked with a description, so a list without a filter does as well:
-/// it is taken where it needs no more calls, as `registered` container instances are known to be in the cluster.
-/// No such cluster: no container instances.
+/// it is taken where it needs no more calls, as `registered` container instances are known to be in the cluster, and
+/// remembered for the next batch. No such cluster: no container instances.
 pub(super) async fn find(
     aws: &Regional,
     calls: &Calls,
@@ -33,11 +36,11 @@ pub(super) async fn find(
     instances: &BTreeSet<InstanceId>,
 ) -> Result<Vec<ContainerInstance>, Error> {
     let ids: Vec<_> = instances.iter().collect();
-    let filters = ids.len().div_ceil(FILTER_IDS);
-    let arns = match registered {
-        Some(registered) if 2 * registered.div_ceil(PAGE) <= filters => list(aws, calls, cluster, None).await,
-        _ => list_filtered(aws, calls, cluster, &ids).await,
-    };
+    // One of many is likely to be there, and to be described.
+    let filtered_calls = ids.len().div_ceil(FILTER_IDS) + usize::from(ids.len() >= MANY);
+    let is_whole = registered.is_some_and(|registered| 2 * registered.div_ceil(PAGE) <= filtered_calls);
+    let arns =
+        if is_whole { list(aws, calls, cluster, None).await } else { list_filtered(aws, calls, cluster, &ids).await };
     let arns = match arns {
         Err(error) if error.code() == Some("ClusterNotFoundException") => return Ok(Vec::new()),
         arns => arns?,
@@ -48,7 +51,10 @@ pub(super) async fn find(
         tokio::time::sleep(SETTLED.min(calls.left())).await;
         found = describe(aws, calls, cluster, &arns).await?;
     }
-    found.retain(|found| instances.contains(&found.instance));
+    let (found, others): (Vec<_>, Vec<_>) = found.into_iter().partition(|found| instances.contains(&found.instance));
+    if is_whole {
+        aws.knowledge.learn_registrations(cluster.clone(), others);
+    }
     Ok(found)
 }
 

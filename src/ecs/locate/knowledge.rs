@@ -1,15 +1,23 @@
 //! What a warm process knows of an account and Region.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use super::{capacity_provider::CapacityProvider, clusters::KnownClusters};
-use crate::ecs::ClusterName;
+use crate::{
+    ecs::{ClusterName, ContainerInstance},
+    interruption::InstanceId,
+};
 
 /// How many groups are remembered, 1,000: a name each, some 100 kB. Past that all are forgotten, and learned again.
 const GROUPS: usize = 1_000;
+
+/// How long a cluster's container instances are taken for known, 30 s: of which EC2 instance one is never changes, and a
+/// status that has is seen when the change is refused.
+const REGISTRATIONS: Duration = Duration::from_secs(30);
 
 /// What was learned about an account and Region, shared by all invocations of a process.
 ///
@@ -23,6 +31,8 @@ struct Learned {
     clusters: Option<KnownClusters>,
     /// By what started the instance: the cluster where the last one was found.
     groups: HashMap<String, ClusterName>,
+    /// By cluster: its container instances that nobody has asked for yet, as they were at a time.
+    registrations: HashMap<ClusterName, (Instant, Vec<ContainerInstance>)>,
     /// By name.
     capacity_providers: HashMap<String, CapacityProvider>,
 }
@@ -55,6 +65,23 @@ impl Knowledge {
 
     pub(super) fn forget_group(&self, group: &str) {
         self.lock().groups.remove(group);
+    }
+
+    /// Takes out the container instances of these instances, from clusters that were read as a whole a moment ago: each
+    /// serves once, since it is changed then.
+    pub(super) fn take_registrations(&self, instances: &BTreeSet<InstanceId>) -> Vec<ContainerInstance> {
+        let mut learned = self.lock();
+        learned.registrations.retain(|_, (read, _)| read.elapsed() < REGISTRATIONS);
+        let of_cluster = learned.registrations.values_mut();
+        of_cluster.flat_map(|(_, found)| found.extract_if(.., |found| instances.contains(&found.instance))).collect()
+    }
+
+    pub(super) fn has_registrations(&self, cluster: &ClusterName) -> bool {
+        self.lock().registrations.contains_key(cluster)
+    }
+
+    pub(super) fn learn_registrations(&self, cluster: ClusterName, found: Vec<ContainerInstance>) {
+        self.lock().registrations.insert(cluster, (Instant::now(), found));
     }
 
     pub(super) fn capacity_provider(&self, name: &str) -> Option<CapacityProvider> {

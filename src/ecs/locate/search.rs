@@ -29,6 +29,7 @@ pub(super) struct Search<'a> {
     aws: &'a Regional,
     config: &'a Config,
     calls: &'a Calls,
+    all: &'a BTreeSet<InstanceId>,
     /// Not found yet.
     wanted: BTreeSet<InstanceId>,
     found: BTreeMap<InstanceId, Vec<ContainerInstance>>,
@@ -43,13 +44,26 @@ pub(super) struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    pub(super) fn new(aws: &'a Regional, config: &'a Config, calls: &'a Calls, wanted: &BTreeSet<InstanceId>) -> Self {
+    pub(super) fn new(
+        aws: &'a Regional,
+        config: &'a Config,
+        calls: &'a Calls,
+        wanted: &'a BTreeSet<InstanceId>,
+    ) -> Self {
+        let all = wanted;
+        let mut wanted = all.clone();
+        let mut found: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for container_instance in aws.knowledge.take_registrations(&wanted) {
+            wanted.remove(&container_instance.instance);
+            found.entry(container_instance.instance.clone()).or_default().push(container_instance);
+        }
         Self {
             aws,
             config,
             calls,
-            wanted: wanted.clone(),
-            found: BTreeMap::new(),
+            all,
+            wanted,
+            found,
             instances: None,
             missed: HashSet::new(),
             unread: BTreeMap::new(),
@@ -64,9 +78,9 @@ impl<'a> Search<'a> {
 
     /// The search where a scan is as cheap as a hint.
     pub(super) async fn scan_at_once(&mut self, known: &KnownClusters) {
-        let (aws, config, wanted) = (self.aws, self.config, self.wanted.clone());
+        let (aws, config, all) = (self.aws, self.config, self.all);
         let calls = self.calls.impatient(patience(self.calls, Some(CHEAP_SCAN)));
-        let describe = instances::describe(aws, &calls, &wanted, config.cluster_tag.as_deref());
+        let describe = instances::describe(aws, &calls, all, config.cluster_tag.as_deref());
         let (instances, ()) = tokio::join!(describe, self.scan(known));
         self.learn_instances(instances);
         self.scan_anew(known).await;
@@ -95,7 +109,9 @@ impl<'a> Search<'a> {
 
     /// Looks for all that is wanted in these clusters until it is found.
     async fn scan(&mut self, known: &KnownClusters) {
-        let (clusters, wanted) = (known.in_scan_order(&self.config.clusters), self.wanted.clone());
+        let (mut clusters, wanted) = (known.in_scan_order(&self.config.clusters), self.wanted.clone());
+        // What was read for the batch before would have been found.
+        clusters.sort_by_key(|cluster| self.aws.knowledge.has_registrations(cluster));
         let places = clusters.iter().map(|cluster| (cluster.clone(), wanted.clone()));
         // A cluster that fails must not keep the others waiting ...
         self.look(&self.calls.impatient(self.calls.left()), places).await;
@@ -126,7 +142,7 @@ impl<'a> Search<'a> {
         let calls = &self.calls.impatient(patience(self.calls, scan_calls));
         let user_data_pays = scan_calls.is_none_or(|calls| self.wanted.len() <= calls);
         let tag = self.config.cluster_tag.as_deref();
-        let wanted = self.wanted.clone();
+        let (all, wanted) = (self.all, self.wanted.clone());
 
         // Beside the description, unless that is likely to be enough: a call for a round trip.
         let is_eager = user_data_pays && tag.is_none() && !aws.knowledge.has_groups();
@@ -134,7 +150,7 @@ impl<'a> Search<'a> {
         let describe = async {
             match described {
                 Some(instances) => instances,
-                None => instances::describe(aws, calls, &wanted, tag).await,
+                None => instances::describe(aws, calls, all, tag).await,
             }
         };
         let (instances, mentions) = if is_eager {
@@ -200,7 +216,7 @@ impl<'a> Search<'a> {
                 Mention::Cluster(cluster) => Some(cluster),
                 // Most instances that name no cluster are in none: `default` is worth a call only if it may be there.
                 Mention::Default => ClusterName::from_name_or_arn("default")
-                    .filter(|default| known.is_none_or(|known| known.has_instances_in(default))),
+                    .filter(|default| known.is_some_and(|known| known.has_instances_in(default))),
                 Mention::Unknown => None,
             };
             if let Some(cluster) = cluster {
