@@ -1,7 +1,8 @@
 """Deploys the built stack to a local AWS emulator, compares what stands there with what the template promises, and
-sends every sample event through the deployed function.
+sends every sample event through the deployed function, alone and from the queue.
 
-What the emulator forgets (the queue's encryption, the account that may invoke) is not compared.
+What the emulator forgets (the queues' encryption, the account that may invoke) is not compared; it forgets the queue's
+redrive policy too, which is read from the deployed template.
 
     sam build && python tests/stack/deploy.py target/debug/examples/standin --port 0
 
@@ -13,9 +14,11 @@ import json
 import os
 import subprocess
 import sys
+import time
 from contextlib import ExitStack
 
 import boto3
+from samcli.yamlhelper import yaml_parse
 
 from local import ROOT, TOOLS, Checks
 from local import end_with_the_script, environment, free_port, listens, running, scratch, until
@@ -27,6 +30,7 @@ DEFAULTS = {
     "ExcludeClusters": "",
     "ClusterTag": "",
     "ManagedDraining": "respect",
+    "Delivery": "direct",
     "Architecture": "x86_64",
     "LogRetentionDays": "30",
     "LogLevel": "INFO",
@@ -40,6 +44,7 @@ ALL_SET = {
     "ExcludeClusters": "web-canary",
     "ClusterTag": "ecs:cluster",
     "ManagedDraining": "override",
+    "Delivery": "queue",
     "Architecture": "arm64",
     "LogRetentionDays": "365",
     "LogLevel": "DEBUG",
@@ -60,11 +65,19 @@ def main():
         deploy("defaults", {})
         check_stack(checks, "defaults", DEFAULTS, ["DeregisterPolicy", "DrainPolicy"])
         checks.heading("sample events: does the deployed rule's pattern match, and what does the function answer")
-        check_events(checks, "defaults", standin)
+        point_at("defaults", standin)
+        check_events(checks, "defaults")
+
+        checks.heading("Delivery=queue: the rule writes to the queue, the function takes from it")
+        queued = {"Delivery": "queue"}
+        deploy("queued", queued)
+        check_stack(checks, "queued", DEFAULTS | queued, ["DeregisterPolicy", "DrainPolicy", "ReceivePolicy"])
+        point_at("queued", standin)
+        check_queued_events(checks, "queued")
 
         checks.heading("every parameter set to another value: a dry run may change nothing")
         deploy("all-set", ALL_SET)
-        check_stack(checks, "all-set", ALL_SET, [])
+        check_stack(checks, "all-set", ALL_SET, ["ReceivePolicy"])
 
         checks.heading("Strategy=drain: nothing may be deregistered")
         drain = {"Strategy": "drain"}
@@ -146,30 +159,81 @@ def check_stack(checks, name, parameters, policies):
     checks.same("days that logs are kept", [days], [group["retentionInDays"] for group in groups])
 
     checks.same("role", deployed["RoleArn"], config["Role"])
-    checks.same("policies that allow changes", policies, policies_beside_the_role(name))
+    checks.same("policies beside the role", policies, policies_beside_the_role(name))
 
     retries = awslambda.get_function_event_invoke_config(FunctionName=function, Qualifier="$LATEST")
     age_and_attempts = [retries["MaximumEventAgeInSeconds"], retries["MaximumRetryAttempts"]]
     checks.same("age and retries of an event", [120, 1], age_and_attempts)
     checks.same("destination on failure", queue_arn, retries["DestinationConfig"]["OnFailure"]["Destination"])
 
+    queued = parameters["Delivery"] == "queue"
     [target] = events.list_targets_by_rule(Rule=rule_arn.rsplit("/", 1)[-1])["Targets"]
-    checks.same("rule's target", function_arn, target["Arn"])
+    checks.same("rule's target", deployed["QueueArn"] if queued else function_arn, target["Arn"])
     retries = {"MaximumEventAgeInSeconds": 120, "MaximumRetryAttempts": 185}
     checks.same("rule's retries", retries, {key: int(value) for key, value in target["RetryPolicy"].items()})
     checks.same("rule's dead-letter queue", queue_arn, target["DeadLetterConfig"]["Arn"])
 
-    [permission] = json.loads(awslambda.get_policy(FunctionName=function)["Policy"])["Statement"]
-    allowed = [permission["Principal"], permission["Condition"]["ArnLike"]["AWS:SourceArn"]]
-    checks.same("who may invoke", ["events.amazonaws.com", rule_arn], allowed)
+    permissions = [
+        [permission["Principal"], permission["Condition"]["ArnLike"]["AWS:SourceArn"]]
+        for permission in permissions_of(awslambda, function)
+    ]
+    checks.same("who may invoke", [] if queued else [["events.amazonaws.com", rule_arn]], permissions)
 
-    sqs, url = boto3.client("sqs"), deployed["DeadLetterQueueUrl"]
-    queue = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
-    checks.same("queue's retention in days", 14, int(queue["MessageRetentionPeriod"]) // 86_400)
+    times = {"MessageRetentionPeriod": 14 * 86_400}
+    check_queue(checks, "dead-letter queue", deployed["DeadLetterQueueUrl"], rule_arn, times)
+    mappings = awslambda.list_event_source_mappings(FunctionName=function)["EventSourceMappings"]
+    if queued:
+        check_delivery(checks, name, deployed, mappings, config["Timeout"])
+    else:
+        checks.same("event source mappings", [], mappings)
+        checks.same("the queue's outputs", [], sorted({"QueueArn", "QueueUrl"} & deployed.keys()))
+
+
+def permissions_of(awslambda, function):
+    try:
+        return json.loads(awslambda.get_policy(FunctionName=function)["Policy"])["Statement"]
+    except awslambda.exceptions.ResourceNotFoundException:
+        return []
+
+
+def check_delivery(checks, name, deployed, mappings, timeout):
+    [mapping] = mappings
+    expected = {
+        "EventSourceArn": deployed["QueueArn"],
+        "FunctionArn": deployed["FunctionArn"],
+        "BatchSize": 1000,
+        "MaximumBatchingWindowInSeconds": 1,
+        "FunctionResponseTypes": ["ReportBatchItemFailures"],
+        "ScalingConfig": {"MaximumConcurrency": 2},
+    }
+    found = {key: mapping.get(key) for key in expected}
+    # The emulator keeps the template's text.
+    found["ScalingConfig"] = {key: int(value) for key, value in mapping["ScalingConfig"].items()}
+    checks.same("event source mapping", expected, found)
+
+    times = {"VisibilityTimeout": 120, "MessageRetentionPeriod": 600}
+    check_queue(checks, "queue", deployed["QueueUrl"], deployed["RuleArn"], times)
+    redrive = template(name)["Resources"]["Queue"]["Properties"]["RedrivePolicy"]
+    target, receives = redrive["deadLetterTargetArn"], redrive["maxReceiveCount"]
+    checks.same("redrive policy", [{"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}, 2], [target, receives])
+    visibility, retention = times["VisibilityTimeout"], times["MessageRetentionPeriod"]
+    checks.same("Lambda accepts the visibility timeout", True, visibility >= timeout)
+    checks.same("what fails is moved before it expires", True, receives * visibility < retention)
+
+
+def template(stack):
+    return yaml_parse(boto3.client("cloudformation").get_template(StackName=stack)["TemplateBody"])
+
+
+def check_queue(checks, name, url, rule_arn, times):
+    queue = boto3.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+    checks.same(f"{name}'s times in s", times, {key: int(queue[key]) for key in times})
     allow, deny = json.loads(queue["Policy"])["Statement"]
-    checks.same("who may write to the queue", rule_arn, allow["Condition"]["ArnEquals"]["aws:SourceArn"])
+    writer = [allow["Principal"], allow["Action"], allow["Condition"]["ArnEquals"]["aws:SourceArn"]]
+    expected = [{"Service": "events.amazonaws.com"}, "sqs:SendMessage", rule_arn]
+    checks.same(f"who may write to the {name}", expected, writer)
     refused = [deny["Effect"], deny["Condition"]["Bool"]["aws:SecureTransport"]]
-    checks.same("the queue refuses plain HTTP", ["Deny", "false"], refused)
+    checks.same(f"the {name} refuses plain HTTP", ["Deny", "false"], refused)
 
 
 def policies_beside_the_role(stack):
@@ -178,23 +242,68 @@ def policies_beside_the_role(stack):
     return sorted(r["LogicalResourceId"] for r in resources if r["ResourceType"] == "AWS::IAM::Policy")
 
 
-def check_events(checks, name, standin):
-    deployed = outputs(name)
-    function = deployed["FunctionName"]
-    awslambda, events = boto3.client("lambda"), boto3.client("events")
+def point_at(name, standin):
+    """Lets the function's calls to AWS reach the stand-in."""
+    awslambda, function = boto3.client("lambda"), outputs(name)["FunctionName"]
     variables = awslambda.get_function_configuration(FunctionName=function)["Environment"]["Variables"]
     endpoints = {f"AWS_ENDPOINT_URL_{service}": standin for service in ("ECS", "EC2", "STS")}
     awslambda.update_function_configuration(FunctionName=function, Environment={"Variables": variables | endpoints})
+
+
+def samples():
+    return {path.name: path.read_text() for path in sorted((ROOT / "events").glob("*.json"))}
+
+
+def expectations():
+    return json.loads((ROOT / "tests/expected.json").read_text())
+
+
+def check_events(checks, name):
+    deployed = outputs(name)
+    awslambda, events = boto3.client("lambda"), boto3.client("events")
     pattern = events.describe_rule(Name=deployed["RuleArn"].rsplit("/", 1)[-1])["EventPattern"]
 
-    expected = json.loads((ROOT / "tests/expected.json").read_text())
-    files = {path.name: path.read_text() for path in sorted((ROOT / "events").glob("*.json"))}
+    expected, files = expectations(), samples()
     checks.same("files without an expectation, and the reverse", [], sorted(expected.keys() ^ files.keys()))
     for name, event in files.items():
         matches = events.test_event_pattern(EventPattern=pattern, Event=event)["Result"]
-        answer = json.loads(awslambda.invoke(FunctionName=function, Payload=event)["Payload"].read())
+        answer = json.loads(awslambda.invoke(FunctionName=deployed["FunctionName"], Payload=event)["Payload"].read())
         found = {"matches": matches} | {key: answer[key] for key in ("outcome", "errorType") if key in answer}
         checks.same(name, expected.get(name), found)
+
+
+def check_queued_events(checks, name):
+    """What the function took is deleted, what it refused stays in flight until the visibility timeout is over."""
+    deployed = outputs(name)
+    awslambda, sqs, url = boto3.client("lambda"), boto3.client("sqs"), deployed["QueueUrl"]
+    [mapping] = awslambda.list_event_source_mappings(FunctionName=deployed["FunctionName"])["EventSourceMappings"]
+    files = samples()
+    refused = [file for file, expected in expectations().items() if "errorType" in expected]
+
+    # AWS takes no event of this source from anybody else; the emulator does.
+    awslambda.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
+    notice = json.loads(files["terminate.json"])
+    entry = {"Source": notice["source"], "DetailType": notice["detail-type"], "Detail": json.dumps(notice["detail"])}
+    boto3.client("events").put_events(Entries=[entry])
+    checks.same("messages waiting, in flight after an event", [1, 0], settled(sqs, url, [1, 0]))
+
+    for event in files.values():
+        sqs.send_message(QueueUrl=url, MessageBody=event)
+    checks.same("after every sample event", [len(files) + 1, 0], settled(sqs, url, [len(files) + 1, 0]))
+    awslambda.update_event_source_mapping(UUID=mapping["UUID"], Enabled=True)
+    checks.same("after the function took them", [0, len(refused)], settled(sqs, url, [0, len(refused)]))
+
+
+def settled(sqs, url, expected):
+    """How many messages wait and how many are in flight, as soon as it is what is expected, else after 30 s."""
+    keys = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    deadline = time.monotonic() + 30
+    while True:
+        queue = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=keys)["Attributes"]
+        found = [int(queue[key]) for key in keys]
+        if found == expected or time.monotonic() > deadline:
+            return found
+        time.sleep(0.2)
 
 
 if __name__ == "__main__":
