@@ -7,13 +7,16 @@
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a program for the terminal that may give up")]
 #![expect(clippy::cast_precision_loss, reason = "figures of three digits")]
 
+#[path = "common/build.rs"]
+mod build;
+
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
     time::{Duration, Instant},
 };
 
+use build::{build, peak_mb};
 use serde_json::{Value, json};
 use standin::{Cluster, ContainerInstance, Environment, Function, Instance, Standin};
 
@@ -123,15 +126,6 @@ async fn start(program: &Path, aws: &Standin, roots: Option<&Roots>) -> Environm
     function.start().await.unwrap()
 }
 
-/// Builds as for a deployment; gives the folder.
-fn build(package: &[&str]) -> PathBuf {
-    let target = std::env::current_exe().unwrap().ancestors().nth(3).unwrap().to_owned();
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--release", "--quiet", "--target-dir"]).arg(&target).args(package);
-    assert!(cargo.status().unwrap().success());
-    target.join("release")
-}
-
 /// The stand-in's certificate among the system's, as many as a client on Lambda has to read.
 struct Roots(PathBuf);
 
@@ -197,12 +191,6 @@ fn cpu_ms(function: &Environment) -> f64 {
         stat.split_whitespace().next().and_then(|ns| ns.parse::<f64>().ok()).unwrap_or_default()
     };
     tasks.map(|task| ns(task.unwrap().path())).sum::<f64>() / 1e6
-}
-
-fn peak_mb(function: &Environment) -> f64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", function.pid().unwrap())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    line.split_whitespace().next().unwrap().parse::<f64>().unwrap() / 1e3
 }
 
 fn medians<const N: usize>(samples: &[[f64; N]]) -> [f64; N] {
