@@ -41,6 +41,9 @@ pub use self::{keeper::Keeper, knowledge::Knowledge};
 /// Up to this many lists are as cheap as a hint: see the table above.
 const CHEAP_SCAN: usize = 2;
 
+/// From this many lists on, a scan in each of a hundred environments uses up the quota of a whole notice.
+const MANY_LISTS: usize = 20;
+
 /// How many clusters are listed at the same time: enough to scan tens of clusters in a few round trips, few enough
 /// that a hit saves calls and that one cold notice doesn't open connections by the dozen.
 const WIDTH: usize = 8;
@@ -70,11 +73,12 @@ pub async fn locate(aws: &Regional, config: &Config, calls: &Calls, wanted: &BTr
     search.into_findings().await
 }
 
-/// How long throttled EC2 look-ups are tried again: a second for each list that they save, since a scan in the middle of
-/// a reclaim wave takes the quotas of everybody; half a minute where the clusters are not known.
+/// How long throttled EC2 look-ups are tried again: a second for each list that they save; half of what is left where
+/// that is many, or not known, since such scans in the middle of a reclaim wave take the quotas of everybody.
 fn patience(calls: &Calls, scan_calls: Option<usize>) -> Duration {
-    let lists = scan_calls.unwrap_or(30).max(2);
-    Duration::from_secs(lists as u64).min(calls.left() / 2)
+    let half = calls.left() / 2;
+    let few = scan_calls.filter(|lists| *lists < MANY_LISTS);
+    few.map_or(half, |lists| half.min(Duration::from_secs(lists.max(2) as u64)))
 }
 
 /// Says that EC2 did not tell what it could have told; the search goes on without.
