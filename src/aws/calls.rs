@@ -76,21 +76,18 @@ impl Calls {
 
     /// The same calls, where there is something else to try: what is throttled is tried again for no longer than this,
     /// since that else would be throttled too; what fails otherwise, for no longer than [`PATIENCE`].
-    #[must_use]
-    pub fn impatient(&self, throttled: Duration) -> Self {
+    pub(crate) fn impatient(&self, throttled: Duration) -> Self {
         let deadline = self.deadline.min(Deadline::after(throttled));
         Self { deadline, patience: PATIENCE, paces: Arc::clone(&self.paces), made: Arc::clone(&self.made) }
     }
 
     /// How long there is still.
-    #[must_use]
-    pub fn left(&self) -> Duration {
+    pub(crate) fn left(&self) -> Duration {
         self.deadline.left()
     }
 
     /// How many requests were sent, each attempt counted.
-    #[must_use]
-    pub fn made(&self) -> u32 {
+    pub(crate) fn made(&self) -> u32 {
         self.made.load(Relaxed)
     }
 
