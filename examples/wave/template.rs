@@ -25,4 +25,4 @@ pub(crate) const MAPPING: EventSourceMapping =
 pub(crate) const VISIBILITY: Duration = Duration::from_mins(1);
 
 /// The queue's `maxReceiveCount`.
-pub(crate) const MAX_RECEIVES: u32 = 3;
+pub(crate) const MAX_RECEIVES: u32 = 2;

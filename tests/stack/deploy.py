@@ -134,7 +134,8 @@ def check_stack(checks, name, parameters, policies):
     config = awslambda.get_function_configuration(FunctionName=function)
     checks.same("runtime", "provided.al2023", config["Runtime"])
     checks.same("architecture", [parameters["Architecture"]], config["Architectures"])
-    checks.same("memory in MB, timeout in s", [128, 120], [config["MemorySize"], config["Timeout"]])
+    timeout = 60 if parameters["Delivery"] == "queue" else 120
+    checks.same("memory in MB, timeout in s", [128, timeout], [config["MemorySize"], config["Timeout"]])
     checks.same(
         "environment",
         {
@@ -211,7 +212,7 @@ def check_delivery(checks, name, deployed, mappings, timeout):
     found["ScalingConfig"] = {key: int(value) for key, value in mapping["ScalingConfig"].items()}
     checks.same("event source mapping", expected, found)
 
-    times = {"VisibilityTimeout": 120, "MessageRetentionPeriod": 600}
+    times = {"VisibilityTimeout": 60, "MessageRetentionPeriod": 600}
     check_queue(checks, "queue", deployed["QueueUrl"], deployed["RuleArn"], times)
     redrive = template(name)["Resources"]["Queue"]["Properties"]["RedrivePolicy"]
     target, receives = redrive["deadLetterTargetArn"], redrive["maxReceiveCount"]
