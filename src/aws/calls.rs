@@ -41,10 +41,12 @@ impl Deadline {
     pub fn new(notice_ends: SystemTime, function_ends: SystemTime) -> Self {
         let now = SystemTime::now();
         let left = |end: SystemTime| {
-            let left = end.duration_since(now).unwrap_or_default();
-            left.saturating_sub(MARGIN.min(left / 4))
+            let left = end.duration_since(now).ok()?;
+            Some(left.saturating_sub(MARGIN.min(left / 4)))
         };
-        Self(Instant::now() + left(notice_ends).max(LATE).min(left(function_ends)))
+        let notice = left(notice_ends).unwrap_or_default().max(LATE);
+        // No invocation starts after its end: local runtimes give the timeout for the time, which is in 1970.
+        Self(Instant::now() + left(function_ends).map_or(notice, |function| function.min(notice)))
     }
 
     /// A deadline from now.
@@ -208,5 +210,27 @@ fn class<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Class {
         _ if status == 429 => Class::Throttled,
         _ if status >= 500 => Class::Unavailable,
         _ => Class::Rejected,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_earlier_end_counts_less_a_margin() {
+        let in_seconds = |seconds| SystemTime::now() + Duration::from_secs(seconds);
+        for (notice, function, expected) in [
+            (in_seconds(120), in_seconds(60), 58),
+            (in_seconds(90), in_seconds(120), 88),
+            (in_seconds(90), in_seconds(2), 1),
+            (SystemTime::UNIX_EPOCH, in_seconds(60), 15),
+            (SystemTime::UNIX_EPOCH, in_seconds(10), 8),
+            (in_seconds(120), SystemTime::UNIX_EPOCH + Duration::from_mins(10), 118),
+            (SystemTime::UNIX_EPOCH, SystemTime::UNIX_EPOCH, 15),
+        ] {
+            let left = Deadline::new(notice, function).left().as_secs_f64();
+            assert!((left - f64::from(expected)).abs() < 1.0, "{left} instead of {expected}");
+        }
     }
 }
