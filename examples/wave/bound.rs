@@ -66,7 +66,7 @@ fn needs(options: &Options) -> [(Bucket, usize); 3] {
     let of_ec2 = match options.hints {
         Hints::None => 0,
         Hints::UserData => events,
-        Hints::Tag | Hints::Asg | Hints::CapacityProvider => of_ec2,
+        Hints::Tag | Hints::Group | Hints::Asg => of_ec2,
     };
     [
         (Bucket::ClusterResourceModify, modify),

@@ -20,7 +20,7 @@ pub(crate) struct Member {
 pub(crate) fn fill(home: &Region, options: &Options) -> Vec<Member> {
     for n in 0..options.clusters {
         let cluster = Cluster::new(cluster(n));
-        if options.hints == Hints::CapacityProvider {
+        if options.hints == Hints::Asg {
             home.cluster(cluster.capacity_provider(provider(n)))
                 .capacity_provider(CapacityProvider::asg(provider(n), asg(n)).managed_draining(false));
         } else {
@@ -38,8 +38,8 @@ fn member(home: &Region, hints: Hints, n: usize, place: usize) -> Member {
         Hints::None => (instance, registered),
         Hints::Tag => (instance.tag(CLUSTER_TAG, cluster(place)), registered),
         Hints::UserData => (instance.user_data(script(place)), registered),
-        Hints::Asg => (instance.asg(asg(place)), registered),
-        Hints::CapacityProvider => (instance.asg(asg(place)), registered.capacity_provider(provider(place))),
+        Hints::Group => (instance.asg(asg(place)), registered),
+        Hints::Asg => (instance.asg(asg(place)), registered.capacity_provider(provider(place))),
     };
     home.instance(instance);
     let container_instance = home.container_instance(&cluster(place), registered);

@@ -68,7 +68,7 @@ words!(
 
 words!(
     /// What tells an instance's cluster.
-    Hints { None = "none", Tag = "tag", UserData = "user-data", Asg = "asg", CapacityProvider = "capacity-provider" }
+    Hints { None = "none", Tag = "tag", UserData = "user-data", Asg = "asg", Group = "group" }
 );
 
 /// A share, between 0 and 100.
