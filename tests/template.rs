@@ -40,6 +40,10 @@ fn its_defaults_and_values_are_those_of_the_code() {
         ("ExcludeClusters", "EXCLUDE_CLUSTERS"),
         ("ClusterTag", "CLUSTER_TAG"),
         ("ManagedDraining", "MANAGED_DRAINING"),
+        ("StandaloneTasks", "STANDALONE_TASKS"),
+        ("RebalanceRecommendation", "REBALANCE_RECOMMENDATION"),
+        ("ReactivateResumed", "REACTIVATE_RESUMED"),
+        ("CleanUpTerminated", "CLEAN_UP_TERMINATED"),
     ] {
         assert!(TEMPLATE.contains(&format!("{variable}: !Ref {parameter}\n")), "{parameter}");
         let about = TEMPLATE.split(&format!("\n  {parameter}:\n    Type: ")).nth(1).unwrap();
@@ -79,7 +83,7 @@ fn it_allows_what_is_called_and_nothing_else() {
 }
 
 fn is_operation(text: &str) -> bool {
-    ["List", "Describe", "Deregister", "Update", "Stop"].iter().any(|verb| text.starts_with(verb))
+    ["List", "Describe", "Deregister", "Update", "Stop", "Put", "Delete"].iter().any(|verb| text.starts_with(verb))
         && text.chars().all(char::is_alphanumeric)
 }
 

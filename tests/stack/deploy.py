@@ -30,6 +30,10 @@ DEFAULTS = {
     "ExcludeClusters": "",
     "ClusterTag": "",
     "ManagedDraining": "respect",
+    "StandaloneTasks": "stop",
+    "RebalanceRecommendation": "ignore",
+    "ReactivateResumed": "true",
+    "CleanUpTerminated": "false",
     "Delivery": "direct",
     "Architecture": "x86_64",
     "LogRetentionDays": "30",
@@ -38,12 +42,16 @@ DEFAULTS = {
 
 # What is built stays the same, so the function of another architecture is deployed but not invoked.
 ALL_SET = {
-    "Strategy": "drain",
+    "Strategy": "evacuate",
     "DryRun": "true",
     "Clusters": "web-*, api-?",
     "ExcludeClusters": "web-canary",
     "ClusterTag": "ecs:cluster",
     "ManagedDraining": "override",
+    "StandaloneTasks": "leave",
+    "RebalanceRecommendation": "drain",
+    "ReactivateResumed": "false",
+    "CleanUpTerminated": "true",
     "Delivery": "queue",
     "Architecture": "arm64",
     "LogRetentionDays": "365",
@@ -63,15 +71,16 @@ def main():
 
         checks.heading("every parameter at its default")
         deploy("defaults", {})
-        check_stack(checks, "defaults", DEFAULTS, ["DeregisterPolicy", "DrainPolicy"])
-        checks.heading("sample events: does the deployed rule's pattern match, and what does the function answer")
+        check_stack(checks, "defaults", DEFAULTS, ["DeregisterPolicy", "DrainPolicy", "MarkPolicy"])
+        checks.heading("sample events: does a deployed rule's pattern match, and what does the function answer")
         point_at("defaults", standin)
         check_events(checks, "defaults")
 
-        checks.heading("Delivery=queue: the rule writes to the queue, the function takes from it")
+        checks.heading("Delivery=queue: the rules write to the queue, the function takes from it")
         queued = {"Delivery": "queue"}
         deploy("queued", queued)
-        check_stack(checks, "queued", DEFAULTS | queued, ["DeregisterPolicy", "DrainPolicy", "ReceivePolicy"])
+        policies = ["DeregisterPolicy", "DrainPolicy", "MarkPolicy", "ReceivePolicy"]
+        check_stack(checks, "queued", DEFAULTS | queued, policies)
         point_at("queued", standin)
         check_queued_events(checks, "queued")
 
@@ -79,10 +88,21 @@ def main():
         deploy("all-set", ALL_SET)
         check_stack(checks, "all-set", ALL_SET, ["ReceivePolicy"])
 
-        checks.heading("Strategy=drain: nothing may be deregistered")
-        drain = {"Strategy": "drain"}
+        checks.heading("Strategy=drain, ReactivateResumed=false: nothing may be deregistered or marked")
+        drain = {"Strategy": "drain", "ReactivateResumed": "false"}
         deploy("drain", drain)
         check_stack(checks, "drain", DEFAULTS | drain, ["DrainPolicy"])
+
+        checks.heading("Strategy=drain, CleanUpTerminated=true, RebalanceRecommendation=drain: three rules")
+        life = {"Strategy": "drain", "CleanUpTerminated": "true", "RebalanceRecommendation": "drain"}
+        deploy("life", life)
+        check_stack(checks, "life", DEFAULTS | life, ["DeregisterPolicy", "DrainPolicy", "MarkPolicy"])
+
+        checks.heading("Strategy=evacuate, Delivery=queue: the whole notice, and many batches at once")
+        evacuate = {"Strategy": "evacuate", "Delivery": "queue"}
+        deploy("evacuate", evacuate)
+        policies = ["DeregisterPolicy", "DrainPolicy", "EvacuatePolicy", "MarkPolicy", "ReceivePolicy"]
+        check_stack(checks, "evacuate", DEFAULTS | evacuate, policies)
     checks.done()
 
 
@@ -128,13 +148,14 @@ def outputs(name):
 def check_stack(checks, name, parameters, policies):
     deployed = outputs(name)
     function, function_arn = deployed["FunctionName"], deployed["FunctionArn"]
-    rule_arn, queue_arn = deployed["RuleArn"], deployed["DeadLetterQueueArn"]
-    awslambda, events = boto3.client("lambda"), boto3.client("events")
+    queue_arn, awslambda = deployed["DeadLetterQueueArn"], boto3.client("lambda")
+    queued = parameters["Delivery"] == "queue"
+    evacuates = parameters["Strategy"] == "evacuate"
 
     config = awslambda.get_function_configuration(FunctionName=function)
     checks.same("runtime", "provided.al2023", config["Runtime"])
     checks.same("architecture", [parameters["Architecture"]], config["Architectures"])
-    timeout = 60 if parameters["Delivery"] == "queue" else 120
+    timeout = 60 if queued and not evacuates else 120
     checks.same("memory in MB, timeout in s", [128, timeout], [config["MemorySize"], config["Timeout"]])
     checks.same(
         "environment",
@@ -145,6 +166,10 @@ def check_stack(checks, name, parameters, policies):
             "EXCLUDE_CLUSTERS": parameters["ExcludeClusters"],
             "CLUSTER_TAG": parameters["ClusterTag"],
             "MANAGED_DRAINING": parameters["ManagedDraining"],
+            "STANDALONE_TASKS": parameters["StandaloneTasks"],
+            "REBALANCE_RECOMMENDATION": parameters["RebalanceRecommendation"],
+            "REACTIVATE_RESUMED": parameters["ReactivateResumed"],
+            "CLEAN_UP_TERMINATED": parameters["CleanUpTerminated"],
         },
         config["Environment"]["Variables"],
     )
@@ -160,34 +185,64 @@ def check_stack(checks, name, parameters, policies):
     checks.same("days that logs are kept", [days], [group["retentionInDays"] for group in groups])
 
     checks.same("role", deployed["RoleArn"], config["Role"])
-    checks.same("policies beside the role", policies, policies_beside_the_role(name))
+    # Their names only: ministack makes managed policies of them and can't show those.
+    checks.same("policies beside the role", policies, sorted(resources(name, "AWS::IAM::Policy")))
 
     retries = awslambda.get_function_event_invoke_config(FunctionName=function, Qualifier="$LATEST")
     age_and_attempts = [retries["MaximumEventAgeInSeconds"], retries["MaximumRetryAttempts"]]
     checks.same("age and retries of an event", [120, 1], age_and_attempts)
     checks.same("destination on failure", queue_arn, retries["DestinationConfig"]["OnFailure"]["Destination"])
 
-    queued = parameters["Delivery"] == "queue"
-    [target] = events.list_targets_by_rule(Rule=rule_arn.rsplit("/", 1)[-1])["Targets"]
-    checks.same("rule's target", deployed["QueueArn"] if queued else function_arn, target["Arn"])
-    retries = {"MaximumEventAgeInSeconds": 120, "MaximumRetryAttempts": 185}
-    checks.same("rule's retries", retries, {key: int(value) for key, value in target["RetryPolicy"].items()})
-    checks.same("rule's dead-letter queue", queue_arn, target["DeadLetterConfig"]["Arn"])
-
-    permissions = [
+    rules = deployed_rules(name)
+    target = deployed["QueueArn"] if queued else function_arn
+    check_rules(checks, rules, expected_patterns(parameters), target, queue_arn)
+    arns = sorted(rule["Arn"] for rule in rules.values())
+    checks.same("the rule in the outputs", rules["Rule"]["Arn"], deployed["RuleArn"])
+    permissions = sorted(
         [permission["Principal"], permission["Condition"]["ArnLike"]["AWS:SourceArn"]]
         for permission in permissions_of(awslambda, function)
-    ]
-    checks.same("who may invoke", [] if queued else [["events.amazonaws.com", rule_arn]], permissions)
+    )
+    checks.same("who may invoke", [] if queued else [["events.amazonaws.com", arn] for arn in arns], permissions)
 
     times = {"MessageRetentionPeriod": 14 * 86_400}
-    check_queue(checks, "dead-letter queue", deployed["DeadLetterQueueUrl"], rule_arn, times)
+    check_queue(checks, "dead-letter queue", deployed["DeadLetterQueueUrl"], arns, times)
     mappings = awslambda.list_event_source_mappings(FunctionName=function)["EventSourceMappings"]
     if queued:
-        check_delivery(checks, name, deployed, mappings, config["Timeout"])
+        concurrency = 50 if evacuates else 2
+        check_delivery(checks, name, deployed, mappings, arns, timeout, concurrency)
     else:
         checks.same("event source mappings", [], mappings)
         checks.same("the queue's outputs", [], sorted({"QueueArn", "QueueUrl"} & deployed.keys()))
+
+
+def deployed_rules(name):
+    events = boto3.client("events")
+    return {rule: events.describe_rule(Name=given) for rule, given in resources(name, "AWS::Events::Rule").items()}
+
+
+def expected_patterns(parameters):
+    def pattern(detail_type, **more):
+        return {"source": ["aws.ec2"], "detail-type": [detail_type], **more}
+
+    patterns = {"Rule": pattern("EC2 Spot Instance Interruption Warning")}
+    states = {"running": parameters["ReactivateResumed"], "terminated": parameters["CleanUpTerminated"]}
+    if heard := [state for state, wanted in states.items() if wanted == "true"]:
+        patterns["StateChangeRule"] = pattern("EC2 Instance State-change Notification", detail={"state": heard})
+    if parameters["RebalanceRecommendation"] == "drain":
+        patterns["RebalanceRule"] = pattern("EC2 Instance Rebalance Recommendation")
+    return patterns
+
+
+def check_rules(checks, rules, patterns, target_arn, queue_arn):
+    checks.same("rules", sorted(patterns), sorted(rules))
+    for name, rule in rules.items():
+        checks.same(f"{name}: pattern", patterns.get(name), json.loads(rule["EventPattern"]))
+        [target] = boto3.client("events").list_targets_by_rule(Rule=rule["Name"])["Targets"]
+        checks.same(f"{name}: target", target_arn, target["Arn"])
+        age_s = 3600 if name == "StateChangeRule" else 120
+        retries = {"MaximumEventAgeInSeconds": age_s, "MaximumRetryAttempts": 185}
+        checks.same(f"{name}: retries", retries, {key: int(value) for key, value in target["RetryPolicy"].items()})
+        checks.same(f"{name}: dead-letter queue", queue_arn, target["DeadLetterConfig"]["Arn"])
 
 
 def permissions_of(awslambda, function):
@@ -197,7 +252,7 @@ def permissions_of(awslambda, function):
         return []
 
 
-def check_delivery(checks, name, deployed, mappings, timeout):
+def check_delivery(checks, name, deployed, mappings, rule_arns, timeout, concurrency):
     [mapping] = mappings
     expected = {
         "EventSourceArn": deployed["QueueArn"],
@@ -205,42 +260,41 @@ def check_delivery(checks, name, deployed, mappings, timeout):
         "BatchSize": 1000,
         "MaximumBatchingWindowInSeconds": 1,
         "FunctionResponseTypes": ["ReportBatchItemFailures"],
-        "ScalingConfig": {"MaximumConcurrency": 2},
+        "ScalingConfig": {"MaximumConcurrency": concurrency},
     }
     found = {key: mapping.get(key) for key in expected}
     # The emulator keeps the template's text.
     found["ScalingConfig"] = {key: int(value) for key, value in mapping["ScalingConfig"].items()}
     checks.same("event source mapping", expected, found)
 
-    times = {"VisibilityTimeout": 60, "MessageRetentionPeriod": 600}
-    check_queue(checks, "queue", deployed["QueueUrl"], deployed["RuleArn"], times)
+    # The function's timeout is the least that Lambda accepts.
+    times = {"VisibilityTimeout": timeout, "MessageRetentionPeriod": 600}
+    check_queue(checks, "queue", deployed["QueueUrl"], rule_arns, times)
     redrive = template(name)["Resources"]["Queue"]["Properties"]["RedrivePolicy"]
     target, receives = redrive["deadLetterTargetArn"], redrive["maxReceiveCount"]
     checks.same("redrive policy", [{"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}, 2], [target, receives])
-    visibility, retention = times["VisibilityTimeout"], times["MessageRetentionPeriod"]
-    checks.same("Lambda accepts the visibility timeout", True, visibility >= timeout)
-    checks.same("what fails is moved before it expires", True, receives * visibility < retention)
+    checks.same("what fails is moved before it expires", True, receives * timeout < times["MessageRetentionPeriod"])
 
 
 def template(stack):
     return yaml_parse(boto3.client("cloudformation").get_template(StackName=stack)["TemplateBody"])
 
 
-def check_queue(checks, name, url, rule_arn, times):
+def check_queue(checks, name, url, rule_arns, times):
     queue = boto3.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
     checks.same(f"{name}'s times in s", times, {key: int(queue[key]) for key in times})
     allow, deny = json.loads(queue["Policy"])["Statement"]
-    writer = [allow["Principal"], allow["Action"], allow["Condition"]["ArnEquals"]["aws:SourceArn"]]
-    expected = [{"Service": "events.amazonaws.com"}, "sqs:SendMessage", rule_arn]
+    writer = [allow["Principal"], allow["Action"], sorted(allow["Condition"]["ArnEquals"]["aws:SourceArn"])]
+    expected = [{"Service": "events.amazonaws.com"}, "sqs:SendMessage", rule_arns]
     checks.same(f"who may write to the {name}", expected, writer)
     refused = [deny["Effect"], deny["Condition"]["Bool"]["aws:SecureTransport"]]
     checks.same(f"the {name} refuses plain HTTP", ["Deny", "false"], refused)
 
 
-def policies_beside_the_role(stack):
-    """Their names only: ministack makes managed policies of them and can't show those."""
-    resources = boto3.client("cloudformation").describe_stack_resources(StackName=stack)["StackResources"]
-    return sorted(r["LogicalResourceId"] for r in resources if r["ResourceType"] == "AWS::IAM::Policy")
+def resources(stack, kind):
+    """The physical ids of a stack's resources of a type, by their names in the template."""
+    found = boto3.client("cloudformation").describe_stack_resources(StackName=stack)["StackResources"]
+    return {r["LogicalResourceId"]: r["PhysicalResourceId"] for r in found if r["ResourceType"] == kind}
 
 
 def point_at(name, standin):
@@ -262,12 +316,12 @@ def expectations():
 def check_events(checks, name):
     deployed = outputs(name)
     awslambda, events = boto3.client("lambda"), boto3.client("events")
-    pattern = events.describe_rule(Name=deployed["RuleArn"].rsplit("/", 1)[-1])["EventPattern"]
+    patterns = [rule["EventPattern"] for rule in deployed_rules(name).values()]
 
     expected, files = expectations(), samples()
     checks.same("files without an expectation, and the reverse", [], sorted(expected.keys() ^ files.keys()))
     for name, event in files.items():
-        matches = events.test_event_pattern(EventPattern=pattern, Event=event)["Result"]
+        matches = any(events.test_event_pattern(EventPattern=pattern, Event=event)["Result"] for pattern in patterns)
         answer = json.loads(awslambda.invoke(FunctionName=deployed["FunctionName"], Payload=event)["Payload"].read())
         found = {"matches": matches} | {key: answer[key] for key in ("outcome", "errorType") if key in answer}
         checks.same(name, expected.get(name), found)
