@@ -51,7 +51,8 @@ impl Call {
         Bucket::of(Service::named(&self.service)?, &self.api, &self.params)
     }
 
-    /// Whether the call asks for a change: `DeregisterContainerInstance`, `UpdateContainerInstancesState` or `StopTask`.
+    /// Whether the call asks for a change: `DeregisterContainerInstance`, `UpdateContainerInstancesState`, `StopTask`,
+    /// `PutAttributes` or `DeleteAttributes`.
     #[must_use]
     pub fn is_write(&self) -> bool {
         is_write(&self.api)
@@ -78,5 +79,12 @@ impl Tally {
 }
 
 pub(crate) fn is_write(api: &str) -> bool {
-    matches!(api, "DeregisterContainerInstance" | "UpdateContainerInstancesState" | "StopTask")
+    matches!(
+        api,
+        "DeregisterContainerInstance"
+            | "UpdateContainerInstancesState"
+            | "StopTask"
+            | "PutAttributes"
+            | "DeleteAttributes"
+    )
 }

@@ -1,52 +1,48 @@
-//! Timestamps as XML answers carry them.
+//! The time by which the world goes.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime};
 
-/// Milliseconds since 1970.
-pub(crate) fn epoch_ms(time: SystemTime) -> u128 {
-    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis()
+/// The world's clock, which can be faster than the one on the wall.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock {
+    started: Instant,
+    date: SystemTime,
+    speed: f64,
 }
 
-/// `2026-01-31T12:00:00Z`, in UTC.
-pub(crate) fn iso8601(time: SystemTime) -> String {
-    let seconds = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let (year, month, day) = date(seconds / 86_400);
-    let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
-}
-
-/// Year, month and day of a number of days since 1970-01-01.
-fn date(mut days: u64) -> (u64, usize, u64) {
-    let mut year = 1970;
-    while days >= 365 + leap(year) {
-        days -= 365 + leap(year);
-        year += 1;
+impl Default for Clock {
+    fn default() -> Self {
+        Self::new(1.0)
     }
-    let lengths = [31, 28 + leap(year), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
-    let mut month = 0;
-    while days >= lengths[month] {
-        days -= lengths[month];
-        month += 1;
-    }
-    (year, month + 1, days + 1)
 }
 
-fn leap(year: u64) -> u64 {
-    u64::from(year.is_multiple_of(4) && !year.is_multiple_of(100) || year.is_multiple_of(400))
+impl Clock {
+    pub(crate) fn new(speed: f64) -> Self {
+        Self { started: now(), date: SystemTime::now(), speed }
+    }
+
+    /// When the world began.
+    pub(crate) fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// The world's time.
+    pub(crate) fn now(&self) -> Instant {
+        self.started + now().saturating_duration_since(self.started).mul_f64(self.speed)
+    }
+
+    /// What the world's calendar and clocks show at a moment.
+    pub(crate) fn date(&self, moment: Instant) -> SystemTime {
+        self.date + moment.saturating_duration_since(self.started)
+    }
+
+    /// Seconds since 1970, as ECS gives times.
+    pub(crate) fn epoch_s(&self, moment: Instant) -> f64 {
+        self.date(moment).duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs_f64()
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    #[test]
-    fn dates() {
-        let at = |seconds| iso8601(UNIX_EPOCH + Duration::from_secs(seconds));
-        assert_eq!(at(0), "1970-01-01T00:00:00Z");
-        assert_eq!(at(951_782_400), "2000-02-29T00:00:00Z");
-        assert_eq!(at(1_767_225_599), "2025-12-31T23:59:59Z");
-        assert_eq!(at(4_107_542_400), "2100-03-01T00:00:00Z");
-    }
+/// The time by which calls are timed: tokio's, so that whoever pauses it pauses the stand-in, too.
+pub(crate) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
 }

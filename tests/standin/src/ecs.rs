@@ -1,11 +1,14 @@
 //! Amazon ECS, as far as draining needs it.
 
+mod attributes;
 mod capacity_providers;
 mod clusters;
 mod container_instances;
 mod filter;
 mod params;
+mod services;
 mod state_changes;
+mod task_definitions;
 mod tasks;
 
 use serde_json::{Value, json};
@@ -29,6 +32,11 @@ pub(crate) fn call(scene: &mut Scene<'_>, api: &str, params: &Value) -> Result<V
         "ListTasks" => tasks::list(scene, params),
         "DescribeTasks" => tasks::describe(scene, params),
         "StopTask" => tasks::stop(scene, params),
+        "DescribeTaskDefinition" => task_definitions::describe(scene, params),
+        "ListServices" => services::list(scene, params),
+        "DescribeServices" => services::describe(scene, params),
+        "PutAttributes" => attributes::put(scene, params),
+        "DeleteAttributes" => attributes::delete(scene, params),
         _ => Err(ApiError::new(400, "UnknownOperationException", "")),
     }
 }

@@ -137,8 +137,8 @@ impl Fault {
 
     /// The call is answered with success, and every item of it fails in `failures[]` for this reason.
     ///
-    /// For `DescribeClusters`, `DescribeCapacityProviders`, `DescribeContainerInstances`, `DescribeTasks` and
-    /// `UpdateContainerInstancesState`.
+    /// For `DescribeClusters`, `DescribeCapacityProviders`, `DescribeContainerInstances`, `DescribeTasks`,
+    /// `DescribeServices` and `UpdateContainerInstancesState`.
     #[must_use]
     pub fn failure(self, reason: impl Into<String>) -> Self {
         let reason = reason.into();

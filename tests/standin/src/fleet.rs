@@ -1,25 +1,29 @@
 //! A small fleet to try things on.
 
 use std::io::Write;
+use std::time::{Duration, UNIX_EPOCH};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::model::{CapacityProvider, Cluster, ContainerInstance, Instance};
+use crate::model::{CapacityProvider, Cluster, Container, ContainerInstance, Instance, Service, Task, TaskDefinition};
 use crate::region::Region;
 use crate::standin::{ACCOUNT, REGION, Standin};
 
 /// The name of a cluster as AWS Batch makes it.
 const BATCH: &str = "nightly_Batch_8f1c2d3e-4a5b-6c7d-8e9f-0a1b2c3d4e5f";
 
+/// When the instance that came back was drained, since 1970: 2026-11-02T07:00:00Z.
+const DRAINED: Duration = Duration::from_hours(498_223);
+
 /// Fills account 123456789012 in us-east-2 with one instance of each kind that a handler has to tell apart.
 ///
 /// | EC2 instance | cluster | what is special |
 /// |---|---|---|
-/// | `i-1234567890abcdef0` | web | ASG web-spot, `ECS_CLUSTER=web` in a shell script, 3 tasks |
+/// | `i-1234567890abcdef0` | web | ASG web-spot, `ECS_CLUSTER=web` in a shell script, 3 tasks behind a load balancer |
 /// | `i-0000000000000001a` | web | the same ASG |
 /// | `i-0000000000000002a` | api | `ECS_CLUSTER="api"` in a cloud-config |
-/// | `i-0000000000000003a` | workers | Bottlerocket's TOML |
+/// | `i-0000000000000003a` | workers | Bottlerocket's TOML; one of its tasks belongs to no service |
 /// | `i-0000000000000004a` | workers | registered twice; user data in gzip |
 /// | `i-0000000000000005a` | managed | capacity provider with managed draining |
 /// | `i-0000000000000006a` | own | capacity provider without it |
@@ -27,10 +31,13 @@ const BATCH: &str = "nightly_Batch_8f1c2d3e-4a5b-6c7d-8e9f-0a1b2c3d4e5f";
 /// | `i-0000000000000008a` | `nightly_Batch_…` | AWS Batch |
 /// | `i-0000000000000009a` | none | no ECS |
 /// | `i-0000000000000010a` | api | already DRAINING |
+/// | `i-0000000000000011a` | api | DRAINING with this handler's mark: it was stopped and came back |
 pub fn fleet(aws: &Standin) {
     let home = aws.region(ACCOUNT, REGION);
     clusters(&home);
+    services(&home);
     hinted(&home);
+    resumed(&home);
     left_to_others(&home);
     home.instance(Instance::new("i-0000000000000009a").tag("Name", "bastion").user_data("#!/bin/sh\nyum update -y\n"));
 }
@@ -48,9 +55,16 @@ fn clusters(home: &Region) {
         .capacity_provider(CapacityProvider::managed_instances("autonomous-mi", "autonomous"));
 }
 
+/// The service `web`, of which half may be missing and half is elsewhere, and what a standalone task runs.
+fn services(home: &Region) {
+    let web = Service::new("web", 10).minimum_healthy_percent(50).load_balancer(Duration::from_secs(5));
+    home.task_definition(TaskDefinition::new("web").container(Container::new("nginx").stop_timeout(30)));
+    home.task_definition(TaskDefinition::new("report").container(Container::new("report").stop_timeout(60)));
+    home.service("web", web.task_definition("web"));
+}
+
 /// Instances whose user data names their cluster.
 fn hinted(home: &Region) {
-    let script = |cluster| format!("#!/bin/bash\necho ECS_CLUSTER={cluster} >> /etc/ecs/ecs.config\n");
     let cloud_config =
         "#cloud-config\nwrite_files:\n  - path: /etc/ecs/ecs.config\n    content: |\n      ECS_CLUSTER=\"api\"\n";
     let bottlerocket = "[settings.ecs]\ncluster = \"workers\"\n";
@@ -61,13 +75,26 @@ fn hinted(home: &Region) {
         .instance(Instance::new("i-0000000000000003a").user_data(bottlerocket))
         .instance(Instance::new("i-0000000000000004a").user_data(gzip(&script("workers"))))
         .instance(Instance::new("i-0000000000000010a").user_data(script("api")));
-    home.container_instance("web", ContainerInstance::new("i-1234567890abcdef0").running_tasks(3));
-    home.container_instance("web", ContainerInstance::new("i-0000000000000001a").running_tasks(2));
+    for (id, tasks) in [("i-1234567890abcdef0", 3), ("i-0000000000000001a", 2)] {
+        let host = home.container_instance("web", ContainerInstance::new(id));
+        (0..tasks).for_each(|_| drop(home.task(&host, Task::of_service("web"))));
+    }
     home.container_instance("api", ContainerInstance::new("i-0000000000000002a").running_tasks(1));
-    home.container_instance("workers", ContainerInstance::new("i-0000000000000003a").running_tasks(4));
+    let worker = home.container_instance("workers", ContainerInstance::new("i-0000000000000003a").running_tasks(3));
+    home.task(&worker, Task::standalone("report").task_definition("report"));
     home.container_instance("workers", ContainerInstance::new("i-0000000000000004a").agent_connected(false));
     home.container_instance("workers", ContainerInstance::new("i-0000000000000004a").running_tasks(2));
     home.container_instance("api", ContainerInstance::new("i-0000000000000010a").status("DRAINING").running_tasks(1));
+}
+
+/// An instance that was stopped and came back.
+fn resumed(home: &Region) {
+    let drained = UNIX_EPOCH + DRAINED;
+    let instance = Instance::new("i-0000000000000011a").user_data(script("api"));
+    let instance = instance.attached(drained - Duration::from_hours(24)).launched(drained + Duration::from_hours(1));
+    home.instance(instance);
+    let registered = ContainerInstance::new("i-0000000000000011a").status("DRAINING");
+    home.container_instance("api", registered.attribute("spot-interruption-handler.drained", "2026-11-02T07:00:00Z"));
 }
 
 /// Instances that something else than this handler may be in charge of.
@@ -83,6 +110,10 @@ fn left_to_others(home: &Region) {
     home.container_instance("own", own.running_tasks(2));
     home.container_instance("autonomous", autonomous.running_tasks(1));
     home.container_instance(BATCH, ContainerInstance::new("i-0000000000000008a").running_tasks(1));
+}
+
+fn script(cluster: &str) -> String {
+    format!("#!/bin/bash\necho ECS_CLUSTER={cluster} >> /etc/ecs/ecs.config\n")
 }
 
 fn gzip(text: &str) -> Vec<u8> {

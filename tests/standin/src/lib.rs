@@ -2,11 +2,16 @@
 //! function's process and sends it events.
 //!
 //! [`Standin`] speaks the services' wire protocols, so that the real SDK clients talk to it. It holds any number of
-//! accounts and Regions ([`Region`]), filled with [`Cluster`]s, [`Instance`]s, [`ContainerInstance`]s and
-//! [`CapacityProvider`]s, and rejects what AWS rejects. Every call is logged ([`Call`]), so that a test can tell what
+//! accounts and Regions ([`Region`]), filled with [`Cluster`]s, [`Instance`]s, [`ContainerInstance`]s,
+//! [`CapacityProvider`]s, [`TaskDefinition`]s, [`Service`]s and [`Task`]s, and rejects what AWS rejects. Every call is logged ([`Call`]), so that a test can tell what
 //! was asked and what was not. Request quotas ([`Quotas`]), latency, eventual consistency, short pages and faults
 //! ([`Fault`]) can be set. The account comes from the access key and the Region from the signature's scope; the
 //! signature itself is not verified.
+//!
+//! The world goes on by itself: tasks that are stopped take their time, the service scheduler moves what it may, and EC2
+//! takes back an instance two minutes after [`Region::interrupt`]. [`Region::fates`] tells what became of each container,
+//! [`Region::history`] what happened when. The world's time is tokio's, which a test can pause while a client calls
+//! [`Standin::answer`], or faster by [`Builder::speed`].
 //!
 //! [`Function`] starts a binary as Lambda does and answers with an [`Environment`] that takes events. A [`Pool`] has as
 //! many of them as there are invocations at a time, and tries asynchronous ones again; a [`Queue`] with an
@@ -39,12 +44,15 @@ mod clock;
 mod ec2;
 mod ecs;
 mod error;
+mod fate;
 mod fault;
 mod fleet;
 mod function;
+mod history;
 mod model;
 mod notice;
 mod page;
+mod place;
 mod queue;
 mod quota;
 mod region;
@@ -55,16 +63,19 @@ mod settings;
 mod standin;
 mod state;
 mod sts;
+mod timestamp;
 mod tls;
 mod xml;
 
 pub use account::{Credentials, Role};
 pub use call::{Call, Tally};
+pub use fate::{Ending, Fate};
 pub use fault::Fault;
 pub use fleet::fleet;
 pub use function::{Answer, Environment, Event, Function, FunctionError, Pool, PoolFigures, Retries, Undelivered};
-pub use model::{CapacityProvider, Cluster, ContainerInstance, Instance, Task};
-pub use notice::notice;
+pub use history::Moment;
+pub use model::{CapacityProvider, Cluster, Container, ContainerInstance, Instance, Service, Task, TaskDefinition};
+pub use notice::{notice, rebalance_recommendation, state_change};
 pub use queue::{EventSourceMapping, Queue, QueueFigures};
 pub use quota::{Bucket, Quotas};
 pub use region::Region;

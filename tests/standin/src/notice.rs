@@ -1,27 +1,53 @@
-//! Spot interruption notices.
+//! What EC2 tells about an instance.
 
 use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
 use crate::arn;
-use crate::clock::iso8601;
 use crate::region::Region;
+use crate::timestamp::iso8601;
 
 /// The event with which EC2 tells that an instance is interrupted, as a rule delivers it.
 ///
 /// `action` is `terminate`, `stop` or `hibernate`. As in AWS's own events, the time is cut to the second.
 #[must_use]
 pub fn notice(region: &Region, instance: &str, action: &str, time: SystemTime) -> Value {
+    // The Availability Zone stands where an ARN has the Region, and there is no account.
+    let arn = format!("arn:aws:ec2:{}a:instance/{instance}", region.name());
+    let detail = json!({"instance-id": instance, "instance-action": action});
+    event(region, "EC2 Spot Instance Interruption Warning", &arn, &detail, time)
+}
+
+/// The event with which EC2 tells that an instance is in another state: `pending`, `running`, `stopping`, `stopped`,
+/// `shutting-down` or `terminated`.
+#[must_use]
+pub fn state_change(region: &Region, instance: &str, state: &str, time: SystemTime) -> Value {
+    let detail = json!({"instance-id": instance, "state": state});
+    event(region, "EC2 Instance State-change Notification", &arn_of(region, instance), &detail, time)
+}
+
+/// The event with which EC2 tells that an instance's risk of being interrupted has risen.
+#[must_use]
+pub fn rebalance_recommendation(region: &Region, instance: &str, time: SystemTime) -> Value {
+    let detail = json!({"instance-id": instance});
+    event(region, "EC2 Instance Rebalance Recommendation", &arn_of(region, instance), &detail, time)
+}
+
+fn arn_of(region: &Region, instance: &str) -> String {
+    arn::arn("ec2", region.name(), region.account(), &format!("instance/{instance}"))
+}
+
+fn event(region: &Region, detail_type: &str, arn: &str, detail: &Value, time: SystemTime) -> Value {
     json!({
         "version": "0",
         "id": arn::uuid(),
-        "detail-type": "EC2 Spot Instance Interruption Warning",
+        "detail-type": detail_type,
         "source": "aws.ec2",
         "account": region.account(),
         "time": iso8601(time),
         "region": region.name(),
-        "resources": [format!("arn:aws:ec2:{}a:instance/{instance}", region.name())],
-        "detail": { "instance-id": instance, "instance-action": action },
+        "resources": [arn],
+        "detail": detail,
     })
 }

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 pub use mapping::EventSourceMapping;
 
 use crate::arn;
-use crate::clock::epoch_ms;
 use crate::region::Region;
+use crate::timestamp::epoch_ms;
 
 /// A queue; its clones are the same queue.
 #[derive(Clone, Debug)]

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 
+use crate::call::is_write;
 use crate::request::Service;
 
 /// The APIs that draw on one quota together.
@@ -14,12 +15,15 @@ pub enum Bucket {
     ClusterRead,
     /// `ListContainerInstances`, `DescribeContainerInstances`, `ListTasks`, `DescribeTasks`.
     ClusterResourceRead,
-    /// `DeregisterContainerInstance`, `UpdateContainerInstancesState`, `StopTask`, `RunTask`.
+    /// `DeregisterContainerInstance`, `UpdateContainerInstancesState`, `StopTask`, `RunTask`, `PutAttributes`,
+    /// `DeleteAttributes`.
     ClusterResourceModify,
     /// `DescribeCapacityProviders`.
     CapacityProviderRead,
     /// `DescribeServices`, `ListServices`.
     ServiceRead,
+    /// `DescribeTaskDefinition`.
+    TaskDefinitionRead,
     /// EC2's non-mutating APIs: `DescribeInstances` with a filter or ids, `DescribeInstanceAttribute`, `DescribeTags`.
     Ec2Read,
     /// `DescribeInstances` without a filter or ids.
@@ -33,12 +37,10 @@ impl Bucket {
             (Service::Ecs, "ListContainerInstances" | "DescribeContainerInstances" | "ListTasks" | "DescribeTasks") => {
                 Some(Self::ClusterResourceRead)
             }
-            (
-                Service::Ecs,
-                "DeregisterContainerInstance" | "UpdateContainerInstancesState" | "StopTask" | "RunTask",
-            ) => Some(Self::ClusterResourceModify),
+            (Service::Ecs, api) if is_write(api) || api == "RunTask" => Some(Self::ClusterResourceModify),
             (Service::Ecs, "DescribeCapacityProviders") => Some(Self::CapacityProviderRead),
             (Service::Ecs, "DescribeServices" | "ListServices") => Some(Self::ServiceRead),
+            (Service::Ecs, "DescribeTaskDefinition") => Some(Self::TaskDefinitionRead),
             (Service::Ec2, "DescribeInstances") if !is_filtered(params) => Some(Self::Ec2UnfilteredRead),
             (Service::Ec2, _) => Some(Self::Ec2Read),
             _ => None,
@@ -72,6 +74,7 @@ impl Quotas {
             .set(Bucket::ClusterResourceModify, 100, 40.0)
             .set(Bucket::CapacityProviderRead, 50, 20.0)
             .set(Bucket::ServiceRead, 100, 20.0)
+            .set(Bucket::TaskDefinitionRead, 50, 20.0)
             .set(Bucket::Ec2Read, 100, 20.0)
             .set(Bucket::Ec2UnfilteredRead, 50, 10.0)
     }

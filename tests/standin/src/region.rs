@@ -1,8 +1,14 @@
 //! A handle on what one account has in one Region.
 
+mod interruptions;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
 use crate::arn;
-use crate::model::{CapacityProvider, Cluster, ContainerInstance, Instance, Record, Task};
-use crate::state::{Place, Shared};
+use crate::model::{CapacityProvider, Cluster, ContainerInstance, Instance, Record, Service, Task, TaskDefinition};
+use crate::place::{Place, Scheduled};
+use crate::state::Shared;
 
 /// An account's resources in a Region, to be filled, changed and looked at at any time.
 ///
@@ -31,6 +37,13 @@ impl Region {
         &self.name
     }
 
+    /// What the world's calendar and clocks show.
+    #[must_use]
+    pub fn now(&self) -> SystemTime {
+        let clock = self.shared.lock().clock;
+        clock.date(clock.now())
+    }
+
     /// Adds a cluster or replaces its description; its container instances stay.
     pub fn cluster(&self, cluster: Cluster) -> &Self {
         self.with(|place| place.clusters.insert(cluster.name.clone(), cluster));
@@ -49,6 +62,26 @@ impl Region {
         self
     }
 
+    /// Adds a task definition or replaces it, for tasks that run, too, and returns its ARN.
+    pub fn task_definition(&self, definition: TaskDefinition) -> String {
+        let resource = format!("task-definition/{}:1", definition.family);
+        self.with(|place| {
+            place.definitions.insert(definition.family.clone(), definition);
+            place.redefine();
+        });
+        arn::arn("ecs", &self.name, &self.account, &resource)
+    }
+
+    /// Adds a service or replaces it; the cluster is made if there is none.
+    pub fn service(&self, cluster: &str, service: Service) -> &Self {
+        self.with(|place| {
+            place.clusters.entry(cluster.to_owned()).or_insert_with(|| Cluster::new(cluster));
+            place.services.insert((cluster.to_owned(), service.name.clone()), Scheduled::new(service));
+            place.redefine();
+        });
+        self
+    }
+
     /// Registers a container instance with a cluster and returns its ARN; the cluster is made if there is none.
     ///
     /// The EC2 instance is not made: one without it is an instance that is gone.
@@ -62,11 +95,15 @@ impl Region {
         let arn = arn::arn("ecs", &self.name, &self.account, &resource);
         arn.clone_into(&mut instance.arn);
         cluster.clone_into(&mut instance.cluster);
-        let tasks = (0..instance.running_tasks).map(|_| self.placed(cluster, Task::of_service("app"))).collect();
+        let tasks: Vec<Task> =
+            (0..instance.running_tasks).map(|_| self.placed(cluster, Task::of_service("app"))).collect();
         self.with(|place| {
             place.clusters.entry(cluster.to_owned()).or_insert_with(|| Cluster::new(cluster));
             let records = place.records.entry(cluster.to_owned()).or_default();
-            records.insert(arn.clone(), Record::new(instance, tasks));
+            records.insert(arn.clone(), Record::new(instance));
+            for task in tasks {
+                place.put(&arn, task);
+            }
         });
         arn
     }
@@ -76,10 +113,8 @@ impl Region {
         let cluster = self.container_instance_at(container_instance)?.cluster;
         let task = self.placed(&cluster, task);
         let arn = task.arn.clone();
-        self.with(|place| {
-            place.record_mut(container_instance)?.tasks.push(task);
-            Some(arn)
-        })
+        self.with(|place| place.put(container_instance, task));
+        Some(arn)
     }
 
     /// The status that a container instance has now, settled or not; `None` where there is none.
@@ -88,13 +123,20 @@ impl Region {
         self.container_instance_at(arn).map(|instance| instance.status)
     }
 
-    /// Sets a container instance's status, as another drainer would.
+    /// Sets a container instance's status, as another drainer would; one that is INACTIVE loses its tasks.
     pub fn set_status(&self, arn: &str, status: &str) {
         self.with(|place| {
-            if let Some(record) = place.record_mut(arn) {
-                record.set_status(status, std::time::Instant::now(), std::time::Duration::ZERO);
+            place.set_status(arn, status, Duration::ZERO);
+            if status == "INACTIVE" {
+                place.release(arn);
             }
         });
+    }
+
+    /// The custom attributes of a container instance; empty where there is no such instance.
+    #[must_use]
+    pub fn attributes(&self, arn: &str) -> BTreeMap<String, String> {
+        self.container_instance_at(arn).map(|instance| instance.attributes).unwrap_or_default()
     }
 
     /// A container instance as it is now.
@@ -112,15 +154,20 @@ impl Region {
     /// The tasks of a container instance as they are now.
     #[must_use]
     pub fn tasks(&self, container_instance: &str) -> Vec<Task> {
-        self.with(|place| place.record_mut(container_instance).map(|record| record.tasks.clone())).unwrap_or_default()
+        self.with(|place| {
+            let record = place.record_mut(container_instance);
+            record.map(|record| record.tasks().map(|run| run.task.clone()).collect()).unwrap_or_default()
+        })
     }
 
     /// Changes a task; nothing happens where there is no such task.
     pub fn change_task(&self, arn: &str, change: impl FnOnce(&mut Task)) {
         self.with(|place| {
-            let mut tasks = place.records_mut().flat_map(|record| &mut record.tasks);
-            if let Some(task) = tasks.find(|task| task.arn == arn) {
-                change(task);
+            let now = place.now;
+            let mut runs = place.records_mut().flat_map(|record| &mut record.runs);
+            if let Some(run) = runs.find(|run| !run.left && run.task.arn == arn) {
+                change(&mut run.task);
+                run.follow(now);
             }
         });
     }
@@ -146,11 +193,12 @@ impl Region {
         self.with(|place| place.records.values_mut().for_each(|records| drop(records.remove(arn))));
     }
 
-    /// Takes a cluster away with its container instances.
+    /// Takes a cluster away with its container instances and services.
     pub fn forget_cluster(&self, name: &str) {
         self.with(|place| {
             place.clusters.remove(name);
             place.records.remove(name);
+            place.services.retain(|(cluster, _), _| cluster != name);
         });
     }
 

@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use crate::call::Call;
+use crate::clock;
 use crate::error::ApiError;
 use crate::fault::{Ending, Script};
 use crate::request::{Body, Reply, Request, Service};
@@ -53,22 +54,27 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, shared: Shared) {
         async move {
             let (parts, body) = request.into_parts();
             let body = body.collect().await.map_err(|_| Cut)?.to_bytes();
-            // A task of its own: a client that hangs up does not take back what it asked for.
-            let handled = tokio::spawn(async move { handle(&shared, &parts, &body).await });
-            let reply = handled.await.map_err(|_| Cut)??;
-            respond(reply).map_err(|_| Cut)
+            Ok::<_, Cut>(answer(shared, hyper::Request::from_parts(parts, body)).await?.map(Full::new))
         }
     });
     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
-fn respond(reply: Reply) -> hyper::http::Result<Response<Full<Bytes>>> {
+/// Answers a request.
+pub(crate) async fn answer(shared: Shared, request: hyper::Request<Bytes>) -> Result<Response<Bytes>, Cut> {
+    let (parts, body) = request.into_parts();
+    // A task of its own: a client that hangs up does not take back what it asked for.
+    let handled = tokio::spawn(async move { handle(&shared, &parts, &body).await });
+    respond(handled.await.map_err(|_| Cut)??).map_err(|_| Cut)
+}
+
+fn respond(reply: Reply) -> hyper::http::Result<Response<Bytes>> {
     let status = StatusCode::from_u16(reply.status)?;
     let mut response = Response::builder().status(status);
     for (name, value) in &reply.headers {
         response = response.header(*name, value);
     }
-    response.body(Full::new(Bytes::from(reply.body)))
+    response.body(Bytes::from(reply.body))
 }
 
 /// The connection is closed without an answer.
@@ -84,7 +90,7 @@ impl fmt::Display for Cut {
 impl std::error::Error for Cut {}
 
 async fn handle(shared: &Shared, parts: &Parts, body: &[u8]) -> Result<Reply, Cut> {
-    let started = Instant::now();
+    let started = clock::now();
     let latency = shared.lock().settings.latency;
     pause(latency).await;
     let request = match Request::parse(&parts.headers, body) {
@@ -159,7 +165,7 @@ fn logged(request: &Request, account: String, started: Instant, answer: Option<&
         region: request.region.clone(),
         access_key: request.access_key.clone(),
         started,
-        finished: Instant::now(),
+        finished: clock::now(),
         params: request.params.clone(),
         status,
         error,

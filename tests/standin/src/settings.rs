@@ -29,11 +29,12 @@ pub struct Builder {
     pub(crate) tls: bool,
     pub(crate) region: String,
     pub(crate) open: Option<String>,
+    pub(crate) speed: f64,
 }
 
 impl Default for Builder {
     fn default() -> Self {
-        Self { settings: Settings::default(), port: 0, tls: false, region: REGION.to_owned(), open: None }
+        Self { settings: Settings::default(), port: 0, tls: false, region: REGION.to_owned(), open: None, speed: 1.0 }
     }
 }
 
@@ -63,6 +64,14 @@ impl Builder {
     #[must_use]
     pub fn unknown_keys_are(mut self, account: impl Into<String>) -> Self {
         self.open = Some(account.into());
+        self
+    }
+
+    /// How many seconds pass in the world in one of ours; 1 by default. What happens by itself and [`settle`](Self::settle)
+    /// go by the world's time; latency, quotas and the call log by ours.
+    #[must_use]
+    pub fn speed(mut self, speed: f64) -> Self {
+        self.speed = speed;
         self
     }
 

@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
+use hyper::body::Bytes;
+use hyper::{Request, Response};
 use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 
 use crate::account::{Accounts, Credentials, Role};
 use crate::call::{Call, Tally};
+use crate::clock::Clock;
 use crate::fault::Fault;
 use crate::quota::Quotas;
 use crate::region::Region;
@@ -47,7 +50,7 @@ impl Standin {
             None => format!("http://127.0.0.1:{port}"),
             Some(_) => format!("https://localhost:{port}"),
         };
-        let shared = Shared::new(State::new(builder.settings, Accounts::new(builder.open)));
+        let shared = Shared::new(State::new(builder.settings, Clock::new(builder.speed), Accounts::new(builder.open)));
         let acceptor = tls.as_ref().map(|tls| tls.acceptor.clone());
         let server = tokio::spawn(server::run(listener, acceptor, shared.clone())).abort_handle();
         Ok(Self { url, region: builder.region, tls, shared, server })
@@ -57,6 +60,14 @@ impl Standin {
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Answers a request as if it had come over the wire, with its latency, quotas and faults, and logs it; `None` where
+    /// the connection is cut.
+    ///
+    /// A client that sends its requests this way needs no sockets, so that it can run while tokio's time is paused.
+    pub async fn answer(&self, request: Request<Bytes>) -> Option<Response<Bytes>> {
+        server::answer(self.shared.clone(), request).await.ok()
     }
 
     /// The environment that points an SDK here: endpoint, Region, credentials of [`ACCOUNT`], and the certificate

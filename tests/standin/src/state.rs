@@ -6,9 +6,10 @@ use std::time::{Instant, SystemTime};
 
 use crate::account::{Accounts, Principal};
 use crate::call::Call;
+use crate::clock::{self, Clock};
 use crate::error::ApiError;
 use crate::fault::{Fault, Script};
-use crate::model::{CapacityProvider, Cluster, Instance, Record};
+use crate::place::Place;
 use crate::quota::{Bucket, Meter};
 use crate::request::{Body, Request, Service};
 use crate::settings::Settings;
@@ -18,31 +19,12 @@ use crate::{arn, ec2, ecs, sts};
 #[derive(Debug, Default)]
 pub(crate) struct State {
     pub(crate) settings: Settings,
+    pub(crate) clock: Clock,
     pub(crate) accounts: Accounts,
     pub(crate) faults: Vec<Fault>,
     pub(crate) calls: Vec<Call>,
     pub(crate) meter: Meter,
     places: BTreeMap<(String, String), Place>,
-}
-
-/// One account's resources in one Region.
-#[derive(Debug, Default)]
-pub(crate) struct Place {
-    pub(crate) clusters: BTreeMap<String, Cluster>,
-    pub(crate) instances: BTreeMap<String, Instance>,
-    pub(crate) providers: BTreeMap<String, CapacityProvider>,
-    /// Container instances by ARN, by cluster.
-    pub(crate) records: BTreeMap<String, BTreeMap<String, Record>>,
-}
-
-impl Place {
-    pub(crate) fn records_mut(&mut self) -> impl Iterator<Item = &mut Record> {
-        self.records.values_mut().flat_map(BTreeMap::values_mut)
-    }
-
-    pub(crate) fn record_mut(&mut self, arn: &str) -> Option<&mut Record> {
-        self.records.values_mut().find_map(|records| records.get_mut(arn))
-    }
 }
 
 /// Items that a fault makes fail: one or all of them, and the reason.
@@ -54,6 +36,7 @@ pub(crate) struct Scene<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) account: &'a str,
     pub(crate) region: &'a str,
+    pub(crate) clock: Clock,
     pub(crate) now: Instant,
     pub(crate) failure: Option<Failure>,
 }
@@ -86,12 +69,13 @@ impl Shared {
 }
 
 impl State {
-    pub(crate) fn new(settings: Settings, accounts: Accounts) -> Self {
-        Self { settings, accounts, ..Self::default() }
+    pub(crate) fn new(settings: Settings, clock: Clock, accounts: Accounts) -> Self {
+        Self { settings, clock, accounts, ..Self::default() }
     }
 
+    /// An account's resources in a Region, as they are by now.
     pub(crate) fn place(&mut self, account: &str, region: &str) -> &mut Place {
-        self.places.entry((account.to_owned(), region.to_owned())).or_default()
+        place(&mut self.places, self.clock, account, region)
     }
 
     /// Who calls, and what is to go wrong; an error where the call gets no further.
@@ -114,7 +98,7 @@ impl State {
             return Ok(());
         };
         let quotas = &self.settings.quotas;
-        if self.meter.take(quotas, account, &request.region, bucket, Instant::now()) {
+        if self.meter.take(quotas, account, &request.region, bucket, clock::now()) {
             Ok(())
         } else {
             Err(request.service.throttled())
@@ -131,13 +115,14 @@ impl State {
         if request.service == Service::Sts {
             return sts::call(&mut self.accounts, &self.settings, caller, request).map(Body::Xml);
         }
-        let key = (caller.account.clone(), request.region.clone());
+        let place = place(&mut self.places, self.clock, &caller.account, &request.region);
         let mut scene = Scene {
-            place: self.places.entry(key).or_default(),
+            now: place.now,
+            place,
+            clock: self.clock,
             settings: &self.settings,
             account: &caller.account,
             region: &request.region,
-            now: Instant::now(),
             failure,
         };
         match request.service {
@@ -145,4 +130,16 @@ impl State {
             _ => ec2::call(&scene, &request.api, &request.params).map(Body::Xml),
         }
     }
+}
+
+fn place<'a>(
+    places: &'a mut BTreeMap<(String, String), Place>,
+    clock: Clock,
+    account: &str,
+    region: &str,
+) -> &'a mut Place {
+    let key = (account.to_owned(), region.to_owned());
+    let place = places.entry(key).or_insert_with(|| Place::new(clock.started()));
+    place.advance(clock.now());
+    place
 }

@@ -6,10 +6,10 @@ use serde_json::Value;
 
 use crate::account::{Accounts, Principal};
 use crate::arn;
-use crate::clock::iso8601;
 use crate::error::ApiError;
 use crate::request::{REQUEST_ID, Request};
 use crate::settings::Settings;
+use crate::timestamp::iso8601;
 use crate::xml::{element, text};
 
 /// Answers a call in XML.

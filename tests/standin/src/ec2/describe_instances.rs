@@ -1,5 +1,7 @@
 //! `DescribeInstances`.
 
+use std::time::SystemTime;
+
 use serde_json::Value;
 
 use super::query::{Filter, bad_filter, filters, list, paginate};
@@ -7,6 +9,7 @@ use super::{check_id, not_found};
 use crate::error::ApiError;
 use crate::model::Instance;
 use crate::state::Scene;
+use crate::timestamp::iso8601_ms;
 use crate::xml::{element, text};
 
 pub(super) fn call(scene: &Scene<'_>, params: &Value) -> Result<String, ApiError> {
@@ -98,12 +101,25 @@ fn show(scene: &Scene<'_>, instance: &Instance) -> String {
         text("imageId", "ami-0123456789abcdef0"),
         element("instanceState", &state),
         text("instanceType", &instance.instance_type),
-        text("launchTime", "2026-01-01T00:00:00.000Z"),
+        text("launchTime", &instance.launched.map_or("2026-01-01T00:00:00.000Z".to_owned(), iso8601_ms)),
         element("placement", &text("availabilityZone", &zone(scene, instance))),
         text("architecture", "x86_64"),
         lifecycle,
         if tags.is_empty() { String::new() } else { element("tagSet", &tags) },
         element("operator", &operator),
+        instance.attached.map(interfaces).unwrap_or_default(),
     ];
     element("item", &parts.concat())
+}
+
+fn interfaces(attached: SystemTime) -> String {
+    let attachment = text("attachmentId", "eni-attach-0123456789abcdef0")
+        + &text("deviceIndex", "0")
+        + &text("status", "attached")
+        + &text("attachTime", &iso8601_ms(attached))
+        + &text("deleteOnTermination", "true");
+    let interface = text("networkInterfaceId", "eni-0123456789abcdef0")
+        + &text("status", "in-use")
+        + &element("attachment", &attachment);
+    element("networkInterfaceSet", &element("item", &interface))
 }

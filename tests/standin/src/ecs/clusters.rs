@@ -48,14 +48,15 @@ fn show(scene: &Scene<'_>, cluster: &Cluster, with_tags: bool) -> Value {
         let records = records.into_iter().flat_map(|records| records.values());
         records.filter(|record| matches!(record.shown_status(scene.now), "ACTIVE" | "DRAINING"))
     };
+    let services = scene.place.services.keys().filter(|(of, _)| *of == cluster.name);
     let mut shown = json!({
         "clusterArn": arn(scene, &cluster.name),
         "clusterName": cluster.name,
         "status": cluster.status,
         "registeredContainerInstancesCount": registered().count(),
         "runningTasksCount": registered().map(Record::running_tasks).sum::<usize>(),
-        "pendingTasksCount": registered().map(|record| record.model.pending_tasks).sum::<usize>(),
-        "activeServicesCount": 0,
+        "pendingTasksCount": registered().map(Record::pending_tasks).sum::<usize>(),
+        "activeServicesCount": services.count(),
         "statistics": [],
         "tags": [],
         "settings": [],

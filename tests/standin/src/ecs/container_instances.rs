@@ -90,7 +90,8 @@ pub(super) fn full_arn(scene: &Scene<'_>, cluster: &str, id_or_arn: &str) -> Str
 
 pub(super) fn show(scene: &Scene<'_>, record: &Record, status: &str, with_tags: bool) -> Value {
     let instance = &record.model;
-    let zone = format!("{}a", scene.region);
+    let mut attributes = vec![json!({"name": "ecs.availability-zone", "value": format!("{}a", scene.region)})];
+    attributes.extend(instance.attributes.iter().map(|(name, value)| json!({"name": name, "value": value})));
     let mut shown = json!({
         "containerInstanceArn": instance.arn,
         "ec2InstanceId": instance.ec2_instance_id,
@@ -101,8 +102,8 @@ pub(super) fn show(scene: &Scene<'_>, record: &Record, status: &str, with_tags: 
         "status": status,
         "agentConnected": instance.agent_connected && status != "INACTIVE",
         "runningTasksCount": record.running_tasks(),
-        "pendingTasksCount": instance.pending_tasks,
-        "attributes": [{"name": "ecs.availability-zone", "value": zone}],
+        "pendingTasksCount": record.pending_tasks(),
+        "attributes": attributes,
         "registeredAt": 1_767_225_600,
         "attachments": [],
         "tags": [],

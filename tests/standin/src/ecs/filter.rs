@@ -259,12 +259,17 @@ impl Parser<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
     use crate::model::{ContainerInstance, Task};
+    use crate::place::Run;
 
     fn fits(filter: &str) -> bool {
-        let tasks = vec![Task::of_service("app"), Task::standalone("job")];
-        let record = Record::new(ContainerInstance::new("i-1"), tasks);
+        let mut record = Record::new(ContainerInstance::new("i-1"));
+        for task in [Task::of_service("app"), Task::standalone("job")] {
+            record.runs.push(Run::new(task, &record.model, Instant::now(), 0));
+        }
         Filter::parse(filter).unwrap().fits(&record)
     }
 

@@ -34,6 +34,12 @@ impl<'a> Params<'a> {
         items.iter().map(|item| item.as_str().ok_or_else(unreadable)).collect()
     }
 
+    /// A list of objects; empty where it is absent.
+    pub(super) fn objects(self, name: &str) -> Result<Vec<Self>, ApiError> {
+        let items = self.typed(name, Value::as_array)?.map_or(&[][..], Vec::as_slice);
+        items.iter().map(|item| if item.is_object() { Ok(Params(item)) } else { Err(unreadable()) }).collect()
+    }
+
     /// A list that has at least one item and at most `max`.
     pub(super) fn bounded(self, name: &str, max: usize) -> Result<Vec<&'a str>, ApiError> {
         let items = self.list(name)?;

@@ -16,17 +16,16 @@ pub(super) fn deregister(scene: &mut Scene<'_>, params: Params<'_>) -> Result<Va
     let force = params.flag("force")?;
     let gone = || already_deregistered(scene, asked);
     let found = locate(scene, &cluster, asked).ok_or_else(gone)?;
-    let (now, settle) = (scene.now, scene.settings.settle);
     let managed = is_managed(scene, &cluster, &found);
     let Some(record) = record_mut(scene, &cluster, &found).filter(|record| record.model.status != "INACTIVE") else {
         return Err(already_deregistered(scene, asked));
     };
-    if !force && record.tasks.iter().any(|task| task.last_status != "STOPPED") {
+    if !force && record.tasks().any(|run| !run.task.is_stopped()) {
         return Err(ApiError::parameter("Found running tasks on the instance."));
     }
-    record.set_status("INACTIVE", now, settle);
-    let before = record.clone();
-    record.tasks.clear();
+    scene.place.set_status(&found, "INACTIVE", scene.settings.settle);
+    let before = scene.place.records[&cluster][&found].clone();
+    scene.place.release(&found);
     if managed && let Some(instance) = scene.place.instances.get_mut(&before.model.ec2_instance_id) {
         "shutting-down".clone_into(&mut instance.state);
     }
@@ -72,17 +71,17 @@ fn update_one(scene: &mut Scene<'_>, cluster: &str, id_or_arn: &str, status: &st
     if let Some(reason) = scene.injected(id_or_arn) {
         return Err(reason);
     }
-    let (now, settle) = (scene.now, scene.settings.settle);
     let redrain_failure = scene.settings.redrain_failure.clone();
-    let record = locate(scene, cluster, id_or_arn).and_then(|arn| record_mut(scene, cluster, &arn)).ok_or("MISSING")?;
-    match (record.model.status.as_str(), status, redrain_failure) {
-        ("ACTIVE", "DRAINING", _) | ("DRAINING", "ACTIVE", _) => record.set_status(status, now, settle),
+    let found = locate(scene, cluster, id_or_arn).ok_or("MISSING")?;
+    match (scene.place.records[cluster][&found].model.status.as_str(), status, redrain_failure) {
+        ("ACTIVE", "DRAINING", _) | ("DRAINING", "ACTIVE", _) => {
+            scene.place.set_status(&found, status, scene.settings.settle);
+        }
         ("DRAINING", "DRAINING", Some(reason)) => return Err(reason),
         ("ACTIVE" | "DRAINING", ..) => {}
         _ => return Err("INACTIVE".to_owned()),
     }
-    let record = record.clone();
-    Ok(show(scene, &record, status, false))
+    Ok(show(scene, &scene.place.records[cluster][&found], status, false))
 }
 
 fn record_mut<'a>(scene: &'a mut Scene<'_>, cluster: &str, arn: &str) -> Option<&'a mut Record> {

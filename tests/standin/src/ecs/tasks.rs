@@ -4,10 +4,11 @@ use serde_json::{Value, json};
 
 use super::container_instances::locate;
 use super::params::Params;
-use super::{cluster_of, clusters, failure, paginate, with_token};
+use super::{cluster_of, clusters, failure, paginate, task_definitions, with_token};
 use crate::arn;
 use crate::error::ApiError;
 use crate::model::{Record, Task};
+use crate::place::{Place, Process, Run};
 use crate::state::Scene;
 
 pub(super) fn list(scene: &Scene<'_>, params: Params<'_>) -> Result<Value, ApiError> {
@@ -26,13 +27,13 @@ pub(super) fn list(scene: &Scene<'_>, params: Params<'_>) -> Result<Value, ApiEr
     let group = params.text("serviceName")?.map(|name| format!("service:{}", arn::last(name)));
     let started_by = params.text("startedBy")?;
     let mut arns: Vec<&str> = tasks(scene, &cluster)
-        .filter(|(record, task)| {
+        .filter(|(record, Run { task, .. })| {
             task.desired_status == desired
                 && host.as_ref().is_none_or(|host| record.model.arn == *host)
                 && group.as_ref().is_none_or(|group| task.group == *group)
                 && started_by.is_none_or(|by| task.started_by.as_deref() == Some(by))
         })
-        .map(|(_, task)| task.arn.as_str())
+        .map(|(_, run)| run.task.arn.as_str())
         .collect();
     arns.sort_unstable();
     let page = paginate(scene, "ListTasks", params, 100, arns)?;
@@ -43,9 +44,9 @@ pub(super) fn describe(scene: &Scene<'_>, params: Params<'_>) -> Result<Value, A
     let cluster = cluster_of(scene, params)?;
     let (mut found, mut failures) = (Vec::new(), Vec::new());
     for asked in params.bounded("tasks", 100)? {
-        let task = tasks(scene, &cluster).find(|(_, task)| is(task, asked));
-        match (scene.injected(asked), task) {
-            (None, Some((record, task))) => found.push(show(scene, &cluster, record, task)),
+        let run = tasks(scene, &cluster).find(|(_, run)| is(run, asked));
+        match (scene.injected(asked), run) {
+            (None, Some((record, run))) => found.push(show(scene, &cluster, record, run)),
             (reason, _) => failures.push(failure(asked, reason.as_deref().unwrap_or("MISSING"))),
         }
     }
@@ -60,38 +61,39 @@ pub(super) fn stop(scene: &mut Scene<'_>, params: Params<'_>) -> Result<Value, A
         return Err(ApiError::parameter("Reason cannot be longer than 1024 characters."));
     }
     let missing = || ApiError::parameter("The referenced task was not found.");
-    let records = scene.place.records.get_mut(&cluster).ok_or_else(missing)?;
-    let record =
-        records.values_mut().find(|record| record.tasks.iter().any(|task| is(task, asked))).ok_or_else(missing)?;
-    let task = record.tasks.iter_mut().find(|task| is(task, asked)).ok_or_else(missing)?;
-    if task.last_status != "STOPPED" {
-        "STOPPED".clone_into(&mut task.desired_status);
-        "STOPPED".clone_into(&mut task.last_status);
-        task.stopped_reason = Some(reason.unwrap_or("Task stopped by user").to_owned());
-    }
-    let (task, record) = (task.clone(), record.clone());
-    Ok(json!({"task": show(scene, &cluster, &record, &task)}))
+    let Place { records, history, .. } = &mut *scene.place;
+    let mut runs = records.get_mut(&cluster).into_iter().flatten().flat_map(|(_, record)| &mut record.runs);
+    let run = runs.find(|run| !run.left && is(run, asked)).ok_or_else(missing)?;
+    run.stop_by_user(reason.unwrap_or("Task stopped by user"), scene.now, history);
+    let stopped = tasks(scene, &cluster).find(|(_, run)| is(run, asked));
+    let (record, run) = stopped.ok_or_else(missing)?;
+    Ok(json!({"task": show(scene, &cluster, record, run)}))
 }
 
-fn tasks<'a>(scene: &'a Scene<'_>, cluster: &str) -> impl Iterator<Item = (&'a Record, &'a Task)> {
+fn tasks<'a>(scene: &'a Scene<'_>, cluster: &str) -> impl Iterator<Item = (&'a Record, &'a Run)> {
     let records = scene.place.records.get(cluster).into_iter().flat_map(|records| records.values());
-    records.flat_map(|record| record.tasks.iter().map(move |task| (record, task)))
+    records.flat_map(|record| record.tasks().map(move |run| (record, run)))
 }
 
-fn is(task: &Task, id_or_arn: &str) -> bool {
-    task.arn == id_or_arn || arn::last(&task.arn) == id_or_arn
+fn is(run: &Run, id_or_arn: &str) -> bool {
+    run.task.arn == id_or_arn || arn::last(&run.task.arn) == id_or_arn
 }
 
-fn show(scene: &Scene<'_>, cluster: &str, record: &Record, task: &Task) -> Value {
+fn show(scene: &Scene<'_>, cluster: &str, record: &Record, run: &Run) -> Value {
+    let (task, started) = (&run.task, scene.clock.epoch_s(run.started));
     let mut shown = json!({
         "taskArn": task.arn,
         "clusterArn": clusters::arn(scene, cluster),
         "containerInstanceArn": record.model.arn,
+        "taskDefinitionArn": task_definitions::arn(scene, &run.family),
         "group": task.group,
         "launchType": "EC2",
         "desiredStatus": task.desired_status,
         "lastStatus": task.last_status,
-        "containers": [],
+        "createdAt": started,
+        "startedAt": started,
+        "containers": run.containers.iter().map(|process| show_container(task, process)).collect::<Vec<_>>(),
+        "attributes": [{"name": "ecs.cpu-architecture", "value": "x86_64"}],
         "tags": [],
         "version": 1,
     });
@@ -99,8 +101,13 @@ fn show(scene: &Scene<'_>, cluster: &str, record: &Record, task: &Task) -> Value
         shown["startedBy"] = json!(by);
     }
     if let Some(reason) = &task.stopped_reason {
-        shown["stopCode"] = json!("UserInitiated");
+        shown["stopCode"] = json!(task.stop_code.as_deref().unwrap_or("UserInitiated"));
         shown["stoppedReason"] = json!(reason);
     }
     shown
+}
+
+fn show_container(task: &Task, process: &Process) -> Value {
+    let status = if process.ended.is_some() { "STOPPED" } else { "RUNNING" };
+    json!({"name": process.model.name, "taskArn": task.arn, "lastStatus": status})
 }

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 
 use super::Answer;
 use crate::arn;
-use crate::clock::epoch_ms;
+use crate::timestamp::epoch_ms;
 
 /// An event on its way to the function, and where the answer goes.
 pub(crate) struct Invocation {

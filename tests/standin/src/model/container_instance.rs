@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::Task;
+use crate::place::Run;
 
 /// A container instance: an EC2 instance's registration with a cluster.
 #[derive(Clone, Debug)]
@@ -26,6 +26,8 @@ pub struct ContainerInstance {
     pub running_tasks: usize,
     /// Tasks on their way to running.
     pub pending_tasks: usize,
+    /// Its custom attributes.
+    pub attributes: BTreeMap<String, String>,
     /// Its tags.
     pub tags: BTreeMap<String, String>,
     pub(crate) short_arn: bool,
@@ -45,6 +47,7 @@ impl ContainerInstance {
             agent_connected: true,
             running_tasks: 0,
             pending_tasks: 0,
+            attributes: BTreeMap::new(),
             tags: BTreeMap::new(),
             short_arn: false,
         }
@@ -85,6 +88,13 @@ impl ContainerInstance {
         self
     }
 
+    /// Adds a custom attribute.
+    #[must_use]
+    pub fn attribute(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.attributes.insert(name.into(), value.into());
+        self
+    }
+
     /// Adds a tag.
     #[must_use]
     pub fn tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
@@ -104,15 +114,16 @@ impl ContainerInstance {
 #[derive(Clone, Debug)]
 pub(crate) struct Record {
     pub(crate) model: ContainerInstance,
-    pub(crate) tasks: Vec<Task>,
+    /// Every task that it ever had.
+    pub(crate) runs: Vec<Run>,
     pub(crate) version: u64,
     /// The status that reads still show, until the time given.
     stale: Option<(String, Instant)>,
 }
 
 impl Record {
-    pub(crate) fn new(model: ContainerInstance, tasks: Vec<Task>) -> Self {
-        Self { model, tasks, version: 1, stale: None }
+    pub(crate) fn new(model: ContainerInstance) -> Self {
+        Self { model, runs: Vec::new(), version: 1, stale: None }
     }
 
     /// Changes the status; reads show it after `settle`.
@@ -132,8 +143,17 @@ impl Record {
         }
     }
 
+    /// The tasks that ECS knows of.
+    pub(crate) fn tasks(&self) -> impl Iterator<Item = &Run> {
+        self.runs.iter().filter(|run| !run.left)
+    }
+
     pub(crate) fn running_tasks(&self) -> usize {
-        self.tasks.iter().filter(|task| task.last_status == "RUNNING").count()
+        self.tasks().filter(|run| run.task.is_running()).count()
+    }
+
+    pub(crate) fn pending_tasks(&self) -> usize {
+        self.model.pending_tasks + self.tasks().filter(|run| run.task.is_pending()).count()
     }
 
     pub(crate) fn snapshot(&self) -> ContainerInstance {

@@ -1,6 +1,7 @@
 //! EC2 instances.
 
 use std::collections::BTreeMap;
+use std::time::SystemTime;
 
 /// An EC2 instance.
 #[derive(Clone, Debug)]
@@ -21,6 +22,10 @@ pub struct Instance {
     pub tags: BTreeMap<String, String>,
     /// Its user data, not encoded.
     pub user_data: Option<Vec<u8>>,
+    /// When it was started last; 2026-01-01 where nothing is set.
+    pub launched: Option<SystemTime>,
+    /// When its primary network interface was attached; the interface shows only where this is set.
+    pub attached: Option<SystemTime>,
 }
 
 impl Instance {
@@ -36,6 +41,8 @@ impl Instance {
             operator: None,
             tags: BTreeMap::new(),
             user_data: None,
+            launched: None,
+            attached: None,
         }
     }
 
@@ -103,6 +110,20 @@ impl Instance {
     #[must_use]
     pub fn on_demand(mut self) -> Self {
         self.spot = false;
+        self
+    }
+
+    /// Sets when it was started last.
+    #[must_use]
+    pub fn launched(mut self, time: SystemTime) -> Self {
+        self.launched = Some(time);
+        self
+    }
+
+    /// Sets when its primary network interface was attached: at its first start.
+    #[must_use]
+    pub fn attached(mut self, time: SystemTime) -> Self {
+        self.attached = Some(time);
         self
     }
 }

@@ -1,5 +1,7 @@
 //! ECS tasks.
 
+use std::time::Duration;
+
 /// A task on a container instance.
 #[derive(Clone, Debug)]
 pub struct Task {
@@ -13,8 +15,14 @@ pub struct Task {
     pub desired_status: String,
     /// Where it is between `PROVISIONING` and `STOPPED`.
     pub last_status: String,
+    /// Who stopped it: `UserInitiated`, `ServiceSchedulerInitiated` and so on.
+    pub stop_code: Option<String>,
     /// Why it was stopped.
     pub stopped_reason: Option<String>,
+    /// The family of its task definition; that of its service where unset, or else `app`.
+    pub task_definition: Option<String>,
+    /// How long after its start it ends by itself.
+    pub finishes_after: Option<Duration>,
 }
 
 impl Task {
@@ -37,7 +45,39 @@ impl Task {
             started_by: None,
             desired_status: "RUNNING".to_owned(),
             last_status: "RUNNING".to_owned(),
+            stop_code: None,
             stopped_reason: None,
+            task_definition: None,
+            finishes_after: None,
         }
+    }
+
+    /// Sets the family of its task definition.
+    #[must_use]
+    pub fn task_definition(mut self, family: impl Into<String>) -> Self {
+        self.task_definition = Some(family.into());
+        self
+    }
+
+    /// Makes it end by itself.
+    #[must_use]
+    pub fn finishes_after(mut self, time: Duration) -> Self {
+        self.finishes_after = Some(time);
+        self
+    }
+
+    /// Whether it runs and is meant to.
+    pub(crate) fn is_running(&self) -> bool {
+        self.desired_status == "RUNNING" && self.last_status == "RUNNING"
+    }
+
+    /// Whether it is on its way to running.
+    pub(crate) fn is_pending(&self) -> bool {
+        self.desired_status == "RUNNING"
+            && matches!(self.last_status.as_str(), "PROVISIONING" | "PENDING" | "ACTIVATING")
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.last_status == "STOPPED"
     }
 }

@@ -13,7 +13,7 @@ async fn one_of_each_kind() {
     assert_eq!(count("i-1234567890abcdef0"), 1);
     assert_eq!(count("i-0000000000000004a"), 2);
     assert_eq!(count("i-0000000000000009a"), 0);
-    assert_eq!(instances.iter().filter(|instance| instance.status == "DRAINING").count(), 1);
+    assert_eq!(instances.iter().filter(|instance| instance.status == "DRAINING").count(), 2);
     for instance in &instances {
         assert!(home.instance_at(&instance.ec2_instance_id).is_some(), "{}", instance.ec2_instance_id);
     }

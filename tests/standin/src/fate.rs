@@ -1,0 +1,80 @@
+//! What became of the containers of an interrupted instance.
+
+use std::time::Duration;
+
+use crate::place::{Interruption, Process, Run};
+
+/// A stopTimeout that the notice is too short for is respected if SIGTERM comes this soon.
+const AT_ONCE: Duration = Duration::from_secs(15);
+
+/// How a container ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// By itself.
+    Exited,
+    /// By SIGKILL, when its stopTimeout was over.
+    Killed,
+    /// With its instance.
+    Plug,
+}
+
+/// What became of a container that was on an interrupted instance. All times are since the notice.
+#[derive(Clone, Debug)]
+pub struct Fate {
+    /// The EC2 instance.
+    pub instance: String,
+    /// The ARN of its task.
+    pub task: String,
+    /// The group of its task: `service:NAME` or `family:NAME`.
+    pub group: String,
+    /// Its name.
+    pub container: String,
+    /// The time that its definition gives it between SIGTERM and SIGKILL.
+    pub stop_timeout: Duration,
+    /// When it got SIGTERM; zero if that was before the notice.
+    pub sigterm: Option<Duration>,
+    /// When it ended; `None` while it runs.
+    pub ended: Option<Duration>,
+    /// How it ended; [`Ending::Plug`] while it runs.
+    pub ending: Ending,
+    /// Whether a load balancer still sent it requests when it ended, or when its network interface was deleted.
+    pub with_traffic: bool,
+    had: Duration,
+    notice: Duration,
+}
+
+impl Fate {
+    pub(crate) fn new(interruption: &Interruption, run: &Run, process: &Process) -> Self {
+        let since = |moment: std::time::Instant| moment.saturating_duration_since(interruption.at);
+        let ended = process.ended.map(|(at, _)| at);
+        let had = process.sigterm.zip(ended).map(|(sigterm, ended)| ended.saturating_duration_since(sigterm));
+        Self {
+            instance: interruption.instance.clone(),
+            task: run.task.arn.clone(),
+            group: run.task.group.clone(),
+            container: process.model.name.clone(),
+            stop_timeout: process.model.patience(),
+            sigterm: process.sigterm.map(since),
+            ended: ended.map(since),
+            ending: process.ended.map_or(Ending::Plug, |(_, ending)| ending),
+            with_traffic: process.with_traffic,
+            had: had.unwrap_or_default(),
+            notice: since(interruption.plug),
+        }
+    }
+
+    /// The time between SIGTERM and its end; zero without either.
+    #[must_use]
+    pub fn had(&self) -> Duration {
+        self.had
+    }
+
+    /// Whether it ended by itself, or got SIGTERM and then its whole stopTimeout, or, where the notice was too short for
+    /// that, at least SIGTERM within the notice's first 15 seconds.
+    #[must_use]
+    pub fn is_graceful(&self) -> bool {
+        let in_time = self.stop_timeout > self.notice && self.sigterm.is_some_and(|sigterm| sigterm <= AT_ONCE);
+        let whole = self.sigterm.is_some() && self.had >= self.stop_timeout;
+        self.ended.is_some() && (self.ending == Ending::Exited || whole || in_time)
+    }
+}

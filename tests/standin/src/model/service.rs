@@ -1,0 +1,104 @@
+//! ECS services.
+
+use std::time::Duration;
+
+/// A service, whose tasks the scheduler moves away from hosts that drain.
+///
+/// Those of its tasks that are on no container instance of the stand-in run elsewhere and are healthy.
+#[derive(Clone, Debug)]
+pub struct Service {
+    /// Its name, unique in its cluster.
+    pub name: String,
+    /// How many tasks it is to have.
+    pub desired_count: usize,
+    /// The share of them that has to be healthy, in percent; 100 unless set.
+    pub minimum_healthy_percent: u32,
+    /// The share of them that may run or start, in percent; 200 unless set.
+    pub maximum_percent: u32,
+    /// Whether it has one task on each host.
+    pub daemon: bool,
+    /// Behind a load balancer: how long that waits between letting go of a task and SIGTERM.
+    pub deregistration_delay: Option<Duration>,
+    /// How long a replacement takes from its start until it is healthy; `None`: it never starts.
+    pub replaced_after: Option<Duration>,
+    /// The family of its task definition; `app` where unset.
+    pub task_definition: Option<String>,
+}
+
+impl Service {
+    /// A replica service without a load balancer, whose replacements are healthy after 20 seconds.
+    #[must_use]
+    pub fn new(name: impl Into<String>, desired_count: usize) -> Self {
+        Self {
+            name: name.into(),
+            desired_count,
+            minimum_healthy_percent: 100,
+            maximum_percent: 200,
+            daemon: false,
+            deregistration_delay: None,
+            replaced_after: Some(Duration::from_secs(20)),
+            task_definition: None,
+        }
+    }
+
+    /// Sets the share of its tasks that has to be healthy.
+    #[must_use]
+    pub fn minimum_healthy_percent(mut self, percent: u32) -> Self {
+        self.minimum_healthy_percent = percent;
+        self
+    }
+
+    /// Sets the share of its tasks that may run or start.
+    #[must_use]
+    pub fn maximum_percent(mut self, percent: u32) -> Self {
+        self.maximum_percent = percent;
+        self
+    }
+
+    /// Gives it one task on each host, which is stopped last.
+    #[must_use]
+    pub fn daemon(mut self) -> Self {
+        self.daemon = true;
+        self
+    }
+
+    /// Puts it behind a load balancer with this deregistration delay.
+    #[must_use]
+    pub fn load_balancer(mut self, deregistration_delay: Duration) -> Self {
+        self.deregistration_delay = Some(deregistration_delay);
+        self
+    }
+
+    /// Sets how long a replacement takes until it is healthy; `None`: there is no room for one.
+    #[must_use]
+    pub fn replaced_after(mut self, time: Option<Duration>) -> Self {
+        self.replaced_after = time;
+        self
+    }
+
+    /// Sets the family of its task definition.
+    #[must_use]
+    pub fn task_definition(mut self, family: impl Into<String>) -> Self {
+        self.task_definition = Some(family.into());
+        self
+    }
+
+    /// The `group` of its tasks.
+    pub(crate) fn group(&self) -> String {
+        format!("service:{}", self.name)
+    }
+
+    /// How many of its tasks have to be healthy.
+    pub(crate) fn minimum(&self) -> usize {
+        self.share(self.minimum_healthy_percent).div_ceil(100)
+    }
+
+    /// How many of its tasks may run or start.
+    pub(crate) fn maximum(&self) -> usize {
+        self.share(self.maximum_percent) / 100
+    }
+
+    fn share(&self, percent: u32) -> usize {
+        self.desired_count.saturating_mul(usize::try_from(percent).unwrap_or(usize::MAX))
+    }
+}

@@ -1,0 +1,144 @@
+//! One account's resources in one Region, and how they go on by themselves.
+
+mod interruption;
+mod run;
+mod scheduler;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use crate::history::History;
+use crate::model::{CapacityProvider, Cluster, Instance, Record, Task, TaskDefinition};
+pub(crate) use interruption::Interruption;
+pub(crate) use run::{Process, Run};
+pub(crate) use scheduler::Scheduled;
+
+/// The family of tasks whose definition is not told.
+const DEFAULT_FAMILY: &str = "app";
+
+/// Services by cluster and name.
+pub(crate) type Services = BTreeMap<(String, String), Scheduled>;
+
+/// Container instances by ARN, by cluster.
+pub(crate) type Records = BTreeMap<String, BTreeMap<String, Record>>;
+
+/// One account's resources in one Region.
+///
+/// Nothing happens in it until somebody looks: then [`Place::advance`] makes up for the time since the last look.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub(crate) clusters: BTreeMap<String, Cluster>,
+    pub(crate) instances: BTreeMap<String, Instance>,
+    pub(crate) providers: BTreeMap<String, CapacityProvider>,
+    pub(crate) records: Records,
+    /// Task definitions by family.
+    pub(crate) definitions: BTreeMap<String, TaskDefinition>,
+    pub(crate) services: Services,
+    pub(crate) interruptions: Vec<Interruption>,
+    pub(crate) history: History,
+    /// How far it has come.
+    pub(crate) now: Instant,
+    placed: usize,
+}
+
+impl Place {
+    pub(crate) fn new(now: Instant) -> Self {
+        Self {
+            clusters: BTreeMap::new(),
+            instances: BTreeMap::new(),
+            providers: BTreeMap::new(),
+            records: BTreeMap::new(),
+            definitions: BTreeMap::from([(DEFAULT_FAMILY.to_owned(), TaskDefinition::new(DEFAULT_FAMILY))]),
+            services: BTreeMap::new(),
+            interruptions: Vec::new(),
+            history: History::default(),
+            now,
+            placed: 0,
+        }
+    }
+
+    /// Does what was due by now, each thing at its own time.
+    pub(crate) fn advance(&mut self, now: Instant) {
+        self.schedule();
+        while let Some(due) = self.due().filter(|due| *due <= now) {
+            self.now = due.max(self.now);
+            self.step();
+            self.schedule();
+        }
+        self.now = now.max(self.now);
+    }
+
+    /// When something happens next.
+    fn due(&self) -> Option<Instant> {
+        let runs = self.records.values().flat_map(BTreeMap::values).flat_map(|record| &record.runs);
+        let plugs = self.interruptions.iter().filter_map(Interruption::due);
+        runs.filter_map(Run::due).chain(self.services.values().filter_map(Scheduled::due)).chain(plugs).min()
+    }
+
+    /// Does what is due at this moment.
+    fn step(&mut self) {
+        let now = self.now;
+        for scheduled in self.services.values_mut() {
+            scheduled.advance(now, &mut self.history);
+        }
+        let is_due = |run: &&mut Run| run.due().is_some_and(|due| due <= now);
+        for run in in_order(runs_mut(&mut self.records).filter(is_due)) {
+            run.advance(now, &mut self.history);
+        }
+        self.pull_plugs();
+    }
+
+    pub(crate) fn records_mut(&mut self) -> impl Iterator<Item = &mut Record> {
+        self.records.values_mut().flat_map(BTreeMap::values_mut)
+    }
+
+    pub(crate) fn record_mut(&mut self, arn: &str) -> Option<&mut Record> {
+        self.records.values_mut().find_map(|records| records.get_mut(arn))
+    }
+
+    /// Changes a container instance's status; reads show it after `settle`.
+    pub(crate) fn set_status(&mut self, arn: &str, status: &str, settle: Duration) {
+        let now = self.now;
+        let Some(record) = self.record_mut(arn) else { return };
+        record.set_status(status, now, settle);
+        let (instance, what) = (record.model.ec2_instance_id.clone(), format!("{status} in {}", record.model.cluster));
+        self.history.note(now, instance, what);
+    }
+
+    /// Takes a container instance's tasks out of ECS, as a deregistration does: their containers run on.
+    pub(crate) fn release(&mut self, arn: &str) {
+        let now = self.now;
+        let Self { records, history, .. } = self;
+        let record = records.values_mut().find_map(|records| records.get_mut(arn));
+        record.into_iter().flat_map(|record| &mut record.runs).for_each(|run| run.leave(now, history));
+    }
+
+    /// Puts a task, which has its ARN, on a container instance.
+    pub(crate) fn put(&mut self, container_instance: &str, task: Task) {
+        let (now, order) = (self.now, self.placed);
+        let Self { records, definitions, services, .. } = self;
+        if let Some(record) = records.values_mut().find_map(|records| records.get_mut(container_instance)) {
+            let mut run = Run::new(task, &record.model, now, order);
+            run.define(definitions, services);
+            record.runs.push(run);
+            self.placed += 1;
+        }
+    }
+
+    /// Lets running tasks follow their definitions and services, which may come after them.
+    pub(crate) fn redefine(&mut self) {
+        let Self { records, definitions, services, .. } = self;
+        runs_mut(records).filter(|run| run.is_whole()).for_each(|run| run.define(definitions, services));
+    }
+}
+
+fn runs_mut(records: &mut Records) -> impl Iterator<Item = &mut Run> {
+    records.values_mut().flat_map(BTreeMap::values_mut).flat_map(|record| &mut record.runs)
+}
+
+/// Tasks in the order in which they were placed: that of their ARNs is random.
+fn in_order<'a>(runs: impl Iterator<Item = &'a mut Run>) -> Vec<&'a mut Run> {
+    let mut runs: Vec<_> = runs.collect();
+    runs.sort_by_key(|run| run.order);
+    runs
+}

@@ -1,0 +1,272 @@
+//! Tasks that were placed, and the stages of their end.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::{DEFAULT_FAMILY, Services};
+use crate::arn;
+use crate::fate::Ending;
+use crate::history::History;
+use crate::model::{Container, ContainerInstance, Task, TaskDefinition};
+
+/// What the agent takes from the decision to stop a task until SIGTERM.
+const SIGNAL: Duration = Duration::from_secs(1);
+
+/// How long requests still come after the SIGTERM of `StopTask`: only then does the load balancer learn of it
+/// (aws/containers-roadmap issue 708).
+const LET_GO: Duration = Duration::from_secs(5);
+
+/// What it takes to clear up after the last container.
+const DEPROVISIONING: Duration = Duration::from_secs(1);
+
+/// How long ECS knows of a stopped task.
+const REMEMBERED: Duration = Duration::from_hours(1);
+
+/// A task that was placed.
+#[derive(Clone, Debug)]
+pub(crate) struct Run {
+    pub(crate) task: Task,
+    /// The family of its task definition.
+    pub(crate) family: String,
+    pub(crate) containers: Vec<Process>,
+    /// The EC2 instance that it is on.
+    pub(crate) instance: String,
+    pub(crate) started: Instant,
+    /// Its place among all tasks.
+    pub(crate) order: usize,
+    /// Whether ECS knows of it no more.
+    pub(crate) left: bool,
+    cluster: String,
+    awsvpc: bool,
+    traffic: Traffic,
+    next: Option<(Instant, Step)>,
+}
+
+/// A container of a task that was placed.
+#[derive(Clone, Debug)]
+pub(crate) struct Process {
+    pub(crate) model: Container,
+    pub(crate) sigterm: Option<Instant>,
+    pub(crate) ended: Option<(Instant, Ending)>,
+    pub(crate) with_traffic: bool,
+}
+
+/// Whether a load balancer sends requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Traffic {
+    Off,
+    On,
+    Until(Instant),
+}
+
+/// What comes next for a task that does not simply run.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// The deregistration delay is over.
+    Deactivated,
+    /// The agent sends SIGTERM.
+    Signal,
+    /// It is cleared up.
+    Stopped,
+    /// ECS forgets it.
+    Forgotten,
+}
+
+impl Process {
+    /// When the container ends and how, unless something else happens first.
+    fn end(&self, finish: Option<Instant>) -> Option<(Instant, Ending)> {
+        if self.ended.is_some() {
+            return None;
+        }
+        let after_sigterm = |time: Option<Duration>| Some(self.sigterm? + time?);
+        let exits = [finish, after_sigterm(self.model.exits_after)].into_iter().flatten().min();
+        let killed = after_sigterm(Some(self.model.patience()));
+        let ends = [(exits, Ending::Exited), (killed, Ending::Killed)];
+        ends.into_iter().filter_map(|(at, ending)| Some((at?, ending))).min_by_key(|(at, _)| *at)
+    }
+}
+
+impl Run {
+    pub(crate) fn new(task: Task, host: &ContainerInstance, started: Instant, order: usize) -> Self {
+        Self {
+            task,
+            family: String::new(),
+            containers: Vec::new(),
+            instance: host.ec2_instance_id.clone(),
+            started,
+            order,
+            left: false,
+            cluster: host.cluster.clone(),
+            awsvpc: false,
+            traffic: Traffic::Off,
+            next: None,
+        }
+    }
+
+    /// Takes its containers from its definition, and whether there is a load balancer from its service.
+    pub(super) fn define(&mut self, definitions: &BTreeMap<String, TaskDefinition>, services: &Services) {
+        let name = self.task.group.strip_prefix("service:").unwrap_or_default();
+        let service = services.get(&(self.cluster.clone(), name.to_owned())).map(|scheduled| &scheduled.model);
+        let family =
+            self.task.task_definition.as_ref().or(service.and_then(|service| service.task_definition.as_ref()));
+        family.map_or(DEFAULT_FAMILY, String::as_str).clone_into(&mut self.family);
+        let definition = definitions.get(&self.family).cloned().unwrap_or_else(|| TaskDefinition::new(&self.family));
+        let running = |model| Process { model, sigterm: None, ended: None, with_traffic: false };
+        self.containers = definition.all_containers().into_iter().map(running).collect();
+        self.awsvpc = definition.awsvpc;
+        let balanced = service.is_some_and(|service| service.deregistration_delay.is_some());
+        self.traffic = if balanced { Traffic::On } else { Traffic::Off };
+    }
+
+    /// Whether it runs and nothing happened to it yet.
+    pub(super) fn is_whole(&self) -> bool {
+        self.is_running() && self.containers.iter().all(|process| process.ended.is_none())
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        !self.left && self.task.is_running()
+    }
+
+    /// Its service or family, and the start of its id.
+    pub(crate) fn subject(&self) -> String {
+        let (_, name) = self.task.group.split_once(':').unwrap_or_default();
+        let id: String = arn::last(&self.task.arn).chars().take(8).collect();
+        format!("{name} {id}")
+    }
+
+    /// When something happens to it next.
+    pub(super) fn due(&self) -> Option<Instant> {
+        let let_go = if let Traffic::Until(until) = self.traffic { Some(until) } else { None };
+        let ends = self.containers.iter().filter_map(|process| process.end(self.finish())).map(|(at, _)| at);
+        ends.chain(let_go).chain(self.next.map(|(at, _)| at)).min()
+    }
+
+    fn finish(&self) -> Option<Instant> {
+        Some(self.started + self.task.finishes_after?)
+    }
+
+    /// Does what is due.
+    pub(super) fn advance(&mut self, now: Instant, history: &mut History) {
+        if matches!(self.traffic, Traffic::Until(until) if until <= now) {
+            self.let_go(now, history);
+        }
+        if let Some((_, step)) = self.next.take_if(|(at, _)| *at <= now) {
+            self.step(step, now, history);
+        }
+        let (subject, finish) = (self.subject(), self.finish());
+        for process in &mut self.containers {
+            if let Some((at, ending)) = process.end(finish).filter(|(at, _)| *at <= now) {
+                process.ended = Some((at, ending));
+                process.with_traffic |= self.traffic != Traffic::Off;
+                let how = if ending == Ending::Killed { "was killed" } else { "exited" };
+                history.note(now, subject.clone(), format!("{} {how}", process.model.name));
+            }
+        }
+        let has_ended = self.containers.iter().all(|process| process.ended.is_some());
+        if has_ended && !self.left && !matches!(self.task.last_status.as_str(), "DEPROVISIONING" | "STOPPED") {
+            self.stop("DEPROVISIONING", "EssentialContainerExited", "Essential container in task exited");
+            self.next = Some((now + DEPROVISIONING, Step::Stopped));
+        }
+    }
+
+    fn step(&mut self, step: Step, now: Instant, history: &mut History) {
+        match step {
+            Step::Deactivated => {
+                "STOPPING".clone_into(&mut self.task.last_status);
+                self.next = Some((now + SIGNAL, Step::Signal));
+            }
+            Step::Signal => {
+                for process in self.containers.iter_mut().filter(|process| process.ended.is_none()) {
+                    process.sigterm = Some(now);
+                }
+                history.note(now, self.subject(), "SIGTERM");
+            }
+            Step::Stopped => {
+                "STOPPED".clone_into(&mut self.task.last_status);
+                self.next = Some((now + REMEMBERED, Step::Forgotten));
+                history.note(now, self.subject(), "STOPPED");
+            }
+            Step::Forgotten => self.left = true,
+        }
+    }
+
+    fn let_go(&mut self, now: Instant, history: &mut History) {
+        if self.traffic != Traffic::Off {
+            self.traffic = Traffic::Off;
+            history.note(now, self.subject(), "let go by its load balancer");
+        }
+    }
+
+    /// Sets its status; who stopped it first, and why, stays.
+    fn stop(&mut self, last_status: &str, code: &str, reason: &str) {
+        "STOPPED".clone_into(&mut self.task.desired_status);
+        last_status.clone_into(&mut self.task.last_status);
+        self.task.stop_code.get_or_insert_with(|| code.to_owned());
+        self.task.stopped_reason.get_or_insert_with(|| reason.to_owned());
+    }
+
+    /// Is stopped by the service scheduler, and SIGTERM waits for the load balancer.
+    pub(super) fn stop_by_scheduler(&mut self, delay: Option<Duration>, now: Instant, history: &mut History) {
+        let reason = "Scaling activity initiated by (deployment ecs-svc/0123456789012345678)";
+        history.note(now, self.subject(), "stopped by the scheduler");
+        let (status, next) = match delay {
+            Some(delay) => ("DEACTIVATING", (now + delay, Step::Deactivated)),
+            None => ("STOPPING", (now + SIGNAL, Step::Signal)),
+        };
+        self.stop(status, "ServiceSchedulerInitiated", reason);
+        self.let_go(now, history);
+        self.next = Some(next);
+    }
+
+    /// Is stopped by `StopTask`, and SIGTERM waits for nothing.
+    pub(crate) fn stop_by_user(&mut self, reason: &str, now: Instant, history: &mut History) {
+        if matches!(self.task.last_status.as_str(), "STOPPING" | "DEPROVISIONING" | "STOPPED") {
+            return;
+        }
+        history.note(now, self.subject(), format!("StopTask: {reason}"));
+        (self.task.stop_code, self.task.stopped_reason) = (None, None);
+        self.stop("STOPPING", "UserInitiated", reason);
+        if self.traffic == Traffic::On {
+            self.traffic = Traffic::Until(now + SIGNAL + LET_GO);
+        }
+        self.next = Some((now + SIGNAL, Step::Signal));
+    }
+
+    /// Leaves ECS with its host: nobody tells its containers, and its own network interface is deleted.
+    pub(super) fn leave(&mut self, now: Instant, history: &mut History) {
+        let cut = self.awsvpc && self.traffic != Traffic::Off;
+        for process in self.containers.iter_mut().filter(|process| process.ended.is_none()) {
+            process.with_traffic |= cut;
+        }
+        self.let_go(now, history);
+        self.next = None;
+        self.left = true;
+    }
+
+    /// Follows what was changed by hand: a task that is stopped has no containers left.
+    pub(crate) fn follow(&mut self, now: Instant) {
+        if self.task.is_stopped() {
+            self.next = None;
+            for process in self.containers.iter_mut().filter(|process| process.ended.is_none()) {
+                process.ended = Some((now, Ending::Exited));
+            }
+        }
+    }
+
+    /// Ends with its instance.
+    pub(super) fn plug(&mut self, freezes: bool, now: Instant, history: &mut History) {
+        let subject = self.subject();
+        for process in self.containers.iter_mut().filter(|process| process.ended.is_none()) {
+            process.ended = Some((now, Ending::Plug));
+            process.with_traffic |= self.traffic != Traffic::Off;
+            history.note(now, subject.clone(), format!("{} died with its instance", process.model.name));
+        }
+        self.traffic = Traffic::Off;
+        if self.left || self.task.is_stopped() || freezes && self.task.is_running() {
+            return;
+        }
+        let reason = format!("Host EC2 (instance {}) terminated.", self.instance);
+        self.stop("DEPROVISIONING", "TerminationNotice", &reason);
+        self.step(Step::Stopped, now, history);
+    }
+}

@@ -1,0 +1,134 @@
+//! What ECS's service scheduler does about hosts that drain and tasks that are gone.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use super::{Place, Run, in_order};
+use crate::history::History;
+use crate::model::{Record, Service};
+
+/// A service and the tasks that were started elsewhere for it.
+#[derive(Clone, Debug)]
+pub(crate) struct Scheduled {
+    pub(crate) model: Service,
+    replacements: Vec<Replacement>,
+}
+
+#[derive(Clone, Debug)]
+struct Replacement {
+    healthy_at: Option<Instant>,
+    is_healthy: bool,
+}
+
+/// How many of a service's tasks there are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Census {
+    /// Those that run on hosts that drain.
+    moving: usize,
+    /// The others that run and are healthy.
+    settled: usize,
+    /// Replacements that start.
+    pub(crate) starting: usize,
+}
+
+impl Census {
+    pub(crate) fn running(self) -> usize {
+        self.moving + self.settled
+    }
+}
+
+impl Scheduled {
+    pub(crate) fn new(model: Service) -> Self {
+        Self { model, replacements: Vec::new() }
+    }
+
+    pub(super) fn due(&self) -> Option<Instant> {
+        let starting = self.replacements.iter().filter(|replacement| !replacement.is_healthy);
+        starting.filter_map(|replacement| replacement.healthy_at).min()
+    }
+
+    pub(super) fn advance(&mut self, now: Instant, history: &mut History) {
+        let ready = |replacement: &&mut Replacement| replacement.healthy_at.is_some_and(|at| at <= now);
+        for replacement in self.replacements.iter_mut().filter(|other| !other.is_healthy).filter(ready) {
+            replacement.is_healthy = true;
+            history.note(now, &self.model.name, "replacement healthy");
+        }
+    }
+
+    /// Counts its tasks, given the container instances of its cluster.
+    pub(crate) fn census(&self, records: Option<&BTreeMap<String, Record>>) -> Census {
+        let group = self.model.group();
+        let (mut placed, mut moving, mut settled) = (0, 0, 0);
+        for record in records.into_iter().flat_map(BTreeMap::values) {
+            for run in record.runs.iter().filter(|run| run.task.group == group) {
+                placed += 1;
+                let runs = usize::from(run.is_running());
+                *(if is_draining(record) { &mut moving } else { &mut settled }) += runs;
+            }
+        }
+        let elsewhere = self.model.desired_count.saturating_sub(placed);
+        let healthy = self.replacements.iter().filter(|replacement| replacement.is_healthy).count();
+        let starting = self.replacements.len() - healthy;
+        Census { moving, settled: settled + elsewhere + healthy, starting }
+    }
+
+    /// Moves a replica service's tasks within its bounds.
+    fn reconcile(&mut self, records: &mut BTreeMap<String, Record>, now: Instant, history: &mut History) {
+        let census = self.census(Some(records));
+        let spare = census.running().saturating_sub(self.model.minimum());
+        let stops = spare.min(census.moving);
+        let delay = self.model.deregistration_delay;
+        for run in moving(records, &self.model, |_| true).into_iter().take(stops) {
+            run.stop_by_scheduler(delay, now, history);
+        }
+        let staying = census.settled + census.starting;
+        let room = self.model.maximum().saturating_sub(staying + census.moving - stops);
+        for _ in 0..room.min(self.model.desired_count.saturating_sub(staying)) {
+            let healthy_at = self.model.replaced_after.map(|time| now + time);
+            self.replacements.push(Replacement { healthy_at, is_healthy: false });
+            history.note(now, &self.model.name, "replacement started");
+        }
+    }
+}
+
+impl Place {
+    /// Does for every service what its scheduler does at this moment.
+    pub(super) fn schedule(&mut self) {
+        let Self { records, services, history, now, .. } = self;
+        let is_daemon = |cluster: &str, group: &str| {
+            let key = (cluster.to_owned(), group.trim_start_matches("service:").to_owned());
+            services.get(&key).is_some_and(|scheduled| scheduled.model.daemon)
+        };
+        let is_last = |record: &Record| {
+            let mut others = record.tasks().filter(|run| !is_daemon(&record.model.cluster, &run.task.group));
+            others.all(|run| run.task.is_stopped())
+        };
+        for ((cluster, _), scheduled) in services.iter().filter(|(_, scheduled)| scheduled.model.daemon) {
+            let Some(records) = records.get_mut(cluster) else { continue };
+            for run in moving(records, &scheduled.model, is_last) {
+                run.stop_by_scheduler(scheduled.model.deregistration_delay, *now, history);
+            }
+        }
+        for ((cluster, _), scheduled) in services.iter_mut().filter(|(_, scheduled)| !scheduled.model.daemon) {
+            if let Some(records) = records.get_mut(cluster) {
+                scheduled.reconcile(records, *now, history);
+            }
+        }
+    }
+}
+
+/// A service's tasks that run on hosts that drain and fit.
+fn moving<'a>(
+    records: &'a mut BTreeMap<String, Record>,
+    service: &Service,
+    fits: impl Fn(&Record) -> bool,
+) -> Vec<&'a mut Run> {
+    let group = service.group();
+    let hosts = records.values_mut().filter(|record| is_draining(record) && fits(record));
+    let runs = hosts.flat_map(|record| &mut record.runs);
+    in_order(runs.filter(|run| run.is_running() && run.task.group == group))
+}
+
+fn is_draining(record: &Record) -> bool {
+    record.model.status == "DRAINING"
+}
