@@ -1,6 +1,6 @@
 //! The time by which the world goes.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 /// The world's clock, which can be faster than the one on the wall.
 #[derive(Clone, Copy, Debug)]
@@ -31,14 +31,10 @@ impl Clock {
         self.started + now().saturating_duration_since(self.started).mul_f64(self.speed)
     }
 
-    /// What the world's calendar and clocks show at a moment.
-    pub(crate) fn date(&self, moment: Instant) -> SystemTime {
-        self.date + moment.saturating_duration_since(self.started)
-    }
-
-    /// Seconds since 1970, as ECS gives times.
+    /// Seconds since 1970 at a moment, as ECS gives times.
     pub(crate) fn epoch_s(&self, moment: Instant) -> f64 {
-        self.date(moment).duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs_f64()
+        let date = self.date + moment.saturating_duration_since(self.started);
+        date.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
     }
 }
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::place::{Interruption, Process, Run};
 
-/// A stopTimeout that the notice is too short for is respected if SIGTERM comes this soon.
-const AT_ONCE: Duration = Duration::from_secs(15);
+/// A stopTimeout that a notice is too short for, less the time to react, is respected if SIGTERM comes this soon.
+const AT_ONCE: Duration = Duration::from_secs(5);
 
 /// How a container ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,10 +70,11 @@ impl Fate {
     }
 
     /// Whether it ended by itself, or got SIGTERM and then its whole stopTimeout, or, where the notice was too short for
-    /// that, at least SIGTERM within the notice's first 15 seconds.
+    /// that, at least SIGTERM within the notice's first 5 seconds.
     #[must_use]
     pub fn is_graceful(&self) -> bool {
-        let in_time = self.stop_timeout > self.notice && self.sigterm.is_some_and(|sigterm| sigterm <= AT_ONCE);
+        let in_time =
+            self.stop_timeout + AT_ONCE > self.notice && self.sigterm.is_some_and(|sigterm| sigterm <= AT_ONCE);
         let whole = self.sigterm.is_some() && self.had >= self.stop_timeout;
         self.ended.is_some() && (self.ending == Ending::Exited || whole || in_time)
     }

@@ -39,6 +39,10 @@ pub(crate) struct Place {
     /// How far it has come.
     pub(crate) now: Instant,
     placed: usize,
+    /// Whether it may have been changed since it was advanced.
+    is_changed: bool,
+    /// When something happens next, unless it is changed before.
+    due: Option<Instant>,
 }
 
 impl Place {
@@ -54,22 +58,34 @@ impl Place {
             history: History::default(),
             now,
             placed: 0,
+            is_changed: false,
+            due: None,
         }
     }
 
     /// Does what was due by now, each thing at its own time.
     pub(crate) fn advance(&mut self, now: Instant) {
-        self.schedule();
-        while let Some(due) = self.due().filter(|due| *due <= now) {
+        if self.is_changed {
+            self.schedule();
+            self.due = self.next();
+        }
+        while let Some(due) = self.due.filter(|due| *due <= now) {
             self.now = due.max(self.now);
             self.step();
             self.schedule();
+            self.due = self.next();
         }
-        self.now = now.max(self.now);
+        (self.now, self.is_changed) = (now.max(self.now), false);
+    }
+
+    /// Says that it is about to be changed: whoever only reads need not look at every task for what is due.
+    pub(crate) fn change(&mut self) -> &mut Self {
+        self.is_changed = true;
+        self
     }
 
     /// When something happens next.
-    fn due(&self) -> Option<Instant> {
+    fn next(&self) -> Option<Instant> {
         let runs = self.records.values().flat_map(BTreeMap::values).flat_map(|record| &record.runs);
         let plugs = self.interruptions.iter().filter_map(Interruption::due);
         runs.filter_map(Run::due).chain(self.services.values().filter_map(Scheduled::due)).chain(plugs).min()

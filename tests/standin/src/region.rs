@@ -3,7 +3,7 @@
 mod interruptions;
 
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use crate::arn;
 use crate::model::{CapacityProvider, Cluster, ContainerInstance, Instance, Record, Service, Task, TaskDefinition};
@@ -35,13 +35,6 @@ impl Region {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
-    }
-
-    /// What the world's calendar and clocks show.
-    #[must_use]
-    pub fn now(&self) -> SystemTime {
-        let clock = self.shared.lock().clock;
-        clock.date(clock.now())
     }
 
     /// Adds a cluster or replaces its description; its container instances stay.

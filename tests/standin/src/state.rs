@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use crate::account::{Accounts, Principal};
-use crate::call::Call;
+use crate::call::{Call, is_write};
 use crate::clock::{self, Clock};
 use crate::error::ApiError;
 use crate::fault::{Fault, Script};
@@ -73,9 +73,9 @@ impl State {
         Self { settings, clock, accounts, ..Self::default() }
     }
 
-    /// An account's resources in a Region, as they are by now.
+    /// An account's resources in a Region, as they are by now, to be changed.
     pub(crate) fn place(&mut self, account: &str, region: &str) -> &mut Place {
-        place(&mut self.places, self.clock, account, region)
+        place(&mut self.places, self.clock, account, region).change()
     }
 
     /// Who calls, and what is to go wrong; an error where the call gets no further.
@@ -116,6 +116,7 @@ impl State {
             return sts::call(&mut self.accounts, &self.settings, caller, request).map(Body::Xml);
         }
         let place = place(&mut self.places, self.clock, &caller.account, &request.region);
+        let place = if is_write(&request.api) { place.change() } else { place };
         let mut scene = Scene {
             now: place.now,
             place,

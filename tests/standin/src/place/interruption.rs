@@ -1,8 +1,9 @@
 //! EC2 takes an instance back.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{Place, Records, in_order, runs_mut};
+use super::{Place, Process, Records, in_order, runs_mut};
 use crate::fate::Fate;
 
 /// A notice and the end that follows it.
@@ -20,6 +21,11 @@ pub(crate) struct Interruption {
 impl Interruption {
     pub(super) fn due(&self) -> Option<Instant> {
         (!self.is_over).then_some(self.plug)
+    }
+
+    /// Whether a container of the instance was there between notice and end; what came later still runs, or ended later.
+    fn hit(&self, process: &Process) -> bool {
+        process.ended.map_or(!self.is_over, |(ended, _)| (self.at..=self.plug).contains(&ended))
     }
 }
 
@@ -65,19 +71,14 @@ impl Place {
 
     /// What became of the containers of each interrupted instance.
     pub(crate) fn fates(&self) -> Vec<Fate> {
-        let mut runs: Vec<_> =
-            self.records.values().flat_map(|records| records.values()).flat_map(|record| &record.runs).collect();
+        let records = self.records.values().flat_map(BTreeMap::values);
+        let mut runs: Vec<_> = records.flat_map(|record| &record.runs).collect();
         runs.sort_by_key(|run| run.order);
         let mut fates = Vec::new();
         for interruption in &self.interruptions {
-            for run in &runs {
-                if run.instance == interruption.instance && run.started <= interruption.plug {
-                    let there = run
-                        .containers
-                        .iter()
-                        .filter(|process| process.ended.is_none_or(|(ended, _)| ended >= interruption.at));
-                    fates.extend(there.map(|process| Fate::new(interruption, run, process)));
-                }
+            for run in runs.iter().filter(|run| run.instance == interruption.instance) {
+                let hit = |process: &&Process| interruption.hit(process);
+                fates.extend(run.containers.iter().filter(hit).map(|process| Fate::new(interruption, run, process)));
             }
         }
         fates
@@ -85,7 +86,7 @@ impl Place {
 }
 
 fn connect(records: &mut Records, instance: &str, connected: bool) {
-    let records = records.values_mut().flat_map(|records| records.values_mut());
+    let records = records.values_mut().flat_map(BTreeMap::values_mut);
     for record in records.filter(|record| record.model.ec2_instance_id == instance) {
         record.model.agent_connected = connected && record.model.status != "INACTIVE";
     }

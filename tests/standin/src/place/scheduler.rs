@@ -60,11 +60,11 @@ impl Scheduled {
         let group = self.model.group();
         let (mut placed, mut moving, mut settled) = (0, 0, 0);
         for record in records.into_iter().flat_map(BTreeMap::values) {
-            for run in record.runs.iter().filter(|run| run.task.group == group) {
-                placed += 1;
-                let runs = usize::from(run.is_running());
-                *(if is_draining(record) { &mut moving } else { &mut settled }) += runs;
-            }
+            let runs = || record.runs.iter().filter(|run| run.task.group == group);
+            let running = runs().filter(|run| run.is_running()).count();
+            placed += runs().count();
+            moving += if is_draining(record) { running } else { 0 };
+            settled += if is_draining(record) { 0 } else { running };
         }
         let elsewhere = self.model.desired_count.saturating_sub(placed);
         let healthy = self.replacements.iter().filter(|replacement| replacement.is_healthy).count();

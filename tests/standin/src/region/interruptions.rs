@@ -1,6 +1,6 @@
 //! Instances that EC2 takes back, and what became of them.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
@@ -18,20 +18,19 @@ impl Region {
     pub fn interrupt(&self, instance: &str, action: &str) -> Value {
         let left = if action == "hibernate" { Duration::ZERO } else { NOTICE };
         self.with(|place| place.interrupt(instance, action, left));
-        notice(self, instance, action, self.now())
+        notice(self, instance, action, SystemTime::now())
     }
 
     /// Like [`interrupt`](Region::interrupt), but this much time is left: the notice is dated back, as if it came late.
     pub fn interrupt_at(&self, instance: &str, action: &str, left: Duration) -> Value {
         self.with(|place| place.interrupt(instance, action, left));
-        notice(self, instance, action, self.now() - NOTICE.saturating_sub(left))
+        notice(self, instance, action, SystemTime::now() - NOTICE.saturating_sub(left))
     }
 
     /// Starts an instance that was stopped, as EC2 does when it has room again: its agent connects, and its container
     /// instance is as it was.
     pub fn start_again(&self, instance: &str) {
-        let now = self.now();
-        self.with(|place| place.start_again(instance, now));
+        self.with(|place| place.start_again(instance, SystemTime::now()));
     }
 
     /// What became of each container that was on an interrupted instance, so far.

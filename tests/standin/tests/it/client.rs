@@ -65,6 +65,15 @@ impl Client {
         self.send(self.request("ecs").header("x-amz-target", target), params.to_string()).await
     }
 
+    /// Like [`Client::ecs`], but without a socket; `None` where the connection was cut.
+    pub(crate) async fn here(&self, aws: &Standin, api: &str, params: Value) -> Option<Reply> {
+        let target = format!("AmazonEC2ContainerServiceV20141113.{api}");
+        let request = self.request("ecs").header("x-amz-target", target);
+        let (parts, body) = aws.answer(request.body(Bytes::from(params.to_string())).unwrap()).await?.into_parts();
+        let body = String::from_utf8(body.to_vec()).unwrap();
+        Some(Reply { status: parts.status.as_u16(), headers: parts.headers, body })
+    }
+
     pub(crate) async fn ec2(&self, query: &str) -> Reply {
         self.send(self.request("ec2"), format!("Version=2016-11-15&Action={query}")).await.unwrap()
     }

@@ -1,3 +1,5 @@
+use std::time::{Duration, SystemTime};
+
 use standin::{Instance, Standin};
 
 use crate::client::{Client, Reply};
@@ -56,6 +58,18 @@ async fn instances_by_id_have_to_be_there() {
     let both = format!("DescribeInstances&InstanceId.1={ONE}&InstanceId.2={GONE}");
     assert_error(&client.ec2(&both).await, 400, "InvalidInstanceID.NotFound");
     assert_error(&client.ec2("DescribeInstances&InstanceId.1=web").await, 400, "InvalidInstanceID.Malformed");
+}
+
+#[tokio::test]
+async fn the_start_and_the_first_interface_are_shown_where_they_are_set() {
+    let (aws, client) = start().await;
+    let (first, last) = (SystemTime::UNIX_EPOCH, SystemTime::UNIX_EPOCH + Duration::from_hours(1));
+    aws.home().instance(Instance::new("i-0000000a").attached(first).launched(last));
+    let reply = client.ec2("DescribeInstances&InstanceId.1=i-0000000a").await;
+    assert_eq!(reply.xml("launchTime"), Some("1970-01-01T01:00:00.000Z"));
+    assert_eq!((reply.xml("attachTime"), reply.xml("deviceIndex")), (Some("1970-01-01T00:00:00.000Z"), Some("0")));
+    let reply = client.ec2(&format!("DescribeInstances&InstanceId.1={ONE}")).await;
+    assert_eq!((reply.xml("launchTime"), reply.xml("attachTime")), (Some("2026-01-01T00:00:00.000Z"), None));
 }
 
 #[tokio::test]

@@ -2,10 +2,18 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod attributes;
 mod client;
+mod clock;
 mod ec2;
 mod ecs;
+mod fates;
 mod fleet;
 mod function;
+mod lifecycle;
+mod paused;
+mod plug;
+mod scheduler;
+mod services;
 mod sts;
 mod world;

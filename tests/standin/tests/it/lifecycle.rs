@@ -1,0 +1,126 @@
+//! The end of a task, stage by stage.
+
+use serde_json::{Value, json};
+use standin::{Container, Service, Task, TaskDefinition};
+
+use crate::paused::{Paused, pass, seconds};
+
+#[tokio::test(start_paused = true)]
+async fn a_running_task_is_described() {
+    let paused = Paused::start().await;
+    let arn = paused
+        .home
+        .task_definition(TaskDefinition::new("two").container(Container::new("a")).container(Container::new("b")));
+    assert_eq!(arn, "arn:aws:ecs:us-east-2:123456789012:task-definition/two:1");
+    let told = paused.put(1, &Task::standalone("job").task_definition("two"));
+    let untold = paused.put(1, &Task::standalone("job"));
+    let task = paused.describe(&told[0]).await;
+    assert_eq!((&task["desiredStatus"], &task["lastStatus"]), (&json!("RUNNING"), &json!("RUNNING")));
+    assert_eq!((&task["taskDefinitionArn"], &task["stopCode"]), (&json!(arn), &Value::Null));
+    assert_eq!((&task["containers"][0]["name"], &task["containers"][1]["name"]), (&json!("a"), &json!("b")));
+    assert_eq!(task["containers"][1]["lastStatus"], "RUNNING");
+    assert!(task["startedAt"].as_f64().unwrap() > 1e9 && task["createdAt"] == task["startedAt"]);
+    assert_eq!(task["attributes"][0]["name"], "ecs.cpu-architecture");
+    let task = paused.describe(&untold[0]).await;
+    assert_eq!(task["taskDefinitionArn"], "arn:aws:ecs:us-east-2:123456789012:task-definition/app:1");
+    assert_eq!(task["containers"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn stop_task_tells_the_containers_and_waits_for_each() {
+    let paused = Paused::start().await;
+    let slow = Container::new("slow").exits_after(seconds(20));
+    let deaf = Container::new("deaf").ignores_sigterm().stop_timeout(90);
+    let late = Container::new("late").exits_after(seconds(40));
+    let definition = TaskDefinition::new("three").container(slow).container(deaf).container(late);
+    paused.home.task_definition(definition);
+    let tasks = paused.put(1, &Task::standalone("job").task_definition("three"));
+    let stopped = paused.stop(&tasks[0]).await;
+    assert_eq!((&stopped["desiredStatus"], &stopped["lastStatus"]), (&json!("STOPPED"), &json!("STOPPING")));
+    assert_eq!(
+        (&stopped["stopCode"], &stopped["stoppedReason"]),
+        (&json!("UserInitiated"), &json!("Spot interruption"))
+    );
+    pass(50.0).await;
+    let task = paused.describe(&tasks[0]).await;
+    let containers: Vec<_> = (0..3).map(|n| task["containers"][n]["lastStatus"].clone()).collect();
+    assert_eq!(containers, ["STOPPED", "RUNNING", "STOPPED"]);
+    pass(41.5).await;
+    assert_eq!(paused.statuses(), ["DEPROVISIONING"]);
+    pass(1.0).await;
+    assert_eq!(paused.statuses(), ["STOPPED"]);
+    let when = |what| paused.times(what);
+    assert_eq!((when("SIGTERM"), when("slow exited")), (vec![1.0], vec![21.0]));
+    // Where no stopTimeout is set, it is 30 seconds.
+    assert_eq!((when("late was killed"), when("deaf was killed")), (vec![31.0], vec![91.0]));
+    assert_eq!(when("STOPPED"), [92.0]);
+    // The first one's reason stays.
+    paused.ecs("StopTask", json!({"task": tasks[0], "reason": "again"})).await;
+    assert_eq!(paused.describe(&tasks[0]).await["stoppedReason"], "Spot interruption");
+    assert_eq!(paused.refused("StopTask", json!({"task": "nope"})).await, "InvalidParameterException");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stopping_task_is_listed_as_stopped_and_forgotten_after_an_hour() {
+    let paused = Paused::start().await;
+    let tasks = paused.put(2, &Task::standalone("job"));
+    let list = async |desired: &str| {
+        let asked = json!({"containerInstance": paused.host, "desiredStatus": desired});
+        paused.ecs("ListTasks", asked).await["taskArns"].clone()
+    };
+    let counts = async || {
+        let asked = json!({"containerInstances": [paused.host]});
+        let shown = paused.ecs("DescribeContainerInstances", asked).await["containerInstances"][0].clone();
+        (shown["runningTasksCount"].as_u64().unwrap(), shown["pendingTasksCount"].as_u64().unwrap())
+    };
+    paused.stop(&tasks[0]).await;
+    assert_eq!((list("RUNNING").await, list("STOPPED").await), (json!([tasks[1]]), json!([tasks[0]])));
+    assert_eq!(counts().await, (1, 0));
+    paused.home.change_task(&tasks[1], |task| "PENDING".clone_into(&mut task.last_status));
+    assert_eq!(counts().await, (0, 1));
+    pass(3_602.0).await;
+    assert_eq!(list("STOPPED").await, json!([tasks[0]]));
+    pass(2.0).await;
+    assert_eq!(list("STOPPED").await, json!([]));
+    let answer = paused.ecs("DescribeTasks", json!({"tasks": [tasks[0]]})).await;
+    assert_eq!(answer["failures"], json!([{"arn": tasks[0], "reason": "MISSING"}]));
+    assert_eq!(paused.refused("StopTask", json!({"task": tasks[0]})).await, "InvalidParameterException");
+}
+
+#[tokio::test(start_paused = true)]
+async fn behind_a_load_balancer_the_scheduler_lets_go_before_sigterm() {
+    let paused = Paused::start().await;
+    paused.home.service("web", Service::new("web", 4).minimum_healthy_percent(50).load_balancer(seconds(10)));
+    paused.put(1, &Task::of_service("web"));
+    paused.drain().await;
+    assert_eq!(paused.statuses(), ["DEACTIVATING"]);
+    let task = &paused.home.tasks(&paused.host)[0];
+    assert_eq!(
+        (task.desired_status.as_str(), task.stop_code.as_deref()),
+        ("STOPPED", Some("ServiceSchedulerInitiated"))
+    );
+    pass(10.0).await;
+    assert_eq!(paused.statuses(), ["STOPPING"]);
+    pass(3.0).await;
+    assert_eq!(paused.statuses(), ["STOPPED"]);
+    assert_eq!((paused.times("let go by its load balancer"), paused.times("SIGTERM")), (vec![0.0], vec![11.0]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn stop_task_does_not_wait_for_the_load_balancer() {
+    let paused = Paused::start().await;
+    let service = Service::new("web", 4).minimum_healthy_percent(50).load_balancer(seconds(300));
+    paused.home.service("web", service);
+    let tasks = paused.put(2, &Task::of_service("web"));
+    paused.stop(&tasks[0]).await;
+    assert_eq!(paused.statuses(), ["STOPPING", "RUNNING"]);
+    pass(20.0).await;
+    assert_eq!((paused.times("SIGTERM"), paused.times("let go by its load balancer")), (vec![1.0], vec![6.0]));
+    paused.drain().await;
+    assert_eq!(paused.statuses(), ["STOPPED", "DEACTIVATING"]);
+    paused.stop(&tasks[1]).await;
+    pass(5.0).await;
+    assert_eq!(paused.statuses(), ["STOPPED", "STOPPED"]);
+    assert_eq!(paused.times("SIGTERM"), [1.0, 21.0]);
+    assert_eq!(paused.describe(&tasks[1]).await["stopCode"], "UserInitiated");
+}

@@ -1,0 +1,91 @@
+//! A stand-in whose time passes only as told.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use standin::{ContainerInstance, Instance, Moment, Region, Standin, Task};
+
+use crate::client::Client;
+
+/// The instance that is interrupted.
+pub(crate) const ID: &str = "i-1234567890abcdef0";
+
+/// One instance in the cluster `web`.
+pub(crate) struct Paused {
+    pub(crate) aws: Standin,
+    pub(crate) home: Region,
+    /// Its container instance.
+    pub(crate) host: String,
+    client: Client,
+}
+
+impl Paused {
+    pub(crate) async fn start() -> Self {
+        let aws = Standin::builder().start().await.unwrap();
+        let (home, client) = (aws.home(), Client::new(&aws));
+        home.instance(Instance::new(ID));
+        let host = home.container_instance("web", ContainerInstance::new(ID));
+        Self { aws, home, host, client }
+    }
+
+    /// Places tasks on the instance.
+    pub(crate) fn put(&self, count: usize, task: &Task) -> Vec<String> {
+        (0..count).map(|_| self.home.task(&self.host, task.clone()).unwrap()).collect()
+    }
+
+    /// Calls ECS about the cluster and expects success.
+    pub(crate) async fn ecs(&self, api: &str, mut params: Value) -> Value {
+        params["cluster"] = json!("web");
+        let reply = self.client.here(&self.aws, api, params).await.unwrap();
+        assert_eq!(reply.status, 200, "{}", reply.body);
+        reply.json()
+    }
+
+    /// Calls ECS about the cluster and expects an error, of which it gives the code.
+    pub(crate) async fn refused(&self, api: &str, mut params: Value) -> String {
+        params["cluster"] = json!("web");
+        let reply = self.client.here(&self.aws, api, params).await.unwrap();
+        assert_eq!(reply.status, 400, "{}", reply.body);
+        reply.json()["__type"].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) async fn set_state(&self, status: &str) {
+        self.ecs("UpdateContainerInstancesState", json!({"containerInstances": [self.host], "status": status})).await;
+    }
+
+    pub(crate) async fn drain(&self) {
+        self.set_state("DRAINING").await;
+    }
+
+    pub(crate) async fn stop(&self, task: &str) -> Value {
+        self.ecs("StopTask", json!({"task": task, "reason": "Spot interruption"})).await["task"].clone()
+    }
+
+    pub(crate) async fn deregister(&self) {
+        self.ecs("DeregisterContainerInstance", json!({"containerInstance": self.host, "force": true})).await;
+    }
+
+    pub(crate) async fn describe(&self, task: &str) -> Value {
+        self.ecs("DescribeTasks", json!({"tasks": [task]})).await["tasks"][0].clone()
+    }
+
+    /// The last status of each of the instance's tasks, in order.
+    pub(crate) fn statuses(&self) -> Vec<String> {
+        self.home.tasks(&self.host).into_iter().map(|task| task.last_status).collect()
+    }
+
+    /// When something happened, in seconds since the notice or the start.
+    pub(crate) fn times(&self, what: &str) -> Vec<f64> {
+        let moments = self.home.history().into_iter();
+        moments.filter(|moment: &Moment| moment.what == what).map(|moment| moment.at.as_secs_f64()).collect()
+    }
+}
+
+/// Lets time pass.
+pub(crate) async fn pass(seconds: f64) {
+    tokio::time::advance(Duration::from_secs_f64(seconds)).await;
+}
+
+pub(crate) fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
