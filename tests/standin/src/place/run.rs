@@ -1,5 +1,8 @@
 //! Tasks that were placed, and the stages of their end.
 
+mod process;
+mod stop;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -7,14 +10,11 @@ use super::{DEFAULT_FAMILY, Services};
 use crate::arn;
 use crate::fate::Ending;
 use crate::history::History;
-use crate::model::{Container, ContainerInstance, Task, TaskDefinition};
+use crate::model::{ContainerInstance, Task, TaskDefinition};
+pub(crate) use process::Process;
 
 /// What the agent takes from the decision to stop a task until SIGTERM.
 const SIGNAL: Duration = Duration::from_secs(1);
-
-/// How long requests still come after the SIGTERM of `StopTask`: only then does the load balancer learn of it
-/// (aws/containers-roadmap issue 708).
-const LET_GO: Duration = Duration::from_secs(5);
 
 /// What it takes to clear up after the last container.
 const DEPROVISIONING: Duration = Duration::from_secs(1);
@@ -42,15 +42,6 @@ pub(crate) struct Run {
     next: Option<(Instant, Step)>,
 }
 
-/// A container of a task that was placed.
-#[derive(Clone, Debug)]
-pub(crate) struct Process {
-    pub(crate) model: Container,
-    pub(crate) sigterm: Option<Instant>,
-    pub(crate) ended: Option<(Instant, Ending)>,
-    pub(crate) with_traffic: bool,
-}
-
 /// Whether a load balancer sends requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Traffic {
@@ -70,20 +61,6 @@ enum Step {
     Stopped,
     /// ECS forgets it.
     Forgotten,
-}
-
-impl Process {
-    /// When the container ends and how, unless something else happens first.
-    fn end(&self, finish: Option<Instant>) -> Option<(Instant, Ending)> {
-        if self.ended.is_some() {
-            return None;
-        }
-        let after_sigterm = |time: Option<Duration>| Some(self.sigterm? + time?);
-        let exits = [finish, after_sigterm(self.model.exits_after)].into_iter().flatten().min();
-        let killed = after_sigterm(Some(self.model.patience()));
-        let ends = [(exits, Ending::Exited), (killed, Ending::Killed)];
-        ends.into_iter().filter_map(|(at, ending)| Some((at?, ending))).min_by_key(|(at, _)| *at)
-    }
 }
 
 impl Run {
@@ -111,8 +88,7 @@ impl Run {
             self.task.task_definition.as_ref().or(service.and_then(|service| service.task_definition.as_ref()));
         family.map_or(DEFAULT_FAMILY, String::as_str).clone_into(&mut self.family);
         let definition = definitions.get(&self.family).cloned().unwrap_or_else(|| TaskDefinition::new(&self.family));
-        let running = |model| Process { model, sigterm: None, ended: None, with_traffic: false };
-        self.containers = definition.all_containers().into_iter().map(running).collect();
+        self.containers = definition.all_containers().into_iter().map(Process::new).collect();
         self.awsvpc = definition.awsvpc;
         let balanced = service.is_some_and(|service| service.deregistration_delay.is_some());
         self.traffic = if balanced { Traffic::On } else { Traffic::Off };
@@ -195,78 +171,5 @@ impl Run {
             self.traffic = Traffic::Off;
             history.note(now, self.subject(), "let go by its load balancer");
         }
-    }
-
-    /// Sets its status; who stopped it first, and why, stays.
-    fn stop(&mut self, last_status: &str, code: &str, reason: &str) {
-        "STOPPED".clone_into(&mut self.task.desired_status);
-        last_status.clone_into(&mut self.task.last_status);
-        self.task.stop_code.get_or_insert_with(|| code.to_owned());
-        self.task.stopped_reason.get_or_insert_with(|| reason.to_owned());
-    }
-
-    /// Is stopped by the service scheduler, and SIGTERM waits for the load balancer.
-    pub(super) fn stop_by_scheduler(&mut self, delay: Option<Duration>, now: Instant, history: &mut History) {
-        let reason = "Scaling activity initiated by (deployment ecs-svc/0123456789012345678)";
-        history.note(now, self.subject(), "stopped by the scheduler");
-        let (status, next) = match delay {
-            Some(delay) => ("DEACTIVATING", (now + delay, Step::Deactivated)),
-            None => ("STOPPING", (now + SIGNAL, Step::Signal)),
-        };
-        self.stop(status, "ServiceSchedulerInitiated", reason);
-        self.let_go(now, history);
-        self.next = Some(next);
-    }
-
-    /// Is stopped by `StopTask`, and SIGTERM waits for nothing.
-    pub(crate) fn stop_by_user(&mut self, reason: &str, now: Instant, history: &mut History) {
-        if matches!(self.task.last_status.as_str(), "STOPPING" | "DEPROVISIONING" | "STOPPED") {
-            return;
-        }
-        history.note(now, self.subject(), format!("StopTask: {reason}"));
-        (self.task.stop_code, self.task.stopped_reason) = (None, None);
-        self.stop("STOPPING", "UserInitiated", reason);
-        if self.traffic == Traffic::On {
-            self.traffic = Traffic::Until(now + SIGNAL + LET_GO);
-        }
-        self.next = Some((now + SIGNAL, Step::Signal));
-    }
-
-    /// Leaves ECS with its host: nobody tells its containers, and its own network interface is deleted.
-    pub(super) fn leave(&mut self, now: Instant, history: &mut History) {
-        let cut = self.awsvpc && self.traffic != Traffic::Off;
-        for process in self.containers.iter_mut().filter(|process| process.ended.is_none()) {
-            process.with_traffic |= cut;
-        }
-        self.let_go(now, history);
-        self.next = None;
-        self.left = true;
-    }
-
-    /// Follows what was changed by hand: a task that is stopped has no containers left.
-    pub(crate) fn follow(&mut self, now: Instant) {
-        if self.task.is_stopped() {
-            self.next = None;
-            for process in self.containers.iter_mut().filter(|process| process.ended.is_none()) {
-                process.ended = Some((now, Ending::Exited));
-            }
-        }
-    }
-
-    /// Ends with its instance.
-    pub(super) fn plug(&mut self, freezes: bool, now: Instant, history: &mut History) {
-        let subject = self.subject();
-        for process in self.containers.iter_mut().filter(|process| process.ended.is_none()) {
-            process.ended = Some((now, Ending::Plug));
-            process.with_traffic |= self.traffic != Traffic::Off;
-            history.note(now, subject.clone(), format!("{} died with its instance", process.model.name));
-        }
-        self.traffic = Traffic::Off;
-        if self.left || self.task.is_stopped() || freezes && self.task.is_running() {
-            return;
-        }
-        let reason = format!("Host EC2 (instance {}) terminated.", self.instance);
-        self.stop("DEPROVISIONING", "TerminationNotice", &reason);
-        self.step(Step::Stopped, now, history);
     }
 }

@@ -1,8 +1,9 @@
 //! EC2 takes an instance back.
 
+use std::time::{Duration, SystemTime};
+
 use serde_json::json;
 use standin::{ContainerInstance, Service, Task, notice, rebalance_recommendation, state_change};
-use std::time::{Duration, SystemTime};
 
 use crate::paused::{ID, Paused, pass, seconds};
 

@@ -1,0 +1,33 @@
+//! Containers that run.
+
+use std::time::{Duration, Instant};
+
+use crate::fate::Ending;
+use crate::model::Container;
+
+/// A container of a task that was placed.
+#[derive(Clone, Debug)]
+pub(crate) struct Process {
+    pub(crate) model: Container,
+    pub(crate) sigterm: Option<Instant>,
+    pub(crate) ended: Option<(Instant, Ending)>,
+    pub(crate) with_traffic: bool,
+}
+
+impl Process {
+    pub(super) fn new(model: Container) -> Self {
+        Self { model, sigterm: None, ended: None, with_traffic: false }
+    }
+
+    /// When the container ends and how, unless something else happens first.
+    pub(super) fn end(&self, finish: Option<Instant>) -> Option<(Instant, Ending)> {
+        if self.ended.is_some() {
+            return None;
+        }
+        let after_sigterm = |time: Option<Duration>| Some(self.sigterm? + time?);
+        let exits = [finish, after_sigterm(self.model.exits_after)].into_iter().flatten().min();
+        let killed = after_sigterm(Some(self.model.patience()));
+        let ends = [(exits, Ending::Exited), (killed, Ending::Killed)];
+        ends.into_iter().filter_map(|(at, ending)| Some((at?, ending))).min_by_key(|(at, _)| *at)
+    }
+}
