@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use aws_config::{BehaviorVersion, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 
 use crate::{ecs::locate::Knowledge, interruption::Region};
@@ -53,8 +53,12 @@ impl Aws {
             // `ring`: aws-lc gathers entropy for tens of CPU milliseconds before its first handshake.
             .tls_provider(Provider::Rustls(CryptoMode::Ring))
             .build_https();
-        let sdk = aws_config::defaults(BehaviorVersion::v2026_01_12())
-            .http_client(http)
+        Self::load(aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(http)).await
+    }
+
+    /// As [`Aws::from_env`], where what the loader sets comes first: a transport, credentials, a Region.
+    pub async fn load(loader: ConfigLoader) -> Self {
+        let sdk = loader
             .timeout_config(
                 TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(ATTEMPT).build(),
             )

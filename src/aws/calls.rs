@@ -88,6 +88,11 @@ impl Calls {
         self.deadline.left()
     }
 
+    /// How long so many calls of an operation take at its pace.
+    pub(crate) fn time_for(&self, operation: &'static str, calls: usize) -> Duration {
+        self.paces.of(operation).time_for(now(), calls)
+    }
+
     /// How many requests were sent, each attempt counted.
     pub(crate) fn made(&self) -> u32 {
         self.made.load(Relaxed)
@@ -113,10 +118,9 @@ impl Calls {
         let mut last = None;
         let started = Instant::now();
         loop {
-            let turn = pace.turn(now());
-            if turn > self.left() {
+            let Some(turn) = pace.turn(now(), self.left()) else {
                 return Err(last.unwrap_or_else(|| unanswered(Class::Throttled, operation, &about)));
-            }
+            };
             sleep(turn).await;
             self.made.fetch_add(1, Relaxed);
             let error = match timeout_at(self.deadline.0, attempt()).await {

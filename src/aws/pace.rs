@@ -27,6 +27,8 @@ pub(crate) struct Paces {
     cluster_resource_read: Pace,
     cluster_resource_modify: Pace,
     capacity_provider_read: Pace,
+    service_read: Pace,
+    task_definition_read: Pace,
     ec2_read: Pace,
 }
 
@@ -37,6 +39,9 @@ impl Default for Paces {
             cluster_resource_read: Pace::new(100.0, 20.0),
             cluster_resource_modify: Pace::new(100.0, 40.0),
             capacity_provider_read: Pace::new(50.0, 20.0),
+            service_read: Pace::new(100.0, 20.0),
+            // Not confirmed: the least of the others.
+            task_definition_read: Pace::new(50.0, 20.0),
             ec2_read: Pace::new(100.0, 20.0),
         }
     }
@@ -47,7 +52,13 @@ impl Paces {
     pub(super) fn of(&self, operation: &str) -> &Pace {
         match operation {
             "ListClusters" | "DescribeClusters" => &self.cluster_read,
-            "DeregisterContainerInstance" | "UpdateContainerInstancesState" => &self.cluster_resource_modify,
+            "DeregisterContainerInstance"
+            | "UpdateContainerInstancesState"
+            | "StopTask"
+            | "PutAttributes"
+            | "DeleteAttributes" => &self.cluster_resource_modify,
+            "DescribeServices" => &self.service_read,
+            "DescribeTaskDefinition" => &self.task_definition_read,
             "DescribeCapacityProviders" => &self.capacity_provider_read,
             "DescribeInstances" | "DescribeInstanceAttribute" => &self.ec2_read,
             _ => &self.cluster_resource_read,
@@ -73,6 +84,12 @@ struct State {
     halved: Option<Instant>,
 }
 
+impl State {
+    fn time_for(&self, calls: f64) -> Duration {
+        Duration::from_secs_f64((calls - self.tokens).max(0.0) / self.rate)
+    }
+}
+
 impl Pace {
     fn new(burst: f64, per_second: f64) -> Self {
         let (burst, per_second) = (burst * KEPT, per_second * KEPT);
@@ -80,11 +97,21 @@ impl Pace {
         Self { burst, full_rate: per_second, state: Mutex::new(state) }
     }
 
-    /// Takes the next turn; gives how long to wait for it.
-    pub(super) fn turn(&self, now: Instant) -> Duration {
+    /// Takes the next turn; gives how long to wait for it. Nothing if that is longer than `patience`: then no turn is
+    /// taken.
+    pub(super) fn turn(&self, now: Instant, patience: Duration) -> Option<Duration> {
         let mut state = self.refilled(now);
-        state.tokens -= 1.0;
-        Duration::from_secs_f64((-state.tokens).max(0.0) / state.rate)
+        let wait = state.time_for(1.0);
+        (wait <= patience).then(|| {
+            state.tokens -= 1.0;
+            wait
+        })
+    }
+
+    /// How long so many calls take from now on.
+    pub(super) fn time_for(&self, now: Instant, calls: usize) -> Duration {
+        #[expect(clippy::cast_precision_loss, reason = "nobody makes 2^52 calls")]
+        self.refilled(now).time_for(calls as f64)
     }
 
     /// AWS says that the quota is used up.
@@ -121,11 +148,27 @@ mod tests {
     fn a_burst_at_once_and_the_rest_at_the_rate() {
         let (pace, now) = (Pace::new(100.0 / KEPT, 40.0 / KEPT), Instant::now());
         drop(pace.refilled(now));
-        let waits: Vec<_> = (0..140).map(|_| pace.turn(now)).collect();
+        assert_eq!(pace.time_for(now, 140), Duration::from_secs(1));
+        let waits: Vec<_> = (0..140).map(|_| turn(&pace, now)).collect();
         assert!(waits[..100].iter().all(Duration::is_zero));
         assert_eq!(waits[100], Duration::from_millis(25));
         assert_eq!(waits[139], Duration::from_secs(1));
-        assert!(pace.turn(now + Duration::from_secs(2)).is_zero());
+        assert!(turn(&pace, now + Duration::from_secs(2)).is_zero());
+    }
+
+    #[test]
+    fn a_turn_that_comes_too_late_is_not_taken() {
+        let (pace, now) = (Pace::new(1.0 / KEPT, 1.0 / KEPT), Instant::now());
+        drop(pace.refilled(now));
+        assert_eq!(turn(&pace, now), Duration::ZERO);
+        for _ in 0..3 {
+            assert_eq!(pace.turn(now, Duration::from_millis(900)), None);
+        }
+        assert_eq!(turn(&pace, now), Duration::from_secs(1));
+    }
+
+    fn turn(pace: &Pace, now: Instant) -> Duration {
+        pace.turn(now, Duration::MAX).unwrap()
     }
 
     #[test]
@@ -135,15 +178,15 @@ mod tests {
         for _ in 0..5 {
             pace.throttled(now);
         }
-        assert_eq!(pace.turn(now), Duration::from_millis(50));
+        assert_eq!(turn(&pace, now), Duration::from_millis(50));
         for _ in 0..100 {
             pace.answered(now);
         }
-        assert_eq!(pace.turn(now), Duration::from_millis(50), "two turns at the full rate");
+        assert_eq!(turn(&pace, now), Duration::from_millis(50), "two turns at the full rate");
         for second in 1..20 {
             pace.throttled(now + second * ROUND);
         }
         let now = now + 20 * ROUND;
-        assert!(pace.turn(now) < Duration::from_secs(3), "it never stops");
+        assert!(turn(&pace, now) < Duration::from_secs(3), "it never stops");
     }
 }
