@@ -6,6 +6,8 @@ use std::fmt;
 
 pub use clusters::{Clusters, Verdict};
 
+use crate::interruption::Kind;
+
 /// The function's settings.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -19,6 +21,14 @@ pub struct Config {
     pub cluster_tag: Option<String>,
     /// `MANAGED_DRAINING`
     pub managed_draining: ManagedDraining,
+    /// `STANDALONE_TASKS`
+    pub standalone_tasks: StandaloneTasks,
+    /// `REACTIVATE_RESUMED`
+    pub resumed: Resumed,
+    /// `CLEAN_UP_TERMINATED`
+    pub terminated: Terminated,
+    /// `REBALANCE_RECOMMENDATION`
+    pub rebalance_recommendation: RebalanceRecommendation,
 }
 
 /// What happens to a container instance whose EC2 instance is terminated.
@@ -27,6 +37,44 @@ pub enum Strategy {
     /// It is deregistered: its service tasks are replaced at once.
     Deregister,
     /// It is set to `DRAINING`: its service tasks are stopped and replaced within their service's limits.
+    Drain,
+    /// It is drained for as long as there is time, then its tasks are stopped, and it is deregistered.
+    Evacuate,
+}
+
+/// What an evacuation does with the tasks of no service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StandaloneTasks {
+    /// They are stopped, each as late as its stop timeout allows.
+    Stop,
+    /// They run until EC2 ends them.
+    Leave,
+}
+
+/// What happens to instances that were stopped or hibernated, and come back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resumed {
+    /// They are set to `ACTIVE` if this function drained them.
+    Reactivate,
+    /// They are left as they are.
+    Leave,
+}
+
+/// What happens to instances that are terminated and still registered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Terminated {
+    /// They are left as they are.
+    Leave,
+    /// They are deregistered.
+    CleanUp,
+}
+
+/// What happens on a rebalance recommendation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RebalanceRecommendation {
+    /// Nothing.
+    Ignore,
+    /// The container instance is set to `DRAINING`.
     Drain,
 }
 
@@ -75,13 +123,35 @@ impl Config {
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, InvalidSetting> {
         let read = |name| Setting { name, value: variable(name).filter(|value| !value.trim().is_empty()) };
         Ok(Self {
-            strategy: read("STRATEGY").one_of(&[("deregister", Strategy::Deregister), ("drain", Strategy::Drain)])?,
+            strategy: read("STRATEGY").one_of(&[
+                ("deregister", Strategy::Deregister),
+                ("drain", Strategy::Drain),
+                ("evacuate", Strategy::Evacuate),
+            ])?,
             mode: read("DRY_RUN").one_of(&[("false", Mode::Change), ("true", Mode::DryRun)])?,
             clusters: Clusters::new(read("CLUSTERS").patterns()?, read("EXCLUDE_CLUSTERS").patterns()?),
             cluster_tag: read("CLUSTER_TAG").tag_key()?,
             managed_draining: read("MANAGED_DRAINING")
                 .one_of(&[("respect", ManagedDraining::Respect), ("override", ManagedDraining::Override)])?,
+            standalone_tasks: read("STANDALONE_TASKS")
+                .one_of(&[("stop", StandaloneTasks::Stop), ("leave", StandaloneTasks::Leave)])?,
+            resumed: read("REACTIVATE_RESUMED").one_of(&[("true", Resumed::Reactivate), ("false", Resumed::Leave)])?,
+            terminated: read("CLEAN_UP_TERMINATED")
+                .one_of(&[("false", Terminated::Leave), ("true", Terminated::CleanUp)])?,
+            rebalance_recommendation: read("REBALANCE_RECOMMENDATION")
+                .one_of(&[("ignore", RebalanceRecommendation::Ignore), ("drain", RebalanceRecommendation::Drain)])?,
         })
+    }
+
+    /// Whether anything is done about this.
+    #[must_use]
+    pub fn concerns(&self, kind: Kind) -> bool {
+        match kind {
+            Kind::Notice(_) => true,
+            Kind::Rebalance => self.rebalance_recommendation == RebalanceRecommendation::Drain,
+            Kind::Running => self.resumed == Resumed::Reactivate,
+            Kind::Terminated => self.terminated == Terminated::CleanUp,
+        }
     }
 }
 
@@ -92,12 +162,10 @@ struct Setting {
 
 impl Setting {
     /// One of a few words, of which the first is the default.
-    fn one_of<T: Copy>(self, words: &[(&str, T); 2]) -> Result<T, InvalidSetting> {
+    fn one_of<T: Copy, const N: usize>(self, words: &[(&str, T); N]) -> Result<T, InvalidSetting> {
         let Some(value) = &self.value else { return Ok(words[0].1) };
-        match words.iter().find(|(word, _)| word == value) {
-            Some((_, meaning)) => Ok(*meaning),
-            None => Err(self.invalid(format_args!("{} or {}", words[0].0, words[1].0))),
-        }
+        let meaning = words.iter().find(|(word, _)| word == value).map(|(_, meaning)| *meaning);
+        meaning.ok_or_else(|| self.invalid(words.each_ref().map(|(word, _)| *word).join(" or ")))
     }
 
     /// A comma-separated list of cluster names with wildcards.
@@ -150,7 +218,10 @@ mod tests {
             assert_eq!(config.strategy, Strategy::Deregister);
             assert_eq!(config.mode, Mode::Change);
             assert_eq!(config.managed_draining, ManagedDraining::Respect);
+            assert_eq!(config.standalone_tasks, StandaloneTasks::Stop);
             assert_eq!(config.cluster_tag, None);
+            let concerns = [Kind::Rebalance, Kind::Running, Kind::Terminated].map(|kind| config.concerns(kind));
+            assert_eq!(concerns, [false, true, false]);
             assert_eq!(config.clusters.plain_names(), None);
         }
     }
@@ -162,8 +233,16 @@ mod tests {
             ("DRY_RUN", "true"),
             ("CLUSTER_TAG", "ecs:cluster"),
             ("MANAGED_DRAINING", "override"),
+            ("STANDALONE_TASKS", "leave"),
+            ("REACTIVATE_RESUMED", "false"),
+            ("CLEAN_UP_TERMINATED", "true"),
+            ("REBALANCE_RECOMMENDATION", "drain"),
         ])
         .unwrap();
+        assert_eq!(config.standalone_tasks, StandaloneTasks::Leave);
+        let concerns = [Kind::Rebalance, Kind::Running, Kind::Terminated].map(|kind| config.concerns(kind));
+        assert_eq!(concerns, [true, false, true]);
+        assert_eq!(read(&[("STRATEGY", "evacuate")]).unwrap().strategy, Strategy::Evacuate);
         assert_eq!(config.strategy, Strategy::Drain);
         assert_eq!(config.mode, Mode::DryRun);
         assert_eq!(config.cluster_tag.as_deref(), Some("ecs:cluster"));
@@ -173,8 +252,12 @@ mod tests {
     #[test]
     fn a_wrong_value_names_the_variable_the_value_and_what_was_expected() {
         for (name, value, expected) in [
-            ("STRATEGY", "Drain", "deregister or drain"),
-            ("STRATEGY", "evict", "deregister or drain"),
+            ("STRATEGY", "Drain", "deregister or drain or evacuate"),
+            ("STRATEGY", "evict", "deregister or drain or evacuate"),
+            ("STANDALONE_TASKS", "kill", "stop or leave"),
+            ("REACTIVATE_RESUMED", "1", "true or false"),
+            ("CLEAN_UP_TERMINATED", "TRUE", "false or true"),
+            ("REBALANCE_RECOMMENDATION", "deregister", "ignore or drain"),
             ("DRY_RUN", "yes", "false or true"),
             ("MANAGED_DRAINING", "true", "respect or override"),
             ("CLUSTERS", "web,a/b", "comma-separated cluster names"),

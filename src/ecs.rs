@@ -2,8 +2,10 @@
 
 pub mod act;
 pub mod locate;
+pub mod mark;
 pub mod plan;
 
+use self::mark::Mark;
 use crate::{identifier::identifier, interruption::InstanceId};
 
 identifier!(
@@ -11,6 +13,13 @@ identifier!(
     ClusterName,
     "the name of an ECS cluster (1 to 255 letters, digits, - and _)",
     |name| (1..=255).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+);
+
+identifier!(
+    /// The ARN of an ECS task.
+    TaskArn,
+    "the ARN of an ECS task",
+    |arn| arn.starts_with("arn:") && arn.contains(":task/")
 );
 
 identifier!(
@@ -40,10 +49,14 @@ pub struct ContainerInstance {
     pub instance: InstanceId,
     /// Whether tasks are placed on it.
     pub status: Status,
-    /// How many tasks run on it.
+    /// How many tasks run on it; those that are being stopped do not count.
     pub running_tasks: i32,
+    /// How many tasks are on their way to running.
+    pub pending_tasks: i32,
     /// The capacity provider it belongs to.
     pub capacity_provider: Option<String>,
+    /// Whether this function drained it, for as long as it has not come back.
+    pub mark: Option<Mark>,
 }
 
 /// Whether tasks are placed on a container instance.

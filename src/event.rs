@@ -1,7 +1,9 @@
 //! The wire: what arrives as a Lambda payload.
 
+mod rebalance_recommendation;
 mod spot_interruption_warning;
 mod sqs;
+mod state_change;
 
 use std::time::SystemTime;
 
@@ -42,7 +44,7 @@ pub struct Message {
 /// What an event asks for.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Event {
-    /// An instance is interrupted.
+    /// Something happens to an instance.
     Interruption(Interruption),
     /// Something that this function has no answer to.
     Other(Other),
@@ -53,7 +55,7 @@ pub enum Event {
 pub struct Other {
     /// Where it came from, such as `aws.ec2`.
     pub source: String,
-    /// What it is, such as `EC2 Instance Rebalance Recommendation`.
+    /// What it is, such as `EC2 Instance State-change Notification`.
     pub detail_type: String,
     /// The account it names, if it names one.
     pub account: Option<AccountId>,
@@ -83,18 +85,25 @@ impl TryFrom<Received> for Event {
     type Error = Error;
 
     fn try_from(received: Received) -> Result<Self, Error> {
-        let event = received.0.map_err(Error::InvalidEvent)?;
-        match (event.source.as_str(), event.detail_type.as_str()) {
-            ("aws.ec2", spot_interruption_warning::DETAIL_TYPE) => {
-                spot_interruption_warning::interruption(event).map(Self::Interruption)
-            }
-            _ => Ok(Self::Other(Other {
+        let mut event = received.0.map_err(Error::InvalidEvent)?;
+        let value = event.detail.take();
+        let read = match (event.source.as_str(), event.detail_type.as_str()) {
+            ("aws.ec2", spot_interruption_warning::DETAIL_TYPE) => Some(spot_interruption_warning::read(value)?),
+            ("aws.ec2", rebalance_recommendation::DETAIL_TYPE) => Some(rebalance_recommendation::read(value)?),
+            ("aws.ec2", state_change::DETAIL_TYPE) => state_change::read(value)?,
+            _ => None,
+        };
+        let Some((instance, kind)) = read else {
+            return Ok(Self::Other(Other {
                 account: event.account.and_then(|id| id.try_into().ok()),
                 region: event.region.and_then(|name| name.try_into().ok()),
                 source: event.source,
                 detail_type: event.detail_type,
-            })),
-        }
+            }));
+        };
+        let time = time(&event)?;
+        let (account, region) = (required("account", event.account)?, required("region", event.region)?);
+        Ok(Self::Interruption(Interruption { instance, kind, account, region, time }))
     }
 }
 
@@ -133,6 +142,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::interruption::Kind;
 
     fn read(payload: &[u8]) -> Result<Event, Error> {
         // As lambda_runtime does it.
@@ -217,16 +227,43 @@ mod tests {
     #[test]
     fn another_kind_is_other_even_with_another_shape() {
         let mut event = warning();
-        event["detail-type"] = json!("EC2 Instance Rebalance Recommendation");
+        event["detail-type"] = json!("EC2 Spot Instance Request Fulfillment");
         event["detail"] = json!(null);
         event["account"] = json!("none");
         let Ok(Event::Other(other)) = read(event.to_string().as_bytes()) else { panic!() };
-        assert_eq!(other.detail_type, "EC2 Instance Rebalance Recommendation");
+        assert_eq!(other.detail_type, "EC2 Spot Instance Request Fulfillment");
         assert_eq!((other.account, other.region.unwrap().as_str()), (None, "us-east-2"));
 
         let mut event = warning();
         event["source"] = json!("my.app");
         assert!(matches!(read(event.to_string().as_bytes()), Ok(Event::Other(_))));
+    }
+
+    #[test]
+    fn each_kind_of_event() {
+        let state = |state: Value| json!({ "instance-id": "i-1234567890abcdef0", "state": state });
+        let id = json!({ "instance-id": "i-1234567890abcdef0" });
+        for (detail_type, detail, expected) in [
+            ("EC2 Instance Rebalance Recommendation", id.clone(), Ok(Some(Kind::Rebalance))),
+            ("EC2 Instance Rebalance Recommendation", json!({}), Err("instance-id")),
+            ("EC2 Instance State-change Notification", state(json!("running")), Ok(Some(Kind::Running))),
+            ("EC2 Instance State-change Notification", state(json!("terminated")), Ok(Some(Kind::Terminated))),
+            ("EC2 Instance State-change Notification", state(json!("stopping")), Ok(None)),
+            ("EC2 Instance State-change Notification", state(json!("a new one")), Ok(None)),
+            ("EC2 Instance State-change Notification", state(json!(16)), Err("detail.state")),
+            ("EC2 Instance State-change Notification", id, Err("state")),
+            ("EC2 Instance State-change Notification", json!({ "state": "running" }), Err("instance-id")),
+        ] {
+            let mut event = warning();
+            event["detail-type"] = json!(detail_type);
+            event["detail"] = detail.clone();
+            match (read(event.to_string().as_bytes()), expected) {
+                (Ok(Event::Interruption(found)), Ok(Some(kind))) => assert_eq!(found.kind, kind),
+                (Ok(Event::Other(_)), Ok(None)) => {}
+                (Err(Error::InvalidEvent(message)), Err(named)) => assert!(message.contains(named), "{message}"),
+                (found, expected) => panic!("{detail_type} {detail}: {found:?} instead of {expected:?}"),
+            }
+        }
     }
 
     proptest! {

@@ -1,4 +1,4 @@
-//! The domain: which instance is interrupted, how, and until when.
+//! The domain: which instance, what happens to it, and until when.
 
 use std::{
     fmt,
@@ -14,35 +14,49 @@ use crate::identifier::identifier;
 /// Source: "Spot Instance interruption notices" in the Amazon EC2 User Guide.
 pub const NOTICE: Duration = Duration::from_mins(2);
 
-/// One instance that EC2 is about to take back.
+/// One instance that EC2 is about to take back, may take back, has taken back or has brought back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interruption {
     /// The instance.
     pub instance: InstanceId,
-    /// What EC2 is going to do with it.
-    pub action: InstanceAction,
+    /// What happens to it.
+    pub kind: Kind,
     /// The account of the instance.
     pub account: AccountId,
     /// The Region of the instance.
     pub region: Region,
-    /// When the notice was given.
+    /// When EC2 said so.
     pub time: SystemTime,
 }
 
+/// What happens to an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// EC2 gave notice that it will do this.
+    Notice(InstanceAction),
+    /// EC2 sees a higher risk that it will have to give notice.
+    Rebalance,
+    /// It was launched, or has come back after it was stopped or hibernated.
+    Running,
+    /// It is gone, with or without notice.
+    Terminated,
+}
+
 impl Interruption {
-    /// When EC2 acts: two minutes after the notice, but at once for `hibernate`.
+    /// When EC2 acts: two minutes after the notice, but at once for `hibernate`. Nothing else has a time of its own.
     #[must_use]
-    pub fn deadline(&self) -> SystemTime {
-        match self.action {
-            InstanceAction::Terminate | InstanceAction::Stop => self.time + NOTICE,
-            InstanceAction::Hibernate => self.time,
+    pub fn deadline(&self) -> Option<SystemTime> {
+        match self.kind {
+            Kind::Notice(InstanceAction::Terminate | InstanceAction::Stop) => Some(self.time + NOTICE),
+            Kind::Notice(InstanceAction::Hibernate) => Some(self.time),
+            Kind::Rebalance | Kind::Running | Kind::Terminated => None,
         }
     }
 
     /// Whole seconds until EC2 acts; 0 when that is over.
     #[must_use]
-    pub fn seconds_left(&self) -> u64 {
-        self.deadline().duration_since(SystemTime::now()).unwrap_or_default().as_secs()
+    pub fn seconds_left(&self) -> Option<u64> {
+        Some(self.deadline()?.duration_since(SystemTime::now()).unwrap_or_default().as_secs())
     }
 }
 
@@ -86,6 +100,17 @@ identifier!(
             && parts.all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase()))
     }
 );
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Notice(action) => action.fmt(f),
+            Self::Rebalance => f.write_str("rebalance"),
+            Self::Running => f.write_str("running"),
+            Self::Terminated => f.write_str("terminated"),
+        }
+    }
+}
 
 impl fmt::Display for InstanceAction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -154,13 +179,13 @@ mod tests {
     fn hibernation_starts_with_the_notice() {
         let mut interruption = Interruption {
             instance: InstanceId("i-1234abcd".into()),
-            action: InstanceAction::Terminate,
+            kind: Kind::Notice(InstanceAction::Terminate),
             account: AccountId("123456789012".into()),
             region: Region("us-east-1".into()),
             time: SystemTime::UNIX_EPOCH,
         };
-        assert_eq!(interruption.deadline(), SystemTime::UNIX_EPOCH + NOTICE);
-        interruption.action = InstanceAction::Hibernate;
-        assert_eq!(interruption.deadline(), SystemTime::UNIX_EPOCH);
+        assert_eq!(interruption.deadline(), Some(SystemTime::UNIX_EPOCH + NOTICE));
+        interruption.kind = Kind::Notice(InstanceAction::Hibernate);
+        assert_eq!(interruption.deadline(), Some(SystemTime::UNIX_EPOCH));
     }
 }

@@ -33,10 +33,14 @@ use lambda_runtime::LambdaEvent;
 use crate::{
     aws::{Aws, Deadline, Regional},
     config::Config,
-    ecs::{act::act, locate::locate, plan::plan},
+    ecs::{
+        act::act,
+        locate::{locate, new_instances},
+        plan::plan,
+    },
     error::Error,
     event::{Event, Payload, Received},
-    interruption::{InstanceAction, Interruption, NOTICE},
+    interruption::{InstanceAction, Interruption, Kind, NOTICE},
     report::{Answer, Cost, Response},
 };
 
@@ -89,13 +93,16 @@ async fn answer(
     let mut interruptions: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
     for (at, event) in events.into_iter().enumerate() {
         match Event::try_from(event) {
-            Ok(Event::Interruption(interruption)) => {
+            Ok(Event::Interruption(interruption)) if config.concerns(interruption.kind) => {
                 let place = (interruption.account.clone(), interruption.region.clone());
                 interruptions.entry(place).or_default().insert(at, interruption);
             }
+            Ok(Event::Interruption(interruption)) => {
+                let kind = interruption.kind.to_string();
+                answers.push((at, Ok(Answer::ignored(kind, Some(interruption.account), Some(interruption.region)))));
+            }
             Ok(Event::Other(other)) => {
-                report::log_ignored(&other);
-                answers.push((at, Ok(Answer::ignored(other))));
+                answers.push((at, Ok(Answer::ignored(other.detail_type, other.account, other.region))));
             }
             Err(error) => {
                 report::log_invalid(&error);
@@ -114,7 +121,7 @@ async fn answer(
     answers.into_iter().map(|(_, answer)| answer).collect()
 }
 
-/// Takes interrupted instances of one account and Region out of their clusters; answers in their order.
+/// Sees to what happens to instances of one account and Region; answers in their order.
 async fn interrupt(
     aws: &Regional,
     config: &Config,
@@ -124,17 +131,21 @@ async fn interrupt(
     let started = Instant::now();
     let notices_end = interruptions.iter().map(|interruption| interruption.time + NOTICE).max();
     let calls = &aws.calls_until(Deadline::new(notices_end.unwrap_or(function_ends), function_ends));
-    let wanted = interruptions.iter().map(|interruption| interruption.instance.clone()).collect();
+    let mut to_do = one_for_each_instance(&interruptions);
+    let running = to_do.iter().filter(|interruption| interruption.kind == Kind::Running);
+    let new = new_instances(aws, calls, &running.map(|interruption| interruption.instance.clone()).collect()).await;
+    to_do.retain(|interruption| !new.contains(&interruption.instance));
+    let wanted = to_do.iter().map(|interruption| interruption.instance.clone()).collect();
     let findings = locate(aws, config, calls, &wanted).await;
     let locate_ms = ms(started);
 
     let started = Instant::now();
-    let planned = in_order_of_deadlines(&interruptions).into_iter().flat_map(|interruption| {
+    let planned = to_do.into_iter().flat_map(|interruption| {
         let found = findings.get(&interruption.instance).and_then(|found| found.as_ref().ok());
         found
             .into_iter()
             .flatten()
-            .map(|located| (located.container_instance.clone(), plan(located, interruption.action, config)))
+            .map(|located| (located.container_instance.clone(), plan(located, interruption, config)))
     });
     let outcomes = act(aws, calls, planned.collect()).await;
     let cost = Cost { calls: calls.made(), locate_ms, act_ms: ms(started) };
@@ -158,18 +169,23 @@ async fn interrupt(
     answers.collect()
 }
 
-/// One interruption for each instance, those that end first in front. Of several for one instance, a termination counts:
-/// after that it does not come back.
-fn in_order_of_deadlines(interruptions: &[Interruption]) -> Vec<&Interruption> {
+/// One interruption for each instance, those that end first in front. Of several for one instance that after which it
+/// does not come back counts, else the latest.
+fn one_for_each_instance(interruptions: &[Interruption]) -> Vec<&Interruption> {
+    let rank = |interruption: &Interruption| match interruption.kind {
+        Kind::Terminated => 2,
+        Kind::Notice(InstanceAction::Terminate) => 1,
+        _ => 0,
+    };
     let mut of_instance: BTreeMap<_, &Interruption> = BTreeMap::new();
     for interruption in interruptions {
         let first = of_instance.entry(&interruption.instance).or_insert(interruption);
-        if interruption.action == InstanceAction::Terminate {
+        if (rank(interruption), interruption.time) > (rank(first), first.time) {
             *first = interruption;
         }
     }
     let mut interruptions: Vec<_> = of_instance.into_values().collect();
-    interruptions.sort_by_key(|interruption| interruption.deadline());
+    interruptions.sort_by_key(|interruption| interruption.deadline().unwrap_or(interruption.time + NOTICE));
     interruptions
 }
 

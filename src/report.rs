@@ -5,8 +5,7 @@ use serde::Serialize;
 use crate::{
     ecs::{ClusterName, ContainerInstance, ContainerInstanceArn, act, plan::EndState},
     error::Error,
-    event::Other,
-    interruption::{AccountId, InstanceAction, InstanceId, Interruption, Region},
+    interruption::{AccountId, InstanceAction, InstanceId, Interruption, Kind, Region},
 };
 
 /// What the function answers.
@@ -49,6 +48,9 @@ pub struct Answer {
     instance_id: Option<InstanceId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     instance_action: Option<InstanceAction>,
+    /// What happened, where it was no notice.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     account: Option<AccountId>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -72,6 +74,12 @@ struct ContainerInstanceReport {
     reason: Option<String>,
     /// Before anything was changed.
     running_tasks_count: i32,
+    /// In an evacuation, how many tasks were asked to stop.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tasks_stopped: Option<usize>,
+    /// In an evacuation, how many tasks had not gone when it was deregistered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tasks_left: Option<usize>,
 }
 
 /// The outcomes, least telling first: the most telling of several stands for the notice.
@@ -82,13 +90,9 @@ enum Outcome {
     NotFound,
     Skipped,
     DryRun,
+    Reactivated,
     Draining,
     Deregistered,
-}
-
-/// Writes the line of an event of another kind.
-pub fn log_ignored(other: &Other) {
-    tracing::warn!(source = other.source, detailType = other.detail_type, "ignored: not an event for this function");
 }
 
 /// Writes the line of an event that could not be read.
@@ -99,10 +103,11 @@ pub fn log_invalid(error: &Error) {
 /// Writes the one line that sums a notice up.
 pub fn log(interruption: &Interruption, answer: &Result<Answer, Error>, cost: Cost) {
     match answer {
-        Ok(answer) => answer.log(cost),
+        Ok(answer) => answer.log(interruption.kind, cost),
         Err(error) => tracing::error!(
             instanceId = %interruption.instance,
-            instanceAction = %interruption.action,
+            instanceAction = action(interruption.kind).map(tracing::field::display),
+            event = event(interruption.kind),
             account = %interruption.account,
             region = %interruption.region,
             outcome = "failed",
@@ -129,74 +134,83 @@ pub struct Cost {
 }
 
 impl Answer {
-    /// The answer to a notice.
+    /// The answer to what happened to an instance.
     #[must_use]
     pub fn handled(interruption: Interruption, outcomes: Vec<(ContainerInstance, act::Outcome)>) -> Self {
         let seconds_left = interruption.seconds_left();
         let container_instances: Vec<_> = outcomes.into_iter().map(ContainerInstanceReport::from).collect();
         Self {
             instance_id: Some(interruption.instance),
-            instance_action: Some(interruption.action),
+            instance_action: action(interruption.kind),
+            event: event(interruption.kind),
             account: Some(interruption.account),
             region: Some(interruption.region),
             outcome: container_instances.iter().map(|report| report.outcome).max().unwrap_or(Outcome::NotFound),
-            seconds_left: Some(seconds_left),
+            seconds_left,
             container_instances,
         }
     }
 
-    /// The answer to an event of another kind.
+    /// The answer to an event that nothing is done about; it is logged as a warning, since no rule should deliver it.
     #[must_use]
-    pub fn ignored(other: Other) -> Self {
-        tracing::warn!(
-            source = other.source,
-            detailType = other.detail_type,
-            "ignored: not an event for this function"
-        );
+    pub fn ignored(event: String, account: Option<AccountId>, region: Option<Region>) -> Self {
+        tracing::warn!(event, "ignored: not an event for this function, as it is set");
         Self {
             instance_id: None,
             instance_action: None,
-            account: other.account,
-            region: other.region,
+            event: Some(event),
+            account,
+            region,
             outcome: Outcome::Ignored,
             seconds_left: None,
             container_instances: Vec::new(),
         }
     }
 
-    fn log(&self, cost: Cost) {
-        let clusters: Vec<_> = self.container_instances.iter().map(|report| report.cluster_name.as_str()).collect();
-        let reason = self.container_instances.iter().find_map(|report| report.reason.as_deref());
-        tracing::info!(
-            instanceId = self.instance_id.as_ref().map(InstanceId::as_str),
-            instanceAction = self.instance_action.as_ref().map(tracing::field::display),
-            account = self.account.as_ref().map(AccountId::as_str),
-            region = self.region.as_ref().map(Region::as_str),
-            cluster = clusters.join(","),
-            outcome = %self.outcome,
-            reason,
-            secondsLeft = self.seconds_left,
-            calls = cost.calls,
-            locate_ms = cost.locate_ms,
-            act_ms = cost.act_ms,
-            "handled",
-        );
+    fn log(&self, kind: Kind, cost: Cost) {
+        let reports = &self.container_instances;
+        let clusters: Vec<_> = reports.iter().map(|report| report.cluster_name.as_str()).collect();
+        let sum = |count: fn(&ContainerInstanceReport) -> Option<usize>| {
+            reports.iter().filter_map(count).reduce(|a, b| a + b)
+        };
+        macro_rules! line {
+            ($level:ident) => {
+                tracing::$level!(
+                    instanceId = self.instance_id.as_ref().map(InstanceId::as_str),
+                    instanceAction = self.instance_action.as_ref().map(tracing::field::display),
+                    event = self.event,
+                    account = self.account.as_ref().map(AccountId::as_str),
+                    region = self.region.as_ref().map(Region::as_str),
+                    cluster = clusters.join(","),
+                    outcome = %self.outcome,
+                    reason = reports.iter().find_map(|report| report.reason.as_deref()),
+                    tasksStopped = sum(|report| report.tasks_stopped),
+                    tasksLeft = sum(|report| report.tasks_left),
+                    secondsLeft = self.seconds_left,
+                    calls = cost.calls,
+                    locate_ms = cost.locate_ms,
+                    act_ms = cost.act_ms,
+                    "handled",
+                )
+            };
+        }
+        // Ordinary launches, of which there are many.
+        if kind == Kind::Running && reports.is_empty() { line!(debug) } else { line!(info) }
     }
 }
 
 impl From<(ContainerInstance, act::Outcome)> for ContainerInstanceReport {
     fn from((found, outcome): (ContainerInstance, act::Outcome)) -> Self {
+        let (mut tasks_stopped, mut tasks_left) = (None, None);
         let (outcome, reason) = match outcome {
             act::Outcome::Reached(end_state) => (end_state.into(), None),
-            act::Outcome::Kept(EndState::Deregistered) => {
-                (Outcome::Deregistered, Some("it was deregistered already".to_owned()))
-            }
-            act::Outcome::Kept(EndState::Draining) => (Outcome::Draining, Some("it was draining already".to_owned())),
-            act::Outcome::Announced(EndState::Deregistered) => {
-                (Outcome::DryRun, Some("it would end deregistered".to_owned()))
-            }
-            act::Outcome::Announced(EndState::Draining) => (Outcome::DryRun, Some("it would end DRAINING".to_owned())),
+            act::Outcome::Kept(end_state) => (end_state.into(), Some(format!("it was {} already", word(end_state)))),
+            act::Outcome::Announced(end_state) => (Outcome::DryRun, Some(format!("it would end {}", word(end_state)))),
             act::Outcome::Left(reason) => (Outcome::Skipped, Some(reason.to_string())),
+            act::Outcome::Evacuated { stopped, left } => {
+                (tasks_stopped, tasks_left) = (Some(stopped), Some(left));
+                (Outcome::Deregistered, None)
+            }
         };
         Self {
             cluster_name: found.cluster,
@@ -204,7 +218,26 @@ impl From<(ContainerInstance, act::Outcome)> for ContainerInstanceReport {
             outcome,
             reason,
             running_tasks_count: found.running_tasks,
+            tasks_stopped,
+            tasks_left,
         }
+    }
+}
+
+fn action(kind: Kind) -> Option<InstanceAction> {
+    if let Kind::Notice(action) = kind { Some(action) } else { None }
+}
+
+/// What happened, where it was no notice.
+fn event(kind: Kind) -> Option<String> {
+    action(kind).is_none().then(|| kind.to_string())
+}
+
+fn word(end_state: EndState) -> &'static str {
+    match end_state {
+        EndState::Deregistered => "deregistered",
+        EndState::Draining => "DRAINING",
+        EndState::Active => "ACTIVE",
     }
 }
 
@@ -213,6 +246,7 @@ impl From<EndState> for Outcome {
         match end_state {
             EndState::Deregistered => Self::Deregistered,
             EndState::Draining => Self::Draining,
+            EndState::Active => Self::Reactivated,
         }
     }
 }

@@ -1,7 +1,10 @@
 //! Changes container instances: the only place that does.
 
+mod attributes;
 mod deregister;
 mod drain;
+mod evacuate;
+mod set_state;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -10,7 +13,7 @@ use futures_util::{StreamExt, stream};
 use super::{
     ClusterName, ContainerInstance, Status,
     locate::describe,
-    plan::{Action, EndState, Reason},
+    plan::{Action, Change, EndState, Reason},
 };
 use crate::{
     aws::{Calls, Regional},
@@ -35,26 +38,36 @@ pub enum Outcome {
     Announced(EndState),
     /// It was left alone.
     Left(Reason),
+    /// It was deregistered when its tasks had gone, or its time was up.
+    Evacuated {
+        /// How many tasks were asked to stop, since draining alone did not stop them in time.
+        stopped: usize,
+        /// How many tasks had not gone by then.
+        left: usize,
+    },
 }
 
 /// Carries out what was planned for container instances of one account and Region.
 ///
-/// A failure belongs to its container instance alone.
+/// A failure belongs to its container instance alone. With evacuations, this takes as long as their notices.
 pub async fn act(
     aws: &Regional,
     calls: &Calls,
     planned: Vec<(ContainerInstance, Action)>,
 ) -> Vec<(ContainerInstance, Result<Outcome, Error>)> {
     let mut done = Vec::with_capacity(planned.len());
-    let mut to_deregister = Vec::new();
-    let mut to_drain: BTreeMap<ClusterName, Vec<ContainerInstance>> = BTreeMap::new();
+    let (mut to_deregister, mut to_evacuate) = (Vec::new(), Vec::new());
+    let mut to_drain: BTreeMap<ClusterName, Vec<_>> = BTreeMap::new();
+    let mut to_reactivate: BTreeMap<ClusterName, Vec<_>> = BTreeMap::new();
     for (found, action) in planned {
         match action {
             Action::Keep(end_state) => done.push((found, Ok(Outcome::Kept(end_state)))),
             Action::Announce(end_state) => done.push((found, Ok(Outcome::Announced(end_state)))),
             Action::Leave(reason) => done.push((found, Ok(Outcome::Left(reason)))),
-            Action::Reach(EndState::Deregistered) => to_deregister.push(found),
-            Action::Reach(EndState::Draining) => to_drain.entry(found.cluster.clone()).or_default().push(found),
+            Action::Make(Change::Deregister) => to_deregister.push(found),
+            Action::Make(Change::Evacuate(evacuation)) => to_evacuate.push((found, evacuation)),
+            Action::Make(Change::Drain(mark)) => to_drain.entry(found.cluster.clone()).or_default().push((found, mark)),
+            Action::Make(Change::Reactivate) => to_reactivate.entry(found.cluster.clone()).or_default().push(found),
         }
     }
     let deregistered = stream::iter(to_deregister)
@@ -65,12 +78,18 @@ pub async fn act(
         .buffer_unordered(WIDTH)
         .collect::<Vec<_>>();
     let drained = stream::iter(to_drain)
-        .map(async |(cluster, found)| drain::drain(aws, calls, &cluster, found).await)
+        .map(async |(cluster, planned)| drain::drain(aws, calls, &cluster, planned).await)
         .buffer_unordered(WIDTH)
         .collect::<Vec<_>>();
-    let (deregistered, drained) = tokio::join!(deregistered, drained);
+    let reactivated = stream::iter(to_reactivate)
+        .map(async |(cluster, found)| drain::reactivate(aws, calls, &cluster, found).await)
+        .buffer_unordered(WIDTH)
+        .collect::<Vec<_>>();
+    let evacuated = evacuate::evacuate(aws, calls, to_evacuate);
+    let (deregistered, drained, reactivated, evacuated) = tokio::join!(deregistered, drained, reactivated, evacuated);
     done.extend(deregistered);
-    done.extend(drained.into_iter().flatten());
+    done.extend(drained.into_iter().chain(reactivated).flatten());
+    done.extend(evacuated);
     done
 }
 
@@ -95,7 +114,9 @@ async fn look_again(
         };
         match (status, wanted) {
             (Status::Gone, _) => return Ok(Outcome::Kept(EndState::Deregistered)),
-            (Status::Draining, EndState::Draining) => return Ok(Outcome::Kept(EndState::Draining)),
+            (Status::Draining, EndState::Draining) | (Status::Active, EndState::Active) => {
+                return Ok(Outcome::Kept(wanted));
+            }
             _ => {}
         }
     }

@@ -73,6 +73,19 @@ pub async fn locate(aws: &Regional, config: &Config, calls: &Calls, wanted: &BTr
     search.into_findings().await
 }
 
+/// Which of these running instances have just been launched, as far as EC2 can tell. One call for 200 of them is all
+/// that an ordinary launch costs: only those that were stopped before can be in a cluster.
+pub async fn new_instances(aws: &Regional, calls: &Calls, running: &BTreeSet<InstanceId>) -> BTreeSet<InstanceId> {
+    let calls = calls.impatient(patience(calls, None));
+    match instances::describe(aws, &calls, running, None).await {
+        Ok(described) => described.into_iter().filter(|(_, instance)| instance.is_new).map(|(id, _)| id).collect(),
+        Err(error) => {
+            hint_lost(&error);
+            BTreeSet::new()
+        }
+    }
+}
+
 /// How long throttled EC2 look-ups are tried again: a second for each list that they save; half of what is left where
 /// that is many, or not known, since such scans in the middle of a reclaim wave take the quotas of everybody.
 fn patience(calls: &Calls, scan_calls: Option<usize>) -> Duration {

@@ -1,21 +1,22 @@
 //! What to do with a container instance. Pure.
 
-use std::fmt;
+use std::{fmt, time::SystemTime};
 
 use super::{
     Status,
     locate::{Keeper, Located},
+    mark::Mark,
 };
 use crate::{
-    config::{Config, ManagedDraining, Mode, Strategy, Verdict},
-    interruption::InstanceAction,
+    config::{Config, ManagedDraining, Mode, Resumed, StandaloneTasks, Strategy, Verdict},
+    interruption::{InstanceAction, Interruption, Kind, NOTICE},
 };
 
 /// What is to be done with a container instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Bring it there.
-    Reach(EndState),
+    /// Change it.
+    Make(Change),
     /// It is there already.
     Keep(EndState),
     /// Say that this is where it would end.
@@ -24,13 +25,37 @@ pub enum Action {
     Leave(Reason),
 }
 
-/// How an interrupted instance's container instance ends.
+/// A change to a container instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Deregister it.
+    Deregister,
+    /// Set it to `DRAINING`, and mark it if it is to become `ACTIVE` again when its EC2 instance comes back.
+    Drain(Option<Mark>),
+    /// Use the time that is left to stop its tasks, then deregister it.
+    Evacuate(Evacuation),
+    /// Set it to `ACTIVE`, if it is not, and take the mark off.
+    Reactivate,
+}
+
+/// How a container instance is evacuated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Evacuation {
+    /// When EC2 ends the instance.
+    pub deadline: SystemTime,
+    /// What happens to the tasks of no service.
+    pub standalone_tasks: StandaloneTasks,
+}
+
+/// How a container instance ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndState {
     /// No longer registered.
     Deregistered,
     /// `DRAINING`
     Draining,
+    /// `ACTIVE`
+    Active,
 }
 
 /// Why a container instance is left alone.
@@ -42,40 +67,69 @@ pub enum Reason {
     NotIncluded,
     /// `EXCLUDE_CLUSTERS` matches its cluster.
     Excluded,
+    /// It is back, or new, and was not drained by this function before.
+    NotDrainedByUs,
 }
 
-/// Decides what to do with a container instance whose EC2 instance is interrupted.
+/// Decides what to do with a container instance of an EC2 instance that something happens to.
 #[must_use]
-pub fn plan(located: &Located, action: InstanceAction, config: &Config) -> Action {
-    if let Some(reason) = reason_to_leave(located, config) {
+pub fn plan(located: &Located, interruption: &Interruption, config: &Config) -> Action {
+    if let Some(reason) = reason_to_leave(located, interruption, config) {
         return Action::Leave(reason);
     }
-    let end_state = match (action, config.strategy) {
-        (InstanceAction::Terminate, Strategy::Deregister) => EndState::Deregistered,
-        // What stops or hibernates comes back, and the agent of a deregistered one would not register it again.
-        (InstanceAction::Terminate, Strategy::Drain) | (InstanceAction::Stop | InstanceAction::Hibernate, _) => {
-            EndState::Draining
+    let change = match (interruption.kind, config.strategy) {
+        (Kind::Terminated, _) | (Kind::Notice(InstanceAction::Terminate), Strategy::Deregister) => Change::Deregister,
+        (Kind::Notice(InstanceAction::Terminate), Strategy::Evacuate) => Change::Evacuate(Evacuation {
+            deadline: interruption.time + NOTICE,
+            standalone_tasks: config.standalone_tasks,
+        }),
+        (Kind::Notice(InstanceAction::Terminate), Strategy::Drain) => Change::Drain(None),
+        // What stops or hibernates comes back, and the agent of a deregistered one would not register it again. What
+        // may be interrupted is marked as well: a notice that comes later finds it drained.
+        (Kind::Notice(InstanceAction::Stop | InstanceAction::Hibernate) | Kind::Rebalance, _) => {
+            Change::Drain((config.resumed == Resumed::Reactivate).then(|| Mark::new(interruption.time)))
         }
+        (Kind::Running, _) => Change::Reactivate,
     };
-    match (config.mode, located.container_instance.status, end_state) {
-        (Mode::DryRun, ..) => Action::Announce(end_state),
+    match (config.mode, located.container_instance.status, change) {
+        (Mode::DryRun, ..) => Action::Announce(change.end_state()),
         (Mode::Change, Status::Gone, _) => Action::Keep(EndState::Deregistered),
-        (Mode::Change, Status::Draining, EndState::Draining) => Action::Keep(EndState::Draining),
-        (Mode::Change, ..) => Action::Reach(end_state),
+        (Mode::Change, Status::Draining, Change::Drain(_)) => Action::Keep(EndState::Draining),
+        (Mode::Change, ..) => Action::Make(change),
     }
 }
 
-fn reason_to_leave(located: &Located, config: &Config) -> Option<Reason> {
-    let cluster = &located.container_instance.cluster;
-    match config.clusters.verdict(cluster) {
+impl Change {
+    /// Where it leads.
+    #[must_use]
+    pub fn end_state(self) -> EndState {
+        match self {
+            Self::Deregister | Self::Evacuate(_) => EndState::Deregistered,
+            Self::Drain(_) => EndState::Draining,
+            Self::Reactivate => EndState::Active,
+        }
+    }
+}
+
+fn reason_to_leave(located: &Located, interruption: &Interruption, config: &Config) -> Option<Reason> {
+    let found = &located.container_instance;
+    match config.clusters.verdict(&found.cluster) {
         Verdict::Included => {}
         Verdict::NotIncluded => return Some(Reason::NotIncluded),
         Verdict::Excluded => return Some(Reason::Excluded),
     }
+    // An event that comes late must not undo what was drained since.
+    if interruption.kind == Kind::Running && !found.mark.is_some_and(|mark| mark.is_before(interruption.time)) {
+        return Some(Reason::NotDrainedByUs);
+    }
     let is_kept = |keeper: &&Keeper| match keeper {
         Keeper::ManagedInstances => true,
-        Keeper::Batch => !config.clusters.name_literally(cluster),
-        Keeper::ManagedDraining(_) => config.managed_draining == ManagedDraining::Respect,
+        Keeper::Batch => !config.clusters.name_literally(&found.cluster),
+        // There is nothing left to drain of what is gone, or back.
+        Keeper::ManagedDraining(_) => {
+            config.managed_draining == ManagedDraining::Respect
+                && matches!(interruption.kind, Kind::Notice(_) | Kind::Rebalance)
+        }
     };
     located.keepers.iter().find(is_kept).cloned().map(Reason::Kept)
 }
@@ -92,12 +146,15 @@ impl fmt::Display for Reason {
             }
             Self::NotIncluded => f.write_str("CLUSTERS does not match the cluster"),
             Self::Excluded => f.write_str("EXCLUDE_CLUSTERS matches the cluster"),
+            Self::NotDrainedByUs => f.write_str("this function did not drain it before it was running"),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -116,31 +173,88 @@ mod tests {
                 instance: "i-1234567890abcdef0".to_owned().try_into().unwrap(),
                 status,
                 running_tasks: 3,
+                pending_tasks: 0,
                 capacity_provider: None,
+                mark: None,
             },
             keepers: keepers.to_vec(),
         }
     }
 
-    #[test]
-    fn the_end_state_depends_on_strategy_and_action_alone() {
-        use EndState::{Deregistered, Draining};
-        use InstanceAction::{Hibernate, Stop, Terminate};
-        for (strategy, action, status, expected) in [
-            ("deregister", Terminate, Status::Active, Action::Reach(Deregistered)),
-            ("deregister", Terminate, Status::Draining, Action::Reach(Deregistered)),
-            ("deregister", Terminate, Status::Gone, Action::Keep(Deregistered)),
-            ("deregister", Stop, Status::Active, Action::Reach(Draining)),
-            ("deregister", Stop, Status::Draining, Action::Keep(Draining)),
-            ("deregister", Hibernate, Status::Active, Action::Reach(Draining)),
-            ("deregister", Hibernate, Status::Gone, Action::Keep(Deregistered)),
-            ("drain", Terminate, Status::Active, Action::Reach(Draining)),
-            ("drain", Terminate, Status::Draining, Action::Keep(Draining)),
-            ("drain", Terminate, Status::Gone, Action::Keep(Deregistered)),
-        ] {
-            let planned = plan(&located("web", status, &[]), action, &config(&[("STRATEGY", strategy)]));
-            assert_eq!(planned, expected, "{strategy} {action} {status:?}");
+    const TERMINATE: Kind = Kind::Notice(InstanceAction::Terminate);
+    const STOP: Kind = Kind::Notice(InstanceAction::Stop);
+    const HIBERNATE: Kind = Kind::Notice(InstanceAction::Hibernate);
+
+    /// An event an hour after 1970 began.
+    fn event(kind: Kind) -> Interruption {
+        Interruption {
+            instance: "i-1234567890abcdef0".to_owned().try_into().unwrap(),
+            kind,
+            account: "123456789012".to_owned().try_into().unwrap(),
+            region: "us-east-1".to_owned().try_into().unwrap(),
+            time: at(60),
         }
+    }
+
+    fn at(minutes: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_mins(minutes)
+    }
+
+    #[test]
+    fn the_change_depends_on_strategy_event_and_status_alone() {
+        use Change::{Deregister, Drain, Evacuate};
+        use EndState::{Deregistered, Draining};
+        use Status::{Active, Gone};
+        let marked = Drain(Some(Mark::new(at(60))));
+        let evacuation = Evacuation { deadline: at(62), standalone_tasks: StandaloneTasks::Stop };
+        for (strategy, kind, status, expected) in [
+            ("deregister", TERMINATE, Active, Action::Make(Deregister)),
+            ("deregister", TERMINATE, Status::Draining, Action::Make(Deregister)),
+            ("deregister", TERMINATE, Gone, Action::Keep(Deregistered)),
+            ("deregister", STOP, Active, Action::Make(marked)),
+            ("deregister", STOP, Status::Draining, Action::Keep(Draining)),
+            ("deregister", HIBERNATE, Active, Action::Make(marked)),
+            ("deregister", HIBERNATE, Gone, Action::Keep(Deregistered)),
+            ("deregister", Kind::Rebalance, Active, Action::Make(marked)),
+            ("drain", TERMINATE, Active, Action::Make(Drain(None))),
+            ("drain", TERMINATE, Status::Draining, Action::Keep(Draining)),
+            ("drain", TERMINATE, Gone, Action::Keep(Deregistered)),
+            ("drain", Kind::Terminated, Active, Action::Make(Deregister)),
+            ("evacuate", TERMINATE, Active, Action::Make(Evacuate(evacuation))),
+            ("evacuate", TERMINATE, Status::Draining, Action::Make(Evacuate(evacuation))),
+            ("evacuate", TERMINATE, Gone, Action::Keep(Deregistered)),
+            ("evacuate", STOP, Active, Action::Make(marked)),
+            ("evacuate", Kind::Rebalance, Active, Action::Make(marked)),
+            ("evacuate", Kind::Rebalance, Status::Draining, Action::Keep(Draining)),
+            ("evacuate", Kind::Terminated, Status::Draining, Action::Make(Deregister)),
+        ] {
+            let planned = plan(&located("web", status, &[]), &event(kind), &config(&[("STRATEGY", strategy)]));
+            assert_eq!(planned, expected, "{strategy} {kind} {status:?}");
+        }
+    }
+
+    #[test]
+    fn only_what_this_function_drained_before_becomes_active_again() {
+        for (mark, status, expected) in [
+            (None, Status::Draining, Action::Leave(Reason::NotDrainedByUs)),
+            (None, Status::Active, Action::Leave(Reason::NotDrainedByUs)),
+            (Some(at(58)), Status::Draining, Action::Make(Change::Reactivate)),
+            (Some(at(58)), Status::Active, Action::Make(Change::Reactivate)),
+            (Some(at(58)), Status::Gone, Action::Keep(EndState::Deregistered)),
+            (Some(at(61)), Status::Draining, Action::Leave(Reason::NotDrainedByUs)),
+        ] {
+            let mut located = located("web", status, &[Keeper::ManagedDraining("spot".into())]);
+            located.container_instance.mark = mark.map(Mark::new);
+            let planned = plan(&located, &event(Kind::Running), &config(&[]));
+            assert_eq!(planned, expected, "{mark:?} {status:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_marked_that_would_not_be_reactivated() {
+        let planned =
+            plan(&located("web", Status::Active, &[]), &event(STOP), &config(&[("REACTIVATE_RESUMED", "false")]));
+        assert_eq!(planned, Action::Make(Change::Drain(None)));
     }
 
     /// A cluster, its keepers, the settings, and why it is left alone.
@@ -169,8 +283,8 @@ mod tests {
         ];
         for (cluster, keepers, variables, reason) in cases {
             for status in [Status::Active, Status::Draining] {
-                let planned = plan(&located(cluster, status, keepers), InstanceAction::Terminate, &config(variables));
-                let expected = reason.clone().map_or(Action::Reach(EndState::Deregistered), Action::Leave);
+                let planned = plan(&located(cluster, status, keepers), &event(TERMINATE), &config(variables));
+                let expected = reason.clone().map_or(Action::Make(Change::Deregister), Action::Leave);
                 assert_eq!(planned, expected, "{cluster} {keepers:?} {variables:?}");
             }
         }
@@ -184,6 +298,7 @@ mod tests {
             (Reason::Kept(Keeper::ManagedDraining("spot-cp".into())), "spot-cp"),
             (Reason::NotIncluded, "CLUSTERS"),
             (Reason::Excluded, "EXCLUDE_CLUSTERS"),
+            (Reason::NotDrainedByUs, "did not drain"),
         ] {
             assert!(reason.to_string().contains(named), "{reason}");
         }
@@ -196,29 +311,44 @@ mod tests {
     proptest! {
         #[test]
         fn a_dry_run_changes_nothing_and_a_second_plan_finds_nothing_to_do(
-            strategy in prop::sample::select(vec!["deregister", "drain"]),
+            strategy in prop::sample::select(vec!["deregister", "drain", "evacuate"]),
             dry_run in prop::sample::select(vec!["true", "false"]),
             managed_draining in prop::sample::select(vec!["respect", "override"]),
+            resumed in prop::sample::select(vec!["true", "false"]),
             clusters in prop::sample::select(vec!["*", "web", "x_Batch_1", "w*", "api"]),
             cluster in prop::sample::select(vec!["web", "x_Batch_1"]),
-            action in prop::sample::select(vec![InstanceAction::Terminate, InstanceAction::Stop, InstanceAction::Hibernate]),
+            kind in prop::sample::select(vec![TERMINATE, STOP, HIBERNATE, Kind::Rebalance, Kind::Running, Kind::Terminated]),
             status in prop::sample::select(vec![Status::Active, Status::Draining, Status::Gone]),
+            mark in prop::option::of(0..120_u64),
             keepers in prop::collection::vec(keeper(), 0..3),
         ) {
             let config = config(&[
                 ("STRATEGY", strategy), ("DRY_RUN", dry_run), ("MANAGED_DRAINING", managed_draining), ("CLUSTERS", clusters),
+                ("REACTIVATE_RESUMED", resumed),
             ]);
             let mut located = located(cluster, status, &keepers);
-            let planned = plan(&located, action, &config);
-            if let Action::Reach(end_state) = planned {
+            located.container_instance.mark = mark.map(|minutes| Mark::new(at(minutes)));
+            let planned = plan(&located, &event(kind), &config);
+            if let Action::Make(change) = planned {
                 prop_assert_eq!(dry_run, "false");
                 prop_assert!(!keepers.contains(&Keeper::ManagedInstances));
-                prop_assert!(action == InstanceAction::Terminate || end_state == EndState::Draining);
-                located.container_instance.status = match end_state {
-                    EndState::Deregistered => Status::Gone,
-                    EndState::Draining => Status::Draining,
-                };
-                prop_assert_eq!(plan(&located, action, &config), Action::Keep(end_state));
+                let found = &mut located.container_instance;
+                match change.end_state() {
+                    EndState::Deregistered => {
+                        prop_assert!(matches!(kind, TERMINATE | Kind::Terminated));
+                        found.status = Status::Gone;
+                    }
+                    EndState::Draining => {
+                        prop_assert!(!matches!(kind, Kind::Running | Kind::Terminated));
+                        found.status = Status::Draining;
+                    }
+                    EndState::Active => {
+                        prop_assert!(kind == Kind::Running && found.mark.is_some());
+                        (found.status, found.mark) = (Status::Active, None);
+                    }
+                }
+                let again = plan(&located, &event(kind), &config);
+                prop_assert!(matches!(again, Action::Keep(_) | Action::Leave(Reason::NotDrainedByUs)), "{again:?}");
             }
         }
     }

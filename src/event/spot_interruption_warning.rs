@@ -2,14 +2,13 @@
 //!
 //! `resources` is not read: there a zone stands where an ARN has its Region, and no account.
 
-use aws_lambda_events::event::eventbridge::EventBridgeEvent;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{detail, required, time};
+use super::detail;
 use crate::{
     error::Error,
-    interruption::{InstanceAction, InstanceId, Interruption},
+    interruption::{InstanceAction, InstanceId, Kind},
 };
 
 pub(super) const DETAIL_TYPE: &str = "EC2 Spot Instance Interruption Warning";
@@ -21,14 +20,7 @@ struct Detail {
     instance_action: InstanceAction,
 }
 
-pub(super) fn interruption(event: EventBridgeEvent<Value>) -> Result<Interruption, Error> {
-    let time = time(&event)?;
-    let Detail { instance_id, instance_action } = detail(event.detail)?;
-    Ok(Interruption {
-        instance: instance_id,
-        action: instance_action,
-        account: required("account", event.account)?,
-        region: required("region", event.region)?,
-        time,
-    })
+pub(super) fn read(value: Value) -> Result<(InstanceId, Kind), Error> {
+    let Detail { instance_id, instance_action } = detail(value)?;
+    Ok((instance_id, Kind::Notice(instance_action)))
 }

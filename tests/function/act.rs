@@ -44,10 +44,11 @@ async fn each_action_under_each_strategy() {
         ("drain", "terminate", "ACTIVE", "draining", "DRAINING", 1),
         ("drain", "terminate", "DRAINING", "draining", "DRAINING", 0),
         ("deregister", "terminate", "DRAINING", "deregistered", "INACTIVE", 1),
-        ("deregister", "stop", "ACTIVE", "draining", "DRAINING", 1),
+        // With a mark, by which it becomes ACTIVE again.
+        ("deregister", "stop", "ACTIVE", "draining", "DRAINING", 2),
         ("deregister", "stop", "DRAINING", "draining", "DRAINING", 0),
-        ("deregister", "hibernate", "ACTIVE", "draining", "DRAINING", 1),
-        ("drain", "hibernate", "ACTIVE", "draining", "DRAINING", 1),
+        ("deregister", "hibernate", "ACTIVE", "draining", "DRAINING", 2),
+        ("drain", "hibernate", "ACTIVE", "draining", "DRAINING", 2),
     ] {
         let aws = standin().await;
         let (arn, other) = register(&aws.home(), "web");

@@ -39,13 +39,25 @@ async fn a_malformed_event_calls_nothing_and_names_the_field() {
 async fn another_kind_of_event_is_ignored_with_a_warning() {
     let aws = standin().await;
     let function = function(&aws, &[]).await;
-    let mut event = notice(ID, "terminate");
-    event["detail-type"] = json!("EC2 Instance State-change Notification");
-    event["detail"] = json!({ "instance-id": ID, "state": "running" });
-    let answer = handled(&function, event).await;
-    assert_eq!(answer, json!({ "outcome": "ignored", "account": "123456789012", "region": "us-east-2" }));
+    for (detail_type, detail, said) in [
+        (
+            "EC2 Spot Instance Request Fulfillment",
+            json!({ "instance-id": ID }),
+            "EC2 Spot Instance Request Fulfillment",
+        ),
+        ("EC2 Instance State-change Notification", json!({ "instance-id": ID, "state": "stopping" }), "State-change"),
+        // What is turned off.
+        ("EC2 Instance State-change Notification", json!({ "instance-id": ID, "state": "terminated" }), "terminated"),
+        ("EC2 Instance Rebalance Recommendation", json!({ "instance-id": ID }), "rebalance"),
+    ] {
+        let mut event = notice(ID, "terminate");
+        event["detail-type"] = detail_type.into();
+        event["detail"] = detail;
+        let answer = handled(&function, event).await;
+        assert_eq!((&answer["outcome"], &answer["account"]), (&"ignored".into(), &"123456789012".into()), "{answer}");
+        assert!(function.logs().iter().any(|line| line.contains("WARN") && line.contains(said)), "{said}");
+    }
     assert_eq!(aws.calls().len(), 0);
-    assert!(function.logs().iter().any(|line| line.contains("WARN") && line.contains("State-change")));
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ mod errors;
 mod events;
 mod frugality;
 mod leave_alone;
+mod lifecycle;
 mod locate;
 mod queue;
 

@@ -7,7 +7,7 @@ use crate::{
     error::Error,
 };
 
-const OPERATION: &str = "DeregisterContainerInstance";
+pub(super) const OPERATION: &str = "DeregisterContainerInstance";
 
 /// Deregisters a container instance with all its tasks.
 pub(super) async fn deregister(aws: &Regional, calls: &Calls, found: &ContainerInstance) -> Result<Outcome, Error> {

@@ -1,74 +1,57 @@
-//! `UpdateContainerInstancesState` to `DRAINING`
+//! Draining, with a mark on what may come back.
 
-use std::collections::HashMap;
-
-use aws_sdk_ecs::types::ContainerInstanceStatus;
-
-use super::{Outcome, look_again};
+use super::{
+    Outcome, attributes,
+    set_state::{State, set_state},
+};
 use crate::{
     aws::{Calls, Regional},
-    ecs::{ClusterName, ContainerInstance, plan::EndState},
+    ecs::{ClusterName, ContainerInstance, mark::Mark, plan::EndState},
     error::Error,
 };
 
-const OPERATION: &str = "UpdateContainerInstancesState";
-
-/// The most container instances that one call takes.
-const UPDATED: usize = 10;
-
-/// Sets container instances of a cluster to `DRAINING`.
+/// Sets container instances of a cluster to `DRAINING`, and marks those of which that is asked.
 pub(super) async fn drain(
+    aws: &Regional,
+    calls: &Calls,
+    cluster: &ClusterName,
+    planned: Vec<(ContainerInstance, Option<Mark>)>,
+) -> Vec<(ContainerInstance, Result<Outcome, Error>)> {
+    let marks: Vec<_> = planned.iter().filter_map(|(found, mark)| Some((found.arn.clone(), (*mark)?))).collect();
+    let found = planned.into_iter().map(|(found, _)| found).collect();
+    // At the same time, since a hibernation has begun already.
+    let (unmarked, outcomes) = tokio::join!(
+        attributes::put(aws, calls, cluster, &marks),
+        set_state(aws, calls, cluster, found, State::Draining)
+    );
+    for (arn, error) in unmarked {
+        // It is drained all the same, which is what the notice asks for.
+        tracing::warn!(containerInstance = %arn, %error, "it can't be marked, and stays DRAINING when it comes back");
+    }
+    outcomes
+}
+
+/// Sets container instances of a cluster to `ACTIVE`, and takes their marks off.
+pub(super) async fn reactivate(
     aws: &Regional,
     calls: &Calls,
     cluster: &ClusterName,
     found: Vec<ContainerInstance>,
 ) -> Vec<(ContainerInstance, Result<Outcome, Error>)> {
-    let mut outcomes = Vec::with_capacity(found.len());
-    for found in found.chunks(UPDATED) {
-        let refusals = update(aws, calls, cluster, found).await;
-        for found in found {
-            let outcome = match &refusals {
-                Ok(refusals) => match refusals.get(found.arn.as_str()) {
-                    None => Ok(Outcome::Reached(EndState::Draining)),
-                    Some(reason) => {
-                        let about = found.arn.to_string();
-                        Err(Error::Unchanged { operation: OPERATION, about, reason: reason.clone() })
-                    }
-                },
-                Err(error) => Err(error.clone()),
-            };
-            let outcome = match outcome {
-                Err(refused) => look_again(aws, calls, found, EndState::Draining, refused).await,
-                reached => reached,
-            };
-            outcomes.push((found.clone(), outcome));
-        }
-    }
+    let outcomes = set_state(aws, calls, cluster, found, State::Active).await;
+    let active = outcomes.iter().filter(|(_, outcome)| is_active(outcome)).map(|(found, _)| found.arn.clone());
+    let marked = attributes::delete(aws, calls, cluster, &active.collect::<Vec<_>>()).await;
+    let still_marked = |found: &ContainerInstance| marked.get(&found.arn).cloned();
     outcomes
+        .into_iter()
+        .map(|(found, outcome)| {
+            // A mark that stays would undo what an operator drains later.
+            let outcome = outcome.and_then(|outcome| still_marked(&found).map_or(Ok(outcome), Err));
+            (found, outcome)
+        })
+        .collect()
 }
 
-/// Asks for the change, and gives back what was refused, with the reason.
-async fn update(
-    aws: &Regional,
-    calls: &Calls,
-    cluster: &ClusterName,
-    found: &[ContainerInstance],
-) -> Result<HashMap<String, String>, Error> {
-    let request = aws
-        .ecs
-        .update_container_instances_state()
-        .cluster(cluster.as_str())
-        .set_container_instances(Some(found.iter().map(|found| found.arn.to_string()).collect()))
-        .status(ContainerInstanceStatus::Draining);
-    let answer = calls.make(OPERATION, cluster, || request.clone().send()).await?;
-    let is_draining = |arn: &str| {
-        let mut updated = answer.container_instances().iter();
-        updated.any(|updated| updated.container_instance_arn() == Some(arn) && updated.status() == Some("DRAINING"))
-    };
-    let reason = |arn: &str| {
-        let failure = answer.failures().iter().find(|failure| failure.arn() == Some(arn));
-        failure.and_then(|failure| failure.reason()).unwrap_or("the answer does not show it as DRAINING").to_owned()
-    };
-    let refused = found.iter().map(|found| found.arn.as_str()).filter(|arn| !is_draining(arn));
-    Ok(refused.map(|arn| (arn.to_owned(), reason(arn))).collect())
+fn is_active(outcome: &Result<Outcome, Error>) -> bool {
+    matches!(outcome, Ok(Outcome::Reached(EndState::Active) | Outcome::Kept(EndState::Active)))
 }

@@ -35,6 +35,8 @@ pub(super) struct Cluster {
     pub(super) name: ClusterName,
     /// `ACTIVE` and `DRAINING` ones.
     pub(super) container_instances: i32,
+    /// Running and pending ones.
+    pub(super) tasks: i32,
     pub(super) capacity_providers: Vec<String>,
     /// Whether it carries AWS Batch's tag.
     pub(super) has_batch_tag: bool,
@@ -77,6 +79,10 @@ impl KnownClusters {
 
     pub(super) fn registered_in(&self, name: &ClusterName) -> Option<usize> {
         self.get(name).and_then(|cluster| cluster.container_instances.try_into().ok())
+    }
+
+    pub(super) fn tasks_of(&self, name: &ClusterName) -> Option<usize> {
+        self.get(name).and_then(|cluster| cluster.tasks.try_into().ok())
     }
 
     pub(super) fn get(&self, name: &ClusterName) -> Option<&Cluster> {
@@ -165,13 +171,20 @@ async fn describe(aws: &Regional, calls: &Calls, ids: &[String]) -> Result<Known
 /// A cluster that could not be described may have container instances: the scan will tell.
 fn unread(name_or_arn: &str) -> Option<Cluster> {
     let name = ClusterName::from_name_or_arn(name_or_arn)?;
-    Some(Cluster { name, container_instances: 1, capacity_providers: Vec::new(), has_batch_tag: false })
+    Some(Cluster {
+        name,
+        container_instances: 1,
+        tasks: i32::MAX,
+        capacity_providers: Vec::new(),
+        has_batch_tag: false,
+    })
 }
 
 fn cluster(cluster: aws_sdk_ecs::types::Cluster) -> Option<Cluster> {
     Some(Cluster {
         name: cluster.cluster_name.and_then(|name| name.try_into().ok())?,
         container_instances: cluster.registered_container_instances_count,
+        tasks: cluster.running_tasks_count.saturating_add(cluster.pending_tasks_count),
         capacity_providers: cluster
             .capacity_providers
             .unwrap_or_default()

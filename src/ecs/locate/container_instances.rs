@@ -5,7 +5,10 @@ use std::{collections::BTreeSet, time::Duration};
 use super::capacity_provider;
 use crate::{
     aws::{Calls, Regional, next},
-    ecs::{ClusterName, ContainerInstance, ContainerInstanceArn, Status},
+    ecs::{
+        ClusterName, ContainerInstance, ContainerInstanceArn, Status,
+        mark::{self, Mark},
+    },
     error::Error,
     interruption::InstanceId,
 };
@@ -137,8 +140,10 @@ fn container_instance(
     cluster: &ClusterName,
     described: aws_sdk_ecs::types::ContainerInstance,
 ) -> Option<ContainerInstance> {
+    let mark = described.attributes().iter().find(|attribute| attribute.name() == mark::ATTRIBUTE);
     Some(ContainerInstance {
         cluster: cluster.clone(),
+        mark: mark.map(|mark| Mark::read(mark.value().unwrap_or_default())),
         arn: described.container_instance_arn?.try_into().ok()?,
         instance: described.ec2_instance_id?.try_into().ok()?,
         status: match described.status.as_deref() {
@@ -147,6 +152,7 @@ fn container_instance(
             _ => Status::Active,
         },
         running_tasks: described.running_tasks_count,
+        pending_tasks: described.pending_tasks_count,
         capacity_provider: described
             .capacity_provider_name
             .map(|provider| capacity_provider::name(&provider).to_owned()),

@@ -25,6 +25,10 @@ const AUTO_SCALING_GROUP_TAG: &str = "aws:autoscaling:groupName";
 /// The most values that a filter takes.
 const FILTER_VALUES: usize = 200;
 
+/// Within how many seconds an instance and its network interface are launched. No instance is stopped and started again
+/// in that time.
+const LAUNCH_S: i64 = 30;
+
 /// What EC2 knows of an instance, as far as it matters here.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Instance {
@@ -36,6 +40,8 @@ pub(super) struct Instance {
     pub(super) has_batch_tag: bool,
     /// Whether Amazon ECS operates it.
     pub(super) is_managed: bool,
+    /// Whether it was launched rather than started again.
+    pub(super) is_new: bool,
 }
 
 /// Describes instances; those that are gone are left out.
@@ -74,8 +80,21 @@ fn instance(described: types::Instance, cluster_tag: Option<&str>) -> Option<(In
         cluster: cluster_tag.and_then(tag).and_then(ClusterName::from_name_or_arn),
         has_batch_tag: tag(BATCH_TAG).is_some(),
         is_managed: described.operator().and_then(types::OperatorResponse::principal) == Some("ecs.amazonaws.com"),
+        is_new: is_new(&described),
     };
     Some((described.instance_id?.try_into().ok()?, instance))
+}
+
+/// The primary network interface is attached when an instance is launched, and stays attached when it is stopped; each
+/// start has a launch time of its own. Where EC2 does not say, it may have been started again.
+fn is_new(described: &types::Instance) -> bool {
+    let mut attachments = described.network_interfaces().iter().filter_map(types::InstanceNetworkInterface::attachment);
+    let primary = attachments.find(|attachment| attachment.device_index() == Some(0));
+    let attached = primary.and_then(types::InstanceNetworkInterfaceAttachment::attach_time);
+    match (described.launch_time(), attached) {
+        (Some(launched), Some(attached)) => launched.secs() < attached.secs().saturating_add(LAUNCH_S),
+        _ => false,
+    }
 }
 
 /// Reads what instances' user data says about their cluster; nothing of those whose user data can't be read.

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
+    hash::Hash,
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -12,8 +13,9 @@ use crate::{
     interruption::InstanceId,
 };
 
-/// How many groups are remembered, 1,000: a name each, some 100 kB. Past that all are forgotten, and learned again.
-const GROUPS: usize = 1_000;
+/// How many entries of a kind are remembered, 1,000: a name each, some 100 kB. Past that all are forgotten, and learned
+/// again.
+const ENTRIES: usize = 1_000;
 
 /// How long a cluster's container instances are taken for known, 30 s: of which EC2 instance one is never changes, and a
 /// status that has is seen when the change is refused.
@@ -35,6 +37,10 @@ struct Learned {
     registrations: HashMap<ClusterName, (Instant, Vec<ContainerInstance>)>,
     /// By name.
     capacity_providers: HashMap<String, CapacityProvider>,
+    /// By task definition's ARN, which stands for one revision: it never changes.
+    stop_timeouts: HashMap<String, Duration>,
+    /// By cluster and service: whether it is a daemon, which never changes either.
+    daemons: HashMap<(ClusterName, String), bool>,
 }
 
 impl Knowledge {
@@ -56,11 +62,7 @@ impl Knowledge {
     }
 
     pub(super) fn learn_group(&self, group: String, cluster: ClusterName) {
-        let mut learned = self.lock();
-        if learned.groups.len() >= GROUPS {
-            learned.groups.clear();
-        }
-        learned.groups.insert(group, cluster);
+        remember(&mut self.lock().groups, group, cluster);
     }
 
     pub(super) fn forget_group(&self, group: &str) {
@@ -99,7 +101,35 @@ impl Knowledge {
         self.lock().capacity_providers.insert(name, provider);
     }
 
+    pub(crate) fn stop_timeout(&self, task_definition: &str) -> Option<Duration> {
+        self.lock().stop_timeouts.get(task_definition).copied()
+    }
+
+    pub(crate) fn learn_stop_timeout(&self, task_definition: String, timeout: Duration) {
+        remember(&mut self.lock().stop_timeouts, task_definition, timeout);
+    }
+
+    pub(crate) fn is_daemon(&self, cluster: &ClusterName, service: &str) -> Option<bool> {
+        self.lock().daemons.get(&(cluster.clone(), service.to_owned())).copied()
+    }
+
+    pub(crate) fn learn_daemon(&self, cluster: ClusterName, service: String, is_daemon: bool) {
+        remember(&mut self.lock().daemons, (cluster, service), is_daemon);
+    }
+
+    /// How many tasks a cluster has, as far as that is known.
+    pub(crate) fn tasks_of(&self, cluster: &ClusterName) -> Option<usize> {
+        self.clusters()?.tasks_of(cluster)
+    }
+
     pub(super) fn has_groups(&self) -> bool {
         !self.lock().groups.is_empty()
     }
+}
+
+fn remember<K: Eq + Hash, V>(entries: &mut HashMap<K, V>, key: K, value: V) {
+    if entries.len() >= ENTRIES {
+        entries.clear();
+    }
+    entries.insert(key, value);
 }

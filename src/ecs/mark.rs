@@ -1,0 +1,55 @@
+//! The mark on container instances that this function drained and that may come back.
+
+use std::time::SystemTime;
+
+use aws_sdk_ecs::primitives::{DateTime, DateTimeFormat};
+
+/// The name of the ECS attribute.
+pub(crate) const ATTRIBUTE: &str = "spot-interruption-handler.drained";
+
+/// That this function drained a container instance: an ECS attribute whose value is the time of the event behind it.
+///
+/// The time keeps an event that comes late, "it is running", from undoing a draining that came after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mark(SystemTime);
+
+impl Mark {
+    /// The mark for an event of this time.
+    #[must_use]
+    pub fn new(time: SystemTime) -> Self {
+        Self(time)
+    }
+
+    /// Reads an attribute's value; one that is no time is taken for a very old one.
+    pub(crate) fn read(value: &str) -> Self {
+        let time = DateTime::from_str(value, DateTimeFormat::DateTime).ok().and_then(|time| time.try_into().ok());
+        Self(time.unwrap_or(SystemTime::UNIX_EPOCH))
+    }
+
+    /// The attribute's value.
+    pub(crate) fn value(self) -> String {
+        // It fails for years past 9999.
+        DateTime::from(self.0).fmt(DateTimeFormat::DateTime).unwrap_or_default()
+    }
+
+    /// Whether it was drained before this time.
+    #[must_use]
+    pub fn is_before(self, time: SystemTime) -> bool {
+        self.0 < time
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_value_that_ecs_takes_and_that_is_read_again() {
+        let mark = Mark::new(SystemTime::UNIX_EPOCH + Duration::from_hours(498_752));
+        assert_eq!(mark.value(), "2026-11-24T08:00:00Z");
+        assert_eq!(Mark::read(&mark.value()), mark);
+        assert_eq!(Mark::read("yesterday"), Mark::new(SystemTime::UNIX_EPOCH));
+    }
+}

@@ -1,0 +1,279 @@
+//! What comes before and after a notice: recommendations, instances that come back, and those that went without notice.
+
+use std::time::{Duration, SystemTime};
+
+use serde_json::{Value, json};
+use standin::{Container, ContainerInstance, Fault, Instance, Region, Standin, TaskDefinition, notice};
+
+use crate::{ID, OTHER, apis, crowd, failed, function, handled, register, standin};
+
+/// The attribute that marks what the function drained.
+const MARK: &str = "spot-interruption-handler.drained";
+
+/// An event of EC2's about `ID`, of some time before now.
+fn event(detail_type: &str, detail: Value, age: Duration) -> Value {
+    let mut event = crate::notice_of(ID, "stop", age);
+    event["detail-type"] = detail_type.into();
+    event["detail"] = detail;
+    event
+}
+
+fn state_change(state: &str, age: Duration) -> Value {
+    event("EC2 Instance State-change Notification", json!({ "instance-id": ID, "state": state }), age)
+}
+
+fn rebalance_recommendation() -> Value {
+    event("EC2 Instance Rebalance Recommendation", json!({ "instance-id": ID }), Duration::ZERO)
+}
+
+fn mark(home: &Region, arn: &str) -> Option<String> {
+    home.attributes(arn).remove(MARK)
+}
+
+/// An instance that was stopped, and came back: with a network interface from before.
+fn came_back(home: &Region) {
+    let launched = SystemTime::now();
+    home.instance(Instance::new(ID).launched(launched).attached(launched - Duration::from_hours(5)));
+}
+
+#[tokio::test]
+async fn what_was_stopped_becomes_active_again_when_it_is_back() {
+    for action in ["stop", "hibernate"] {
+        for strategy in ["deregister", "drain", "evacuate"] {
+            let aws = standin().await;
+            let home = aws.home();
+            let (arn, other) = register(&home, "web");
+            let function = function(&aws, &[("STRATEGY", strategy)]).await;
+            let stopped = crate::notice_of(ID, action, Duration::from_mins(10));
+            assert_eq!(handled(&function, stopped.clone()).await["outcome"], "draining");
+            assert_eq!(home.status(&arn).as_deref(), Some("DRAINING"), "{strategy} {action}");
+            assert_eq!(mark(&home, &arn).unwrap()[..19], stopped["time"].as_str().unwrap()[..19]);
+
+            came_back(&home);
+            let answer = handled(&function, state_change("running", Duration::ZERO)).await;
+            assert_eq!((&answer["outcome"], &answer["event"]), (&"reactivated".into(), &"running".into()), "{answer}");
+            assert_eq!(home.status(&arn).as_deref(), Some("ACTIVE"));
+            assert_eq!(mark(&home, &arn), None);
+            assert_eq!(home.status(&other).as_deref(), Some("ACTIVE"));
+            assert_eq!(mark(&home, &other), None);
+
+            // The event comes again.
+            aws.forget_calls();
+            assert_eq!(handled(&function, state_change("running", Duration::ZERO)).await["outcome"], "skipped");
+            assert_eq!(aws.writes().len(), 0);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_someone_else_drained_stays_so() {
+    let aws = standin().await;
+    let home = aws.home();
+    let (arn, _) = register(&home, "web");
+    home.set_status(&arn, "DRAINING");
+    let function = function(&aws, &[]).await;
+    // The notice finds it drained, and that is not ours to undo.
+    assert_eq!(handled(&function, crate::notice(ID, "stop")).await["outcome"], "draining");
+    assert_eq!(mark(&home, &arn), None);
+    came_back(&home);
+    let answer = handled(&function, state_change("running", Duration::ZERO)).await;
+    assert_eq!(answer["outcome"], "skipped");
+    assert_eq!((aws.writes().len(), home.status(&arn).as_deref()), (0, Some("DRAINING")));
+}
+
+#[tokio::test]
+async fn an_event_that_comes_late_does_not_undo_a_later_draining() {
+    let aws = standin().await;
+    let home = aws.home();
+    let (arn, _) = register(&home, "web");
+    came_back(&home);
+    let function = function(&aws, &[]).await;
+    handled(&function, crate::notice(ID, "stop")).await;
+    let answer = handled(&function, state_change("running", Duration::from_mins(1))).await;
+    assert_eq!(answer["outcome"], "skipped", "{answer}");
+    assert_eq!(home.status(&arn).as_deref(), Some("DRAINING"));
+    assert!(mark(&home, &arn).is_some());
+}
+
+#[tokio::test]
+async fn a_reactivation_that_was_cut_short_is_finished() {
+    let aws = standin().await;
+    let home = aws.home();
+    let arn = home.container_instance("web", ContainerInstance::new(ID).attribute(MARK, "2026-01-01T00:00:00Z"));
+    came_back(&home);
+    let function = function(&aws, &[]).await;
+    assert_eq!(handled(&function, state_change("running", Duration::ZERO)).await["outcome"], "reactivated");
+    assert_eq!(mark(&home, &arn), None);
+
+    // And one that can't be finished is an error, so that it is tried again.
+    let arn = home.container_instance("web", ContainerInstance::new(ID).attribute(MARK, "2026-01-01T00:00:00Z"));
+    aws.fault(Fault::on("DeleteAttributes").error(400, "AccessDeniedException", "no"));
+    assert_eq!(failed(&function, state_change("running", Duration::ZERO)).await.0, "AccessDenied");
+    assert!(mark(&home, &arn).is_some());
+}
+
+#[tokio::test]
+async fn draining_counts_even_if_it_can_not_be_marked() {
+    let aws = standin().await;
+    let home = aws.home();
+    let (arn, _) = register(&home, "web");
+    aws.fault(Fault::on("PutAttributes").error(400, "AccessDeniedException", "no"));
+    let function = function(&aws, &[]).await;
+    assert_eq!(handled(&function, crate::notice(ID, "stop")).await["outcome"], "draining");
+    assert_eq!(home.status(&arn).as_deref(), Some("DRAINING"));
+    assert!(function.logs().iter().any(|line| line.contains("WARN") && line.contains("PutAttributes")));
+}
+
+#[tokio::test]
+async fn reactivation_can_be_turned_off() {
+    let aws = standin().await;
+    let home = aws.home();
+    let (arn, _) = register(&home, "web");
+    let function = function(&aws, &[("REACTIVATE_RESUMED", "false")]).await;
+    handled(&function, crate::notice(ID, "stop")).await;
+    assert_eq!((mark(&home, &arn), aws.calls_to("PutAttributes").len()), (None, 0));
+    aws.forget_calls();
+    assert_eq!(handled(&function, state_change("running", Duration::ZERO)).await["outcome"], "ignored");
+    assert_eq!(aws.calls().len(), 0);
+}
+
+#[tokio::test]
+async fn an_ordinary_launch_costs_one_call() {
+    for clusters in [1, 5, 100] {
+        let aws = standin().await;
+        crowd(&aws.home(), clusters);
+        let now = SystemTime::now();
+        aws.home().instance(Instance::new(ID).launched(now).attached(now + Duration::from_secs(1)));
+        let function = function(&aws, &[]).await;
+        let answer = handled(&function, state_change("running", Duration::ZERO)).await;
+        assert_eq!(answer["outcome"], "not-found");
+        assert_eq!(apis(&aws.calls()), ["DescribeInstances"], "{clusters} clusters");
+        assert!(function.logs().is_empty(), "nor a line in the log: {:?}", function.logs());
+    }
+}
+
+#[tokio::test]
+async fn it_may_be_back_where_ec2_does_not_say() {
+    let aws = standin().await;
+    let home = aws.home();
+    // Neither times nor, in the second round, the instance.
+    for _ in 0..2 {
+        let arn = home.container_instance(
+            "web",
+            ContainerInstance::new(ID).status("DRAINING").attribute(MARK, "2026-01-01T00:00:00Z"),
+        );
+        let function = function(&aws, &[]).await;
+        assert_eq!(handled(&function, state_change("running", Duration::ZERO)).await["outcome"], "reactivated");
+        assert_eq!(home.status(&arn).as_deref(), Some("ACTIVE"));
+        aws.fault(Fault::on("DescribeInstances").error(403, "UnauthorizedOperation", "no"));
+    }
+}
+
+#[tokio::test]
+async fn a_terminated_instance_is_deregistered_only_if_asked() {
+    for (settings, outcome, status) in [
+        (&[][..], "ignored", "ACTIVE"),
+        (&[("CLEAN_UP_TERMINATED", "true")], "deregistered", "INACTIVE"),
+        (&[("CLEAN_UP_TERMINATED", "true"), ("STRATEGY", "drain")], "deregistered", "INACTIVE"),
+        (&[("CLEAN_UP_TERMINATED", "true"), ("DRY_RUN", "true")], "dry-run", "ACTIVE"),
+        (&[("CLEAN_UP_TERMINATED", "true"), ("EXCLUDE_CLUSTERS", "web")], "skipped", "ACTIVE"),
+    ] {
+        let aws = standin().await;
+        let home = aws.home();
+        let (arn, other) = register(&home, "web");
+        home.instance(Instance::new(ID).state("terminated"));
+        let function = function(&aws, settings).await;
+        let answer = handled(&function, state_change("terminated", Duration::ZERO)).await;
+        assert_eq!(answer["outcome"], outcome, "{settings:?}");
+        assert_eq!(home.status(&arn).as_deref(), Some(status), "{settings:?}");
+        assert_eq!(home.status(&other).as_deref(), Some("ACTIVE"));
+        assert_eq!(aws.calls().is_empty(), outcome == "ignored");
+    }
+}
+
+#[tokio::test]
+async fn what_went_with_notice_needs_no_cleaning_up() {
+    let aws = standin().await;
+    register(&aws.home(), "web");
+    let function = function(&aws, &[("CLEAN_UP_TERMINATED", "true")]).await;
+    handled(&function, crate::notice(ID, "terminate")).await;
+    let writes = aws.writes().len();
+    assert_eq!(handled(&function, state_change("terminated", Duration::ZERO)).await["outcome"], "not-found");
+    assert_eq!(aws.writes().len(), writes);
+}
+
+#[tokio::test]
+async fn a_rebalance_recommendation_drains_if_asked_and_never_deregisters() {
+    for (strategy, later) in [("deregister", "INACTIVE"), ("drain", "DRAINING"), ("evacuate", "INACTIVE")] {
+        let aws = standin().await;
+        let home = aws.home();
+        home.instance(Instance::new(ID));
+        let arn = home.container_instance("web", ContainerInstance::new(ID));
+        let ignoring = function(&aws, &[("STRATEGY", strategy)]).await;
+        assert_eq!(handled(&ignoring, rebalance_recommendation()).await["outcome"], "ignored");
+        assert_eq!(aws.calls().len(), 0);
+
+        let draining = function(&aws, &[("STRATEGY", strategy), ("REBALANCE_RECOMMENDATION", "drain")]).await;
+        let answer = handled(&draining, rebalance_recommendation()).await;
+        assert_eq!((&answer["outcome"], &answer["event"]), (&"draining".into(), &"rebalance".into()), "{answer}");
+        assert_eq!(home.status(&arn).as_deref(), Some("DRAINING"));
+        // The notice carries on from there.
+        handled(&draining, crate::notice(ID, "terminate")).await;
+        assert_eq!(home.status(&arn).as_deref(), Some(later), "{strategy}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_drained_early_and_then_stopped_becomes_active_again() {
+    let aws = standin().await;
+    let home = aws.home();
+    let (arn, _) = register(&home, "web");
+    let function = function(&aws, &[("REBALANCE_RECOMMENDATION", "drain")]).await;
+    handled(
+        &function,
+        event("EC2 Instance Rebalance Recommendation", json!({ "instance-id": ID }), Duration::from_mins(9)),
+    )
+    .await;
+    handled(&function, crate::notice_of(ID, "stop", Duration::from_mins(8))).await;
+    came_back(&home);
+    assert_eq!(handled(&function, state_change("running", Duration::ZERO)).await["outcome"], "reactivated");
+    assert_eq!(home.status(&arn).as_deref(), Some("ACTIVE"));
+}
+
+#[tokio::test]
+async fn several_events_about_one_instance_in_a_batch_end_as_the_last_word_has_it() {
+    let aws = standin().await;
+    let home = aws.home();
+    let (arn, _) = register(&home, "web");
+    came_back(&home);
+    let function = function(&aws, &[("REBALANCE_RECOMMENDATION", "drain")]).await;
+    let events = [
+        state_change("running", Duration::from_mins(5)),
+        crate::notice_of(ID, "stop", Duration::from_mins(2)),
+        crate::notice_of(ID, "terminate", Duration::from_mins(1)),
+        rebalance_recommendation(),
+    ];
+    let record = |event: &Value| json!({ "messageId": event["time"], "body": event.to_string() });
+    let batch = json!({ "Records": events.iter().map(record).collect::<Vec<_>>() });
+    assert_eq!(handled(&function, batch).await["batchItemFailures"], json!([]));
+    assert_eq!(home.status(&arn).as_deref(), Some("INACTIVE"));
+    assert_eq!(apis(&aws.writes()), ["DeregisterContainerInstance"]);
+}
+
+/// As Lambda runs it: a process, sockets and a clock that nobody has paused.
+#[tokio::test]
+async fn an_evacuation_in_real_time() {
+    let aws = Standin::builder().start().await.unwrap();
+    let home = aws.home();
+    let (arn, other) = register(&home, "web");
+    home.task_definition(TaskDefinition::new("job").container(Container::new("job").stop_timeout(2)));
+    home.task(&arn, standin::Task::standalone("job").task_definition("job")).unwrap();
+    let function = function(&aws, &[("STRATEGY", "evacuate")]).await;
+    home.interrupt_at(ID, "terminate", Duration::from_secs(15));
+    let notice = notice(&home, ID, "terminate", SystemTime::now() - Duration::from_secs(105));
+    let answer = handled(&function, notice).await;
+    assert_eq!(answer["outcome"], "deregistered", "{answer}");
+    assert_eq!((home.status(&arn).as_deref(), home.status(&other).as_deref()), (Some("INACTIVE"), Some("ACTIVE")));
+    assert!(home.fates().iter().filter(|fate| fate.container == "job").all(|fate| fate.sigterm.is_some()));
+    assert_eq!(home.container_instance_at(&other).unwrap().ec2_instance_id, OTHER);
+}
