@@ -1,0 +1,92 @@
+//! The function in this process, and its way to the stand-in without sockets: so time can be paused, and two minutes
+//! pass in an instant.
+
+use std::{sync::Arc, time::Duration};
+
+use aws_config::{BehaviorVersion, Region};
+use aws_sdk_ecs::config::{Credentials, SharedCredentialsProvider};
+use aws_smithy_runtime_api::client::{
+    http::{HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector},
+    orchestrator::{HttpRequest, HttpResponse},
+    result::ConnectorError,
+    runtime_components::RuntimeComponents,
+};
+use aws_smithy_types::body::SdkBody;
+use lambda_runtime::{Context, LambdaEvent};
+use serde_json::Value;
+use spot_interruption_handler::{
+    aws::{Aws, Deadline},
+    config::Config,
+    ecs::locate::warm_up,
+    error::Error,
+    handle,
+};
+use standin::{ACCOUNT, REGION, Standin};
+
+/// A process of the function, as far as it keeps something from one event to the next.
+pub(crate) struct Process {
+    aws: Aws,
+    config: Config,
+}
+
+impl Process {
+    /// Starts one with these environment variables, as `main` does.
+    pub(crate) async fn start(standin: &Arc<Standin>, settings: &[(&str, &str)]) -> Self {
+        let keys = standin.credentials_for(ACCOUNT);
+        let credentials =
+            Credentials::new(keys.access_key, keys.secret_key, Some(keys.session_token), None, "the stand-in");
+        let loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
+            .http_client(Direct(Arc::clone(standin)))
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .region(Region::new(REGION))
+            .endpoint_url("http://standin");
+        let variable = |name: &str| settings.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned());
+        let config = Config::read(variable).unwrap_or_else(|error| unreachable!("{error}"));
+        let aws = Aws::load(loader).await;
+        if let Some(home) = aws.home() {
+            let home = aws.region(&home);
+            warm_up(&home, &config, &home.calls_until(Deadline::after(Duration::from_secs(2)))).await;
+        }
+        Self { aws, config }
+    }
+
+    /// Hands it an event, and gives its answer.
+    pub(crate) async fn invoke(&self, event: &Value) -> Result<Value, Error> {
+        let payload = serde_json::from_value(event.clone()).unwrap_or_else(|error| unreachable!("{error}"));
+        // Without an end of the invocation, the notice's counts.
+        let answer = handle(&self.aws, &self.config, LambdaEvent::new(payload, Context::default())).await?;
+        Ok(serde_json::to_value(answer).unwrap_or_default())
+    }
+}
+
+/// The way to the stand-in.
+#[derive(Clone)]
+struct Direct(Arc<Standin>);
+
+impl std::fmt::Debug for Direct {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Direct")
+    }
+}
+
+impl HttpClient for Direct {
+    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}
+
+impl HttpConnector for Direct {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let standin = Arc::clone(&self.0);
+        HttpConnectorFuture::new(async move { exchange(&standin, request).await })
+    }
+}
+
+async fn exchange(standin: &Standin, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
+    let request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
+    let request = request.map(|body| body.bytes().unwrap_or_default().to_vec().into());
+    let cut = || ConnectorError::io("the connection was cut".into());
+    let response = standin.answer(request).await.ok_or_else(cut)?;
+    let response = response.map(|body| SdkBody::from(body.to_vec()));
+    HttpResponse::try_from(response).map_err(|error| ConnectorError::user(error.into()))
+}

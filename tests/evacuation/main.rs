@@ -1,0 +1,102 @@
+//! An instance's last two minutes, and what follows them, with time paused: the function in this process, real SDK
+//! clients, and the stand-in's world.
+
+#![expect(clippy::unwrap_used, reason = "a test's way to fail")]
+
+mod coexistence;
+mod faults;
+#[path = "../../examples/evacuation/fleet.rs"]
+mod fleet;
+#[path = "../../examples/evacuation/in_process.rs"]
+mod in_process;
+mod in_the_middle;
+mod many;
+mod phases;
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::DateTime;
+use serde_json::{Value, json};
+use standin::{Builder, ContainerInstance, Fate, Instance, Standin, Task};
+
+use in_process::Process;
+
+/// The instance that most tests interrupt.
+const ID: &str = "i-1234567890abcdef0";
+
+/// Another one, which must never be touched.
+const OTHER: &str = "i-0fedcba9876543210";
+
+const EVACUATE: &[(&str, &str)] = &[("STRATEGY", "evacuate")];
+
+const fn s(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+async fn standin() -> Arc<Standin> {
+    start(Standin::builder()).await
+}
+
+async fn start(builder: Builder) -> Arc<Standin> {
+    Arc::new(builder.latency(Duration::from_millis(10)).start().await.unwrap())
+}
+
+/// The fleet of the example with one instance, and another one beside it.
+async fn with_fleet() -> (Arc<Standin>, String) {
+    let aws = standin().await;
+    let arn = fleet::instances(&aws.home(), &[ID.to_owned()]).remove(0);
+    (aws, arn)
+}
+
+/// Registers an instance with these tasks.
+fn register(aws: &Standin, tasks: impl IntoIterator<Item = Task>) -> String {
+    let home = aws.home();
+    fleet::definitions(&home);
+    home.instance(Instance::new(ID));
+    let arn = home.container_instance(fleet::CLUSTER, ContainerInstance::new(ID));
+    for task in tasks {
+        home.task(&arn, task).unwrap();
+    }
+    arn
+}
+
+fn standalone(family: &str) -> Task {
+    Task::standalone(family).task_definition(family)
+}
+
+/// Time is paused, but not that of the day: an event that is handled later has to be older.
+fn aged(event: &Value, age: Duration) -> Value {
+    let mut event = event.clone();
+    let time = DateTime::parse_from_rfc3339(event["time"].as_str().unwrap()).unwrap() - age;
+    event["time"] = time.to_rfc3339().into();
+    event
+}
+
+/// A batch as Lambda hands it over.
+fn batch(events: &[Value]) -> Value {
+    let record = |(at, event): (usize, &Value)| json!({ "messageId": at.to_string(), "body": event.to_string() });
+    json!({ "Records": events.iter().enumerate().map(record).collect::<Vec<_>>() })
+}
+
+/// Evacuates `ID`, from its notice on, to the end of its two minutes.
+async fn evacuate(aws: &Arc<Standin>, settings: &[(&str, &str)]) -> Value {
+    let process = Process::start(aws, settings).await;
+    let notice = aws.home().interrupt(ID, "terminate");
+    let answer = process.invoke(&notice).await.unwrap();
+    tokio::time::sleep(s(121)).await;
+    answer
+}
+
+fn fate(aws: &Standin, container: &str) -> Fate {
+    aws.home().fates().into_iter().find(|fate| fate.container == container).unwrap()
+}
+
+/// Every container was told in time, none died with traffic, and nothing stays registered.
+fn assert_all_well(aws: &Standin, case: &str) {
+    let fates = aws.home().fates();
+    assert!(!fates.is_empty());
+    for fate in &fates {
+        assert!(fate.is_graceful() && !fate.with_traffic, "{case}: {fate:?}\n{:#?}", aws.home().history());
+    }
+    assert_eq!(aws.home().registered(ID), 0, "{case}");
+}

@@ -1,0 +1,157 @@
+//! One evacuation, phase by phase.
+
+use standin::{Call, ContainerInstance, Ending, Service, Task};
+use tokio::time::{Duration, Instant};
+
+use crate::{
+    EVACUATE, ID, OTHER, aged, assert_all_well, evacuate, fate, fleet, in_process::Process, register, s, standalone,
+    standin, with_fleet,
+};
+
+/// When calls to an API began, in seconds since.
+fn at(calls: &[Call], since: Instant) -> Vec<u64> {
+    calls.iter().map(|call| (call.started - since.into_std()).as_secs()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_container_gets_its_time_and_none_dies_with_traffic() {
+    let (aws, arn) = with_fleet().await;
+    let other = aws.home().container_instance(fleet::CLUSTER, ContainerInstance::new(OTHER));
+    aws.home().task(&other, standalone("report"));
+    let answer = evacuate(&aws, EVACUATE).await;
+    assert_eq!(answer["outcome"], "deregistered", "{answer}");
+    assert_eq!(answer["containerInstances"][0]["containerInstanceArn"], arn.as_str());
+    assert_all_well(&aws, "the fleet");
+    assert_eq!(aws.home().fates().len(), 6);
+    assert!(aws.calls().len() <= 40, "{} calls: {:?}", aws.calls().len(), aws.calls_by_api());
+
+    assert_eq!(aws.home().status(&other).as_deref(), Some("ACTIVE"));
+    assert_eq!(aws.home().tasks(&other)[0].desired_status, "RUNNING");
+    for stop in aws.calls_to("StopTask") {
+        let reason = stop.params["reason"].as_str().unwrap();
+        assert!(reason.contains("Spot interruption") && reason.contains(ID), "{reason}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_draining_stops_is_not_stopped_again_and_an_empty_instance_is_let_go() {
+    let aws = standin().await;
+    let arn = register(&aws, [Task::of_service("front")]);
+    aws.home().service(
+        fleet::CLUSTER,
+        Service::new("front", 2).minimum_healthy_percent(50).load_balancer(s(10)).task_definition("front"),
+    );
+    let (started, process) = (Instant::now(), Process::start(&aws, EVACUATE).await);
+    let answer = process.invoke(&aws.home().interrupt(ID, "terminate")).await.unwrap();
+    assert_eq!(aws.calls_to("StopTask").len(), 0);
+    assert_eq!(aws.home().status(&arn).as_deref(), Some("INACTIVE"));
+    assert_eq!(answer["containerInstances"][0]["tasksLeft"], 0, "{answer}");
+    // 10 s for the load balancer, 12 s for the container; and the look after that.
+    let deregistered = at(&aws.calls_to("DeregisterContainerInstance"), started)[0];
+    assert!((24..=34).contains(&deregistered), "after {deregistered} s");
+    assert!(started.elapsed() < s(35), "it stops the moment the instance is empty");
+    tokio::time::sleep(s(120)).await;
+    assert_all_well(&aws, "drained");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_load_balancer_that_takes_too_long_does_not_keep_the_containers_from_being_told() {
+    let aws = standin().await;
+    register(&aws, [Task::of_service("front")]);
+    // ECS would tell them after five minutes, which is what load balancers take unless set.
+    let front = Service::new("front", 2).minimum_healthy_percent(50).load_balancer(s(300)).task_definition("front");
+    aws.home().service(fleet::CLUSTER, front);
+    evacuate(&aws, EVACUATE).await;
+    assert_all_well(&aws, "a slow load balancer");
+    let told = fate(&aws, "front").sigterm.unwrap().as_secs();
+    assert!((75..=90).contains(&told), "after {told} s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_instance_without_tasks_is_drained_and_deregistered_at_once() {
+    let aws = standin().await;
+    register(&aws, []);
+    let (started, process) = (Instant::now(), Process::start(&aws, EVACUATE).await);
+    let answer = process.invoke(&aws.home().interrupt(ID, "terminate")).await.unwrap();
+    assert_eq!(answer["outcome"], "deregistered");
+    assert!(started.elapsed() < s(1), "{:?}", started.elapsed());
+    let writes: Vec<_> = aws.writes().into_iter().map(|call| call.api).collect();
+    assert_eq!(writes, ["UpdateContainerInstancesState", "DeregisterContainerInstance"]);
+    assert!(aws.calls().len() <= 10, "{:?}", aws.calls_by_api());
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_task_is_stopped_by_its_own_clock() {
+    let (aws, _) = with_fleet().await;
+    evacuate(&aws, EVACUATE).await;
+    let told = |container| fate(&aws, container).sigterm.unwrap().as_secs();
+    // 120 s less the stop timeout, less 10 s or so: not much earlier, and never too late.
+    for (container, stop_timeout) in [("search", 90), ("report", 30)] {
+        let latest = 120 - stop_timeout;
+        assert!((latest - 15..=latest).contains(&told(container)), "{container}: {}", told(container));
+    }
+    assert!(told("import") <= 5, "it can't have all its time, so it gets what there is");
+    assert!(told("front") < 15 && (45..60).contains(&told("api")), "draining stops these");
+    let last = ["front", "api", "search", "report", "import"].map(told).into_iter().max().unwrap();
+    assert!(told("logs") >= last, "the daemon is last");
+}
+
+#[tokio::test(start_paused = true)]
+async fn standalone_tasks_can_be_left() {
+    let (aws, _) = with_fleet().await;
+    let answer = evacuate(&aws, &[("STRATEGY", "evacuate"), ("STANDALONE_TASKS", "leave")]).await;
+    assert_eq!(answer["containerInstances"][0]["tasksLeft"], 2, "{answer}");
+    for left in ["report", "import"] {
+        assert_eq!((fate(&aws, left).sigterm, fate(&aws, left).ending), (None, Ending::Plug));
+    }
+    for told in ["front", "api", "search", "logs"] {
+        assert!(fate(&aws, told).is_graceful(), "{told}");
+    }
+    assert_eq!(aws.home().registered(ID), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_ends_by_itself_is_not_stopped() {
+    let aws = standin().await;
+    register(&aws, [standalone("report").finishes_after(s(60))]);
+    evacuate(&aws, EVACUATE).await;
+    assert_eq!(aws.calls_to("StopTask").len(), 0);
+    assert_eq!(aws.home().registered(ID), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_notice_gets_what_time_there_is() {
+    for (late, told) in [(60, true), (85, true), (105, true), (114, true), (118, false), (125, false), (3600, false)] {
+        let aws = standin().await;
+        let arn = register(&aws, [standalone("report")]);
+        let process = Process::start(&aws, EVACUATE).await;
+        let notice = aws.home().interrupt_at(ID, "terminate", s(120_u64.saturating_sub(late).max(1)));
+        // Whatever the stand-in's notice says of its time, it is so late.
+        let started = Instant::now();
+        let answer = process.invoke(&aged(&notice, s(late) - age_of(&notice))).await.unwrap();
+        assert_eq!(answer["outcome"], "deregistered", "{late} s late");
+        assert_eq!(aws.home().status(&arn).as_deref(), Some("INACTIVE"));
+        assert_eq!(!aws.calls_to("StopTask").is_empty(), told, "{late} s late");
+        let left = Duration::from_secs(120_u64.saturating_sub(late).max(1));
+        assert!(started.elapsed() <= left, "{late} s late: {:?}", started.elapsed());
+        if late >= 120 {
+            assert_eq!(aws.calls_to("UpdateContainerInstancesState").len(), 0, "it is too late to drain");
+        }
+    }
+}
+
+/// How old a notice is, in whole seconds.
+fn age_of(notice: &serde_json::Value) -> Duration {
+    let time = chrono::DateTime::parse_from_rfc3339(notice["time"].as_str().unwrap()).unwrap();
+    Duration::from_secs(std::time::SystemTime::from(time).elapsed().unwrap_or_default().as_secs())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dry_run_says_where_it_would_end() {
+    let (aws, arn) = with_fleet().await;
+    let process = Process::start(&aws, &[("STRATEGY", "evacuate"), ("DRY_RUN", "true")]).await;
+    let answer = process.invoke(&aws.home().interrupt(ID, "terminate")).await.unwrap();
+    assert_eq!(answer["outcome"], "dry-run");
+    assert_eq!((aws.writes().len(), aws.calls_to("ListTasks").len()), (0, 0));
+    assert_eq!(aws.home().status(&arn).as_deref(), Some("ACTIVE"));
+}
