@@ -1,11 +1,13 @@
 //! One evacuation, phase by phase.
 
+use std::time::SystemTime;
+
 use standin::{Call, ContainerInstance, Ending, Service, Task};
-use tokio::time::{Duration, Instant};
+use tokio::time::Instant;
 
 use crate::{
-    EVACUATE, ID, OTHER, aged, assert_all_well, evacuate, fate, fleet, in_process::Process, register, s, standalone,
-    standin, with_fleet,
+    EVACUATE, ID, OTHER, assert_all_well, evacuate, fate, fleet, in_process::Process, register, s, standalone, standin,
+    with_fleet,
 };
 
 /// When calls to an API began, in seconds since.
@@ -125,25 +127,19 @@ async fn a_late_notice_gets_what_time_there_is() {
         let aws = standin().await;
         let arn = register(&aws, [standalone("report")]);
         let process = Process::start(&aws, EVACUATE).await;
-        let notice = aws.home().interrupt_at(ID, "terminate", s(120_u64.saturating_sub(late).max(1)));
-        // Whatever the stand-in's notice says of its time, it is so late.
+        let left = s(120_u64.saturating_sub(late).max(1));
+        aws.home().interrupt_at(ID, "terminate", left);
+        let notice = standin::notice(&aws.home(), ID, "terminate", SystemTime::now() - s(late));
         let started = Instant::now();
-        let answer = process.invoke(&aged(&notice, s(late) - age_of(&notice))).await.unwrap();
+        let answer = process.invoke(&notice).await.unwrap();
         assert_eq!(answer["outcome"], "deregistered", "{late} s late");
         assert_eq!(aws.home().status(&arn).as_deref(), Some("INACTIVE"));
         assert_eq!(!aws.calls_to("StopTask").is_empty(), told, "{late} s late");
-        let left = Duration::from_secs(120_u64.saturating_sub(late).max(1));
         assert!(started.elapsed() <= left, "{late} s late: {:?}", started.elapsed());
         if late >= 120 {
             assert_eq!(aws.calls_to("UpdateContainerInstancesState").len(), 0, "it is too late to drain");
         }
     }
-}
-
-/// How old a notice is, in whole seconds.
-fn age_of(notice: &serde_json::Value) -> Duration {
-    let time = chrono::DateTime::parse_from_rfc3339(notice["time"].as_str().unwrap()).unwrap();
-    Duration::from_secs(std::time::SystemTime::from(time).elapsed().unwrap_or_default().as_secs())
 }
 
 #[tokio::test(start_paused = true)]
