@@ -33,8 +33,8 @@ pub(crate) fn definitions(home: &Region) {
     );
 }
 
-/// Makes so many instances with all these tasks; gives the ARNs of their container instances.
-pub(crate) fn instances(home: &Region, ids: &[String]) -> Vec<String> {
+/// Makes instances with all these tasks in a cluster; gives the ARNs of their container instances.
+pub(crate) fn instances(home: &Region, cluster: &str, ids: &[String]) -> Vec<String> {
     definitions(home);
     let count = ids.len();
     for service in [
@@ -45,12 +45,12 @@ pub(crate) fn instances(home: &Region, ids: &[String]) -> Vec<String> {
         Service::new("logs", count).daemon(),
     ] {
         let family = service.name.clone();
-        home.service(CLUSTER, service.task_definition(family));
+        home.service(cluster, service.task_definition(family));
     }
     ids.iter()
         .map(|id| {
-            home.instance(Instance::new(id).user_data(format!("#!/bin/sh\necho ECS_CLUSTER={CLUSTER}\n")));
-            let arn = home.container_instance(CLUSTER, ContainerInstance::new(id));
+            home.instance(Instance::new(id).user_data(format!("#!/bin/sh\necho ECS_CLUSTER={cluster}\n")));
+            let arn = home.container_instance(cluster, ContainerInstance::new(id));
             for task in [
                 Task::of_service("front"),
                 Task::of_service("api"),

@@ -11,11 +11,15 @@ mod timeline;
 
 use std::{error::Error, sync::Arc, time::Duration};
 
-use standin::{Fate, Moment, Standin};
+use serde_json::json;
+use standin::{Fate, Moment, Quotas, Standin};
 
 use in_process::Process;
 
 const STRATEGIES: [&str; 3] = ["deregister", "drain", "evacuate"];
+
+/// How long a call to AWS takes.
+const LATENCY: Duration = Duration::from_millis(10);
 
 const ID: &str = "i-1234567890abcdef0";
 
@@ -37,13 +41,32 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("{}", timeline::moments(&played));
     println!("{}", timeline::fates(&played));
     println!("{}", timeline::totals(&played));
+    println!("evacuate, so many instances like this in one batch, with AWS's request quotas");
+    for instances in [1, 10, 100] {
+        println!("{}", batch(instances).await?);
+    }
     Ok(())
 }
 
-async fn play(strategy: &'static str) -> Result<Played, Box<dyn Error>> {
-    let aws = Arc::new(Standin::builder().latency(Duration::from_millis(10)).start().await?);
+/// Evacuates many instances in one invocation, as they come from a queue.
+async fn batch(instances: usize) -> Result<String, Box<dyn Error>> {
+    let aws = Arc::new(Standin::builder().latency(LATENCY).quotas(Quotas::aws()).start().await?);
     let home = aws.home();
-    fleet::instances(&home, &[ID.to_owned()]);
+    let ids: Vec<_> = (0..instances).map(|n| format!("i-{n:017x}")).collect();
+    fleet::instances(&home, fleet::CLUSTER, &ids);
+    let process = Process::start(&aws, &[("STRATEGY", "evacuate")]).await;
+    aws.forget_calls();
+    let message = |id: &String| json!({ "messageId": id, "body": home.interrupt(id, "terminate").to_string() });
+    process.invoke(&json!({ "Records": ids.iter().map(message).collect::<Vec<_>>() })).await?;
+    let calls = aws.calls().len();
+    tokio::time::sleep(Duration::from_mins(2)).await;
+    Ok(timeline::batch(instances, calls, &home.fates()))
+}
+
+async fn play(strategy: &'static str) -> Result<Played, Box<dyn Error>> {
+    let aws = Arc::new(Standin::builder().latency(LATENCY).start().await?);
+    let home = aws.home();
+    fleet::instances(&home, fleet::CLUSTER, &[ID.to_owned()]);
     let process = Process::start(&aws, &[("STRATEGY", strategy)]).await;
     aws.forget_calls();
     process.invoke(&home.interrupt(ID, "terminate")).await?;

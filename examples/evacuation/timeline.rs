@@ -69,17 +69,29 @@ pub(crate) fn totals(played: &[Played]) -> String {
         let cells: Vec<_> = played.iter().map(cell).collect();
         row(&mut text, title, cells.iter().map(String::as_str));
     };
-    add("told", |played| format!("{} of {} got SIGTERM and their time", graceful(played), played.fates.len()));
-    add("traffic", |played| {
-        format!("{} died with traffic", played.fates.iter().filter(|fate| fate.with_traffic).count())
-    });
+    add("told", |played| format!("{} of {} got SIGTERM and their time", graceful(&played.fates), played.fates.len()));
+    add("traffic", |played| format!("{} died with traffic", with_traffic(&played.fates)));
     add("calls", |played| format!("{} API calls", played.calls));
     add("left", |played| format!("{} still registered", played.registered));
     text
 }
 
-fn graceful(played: &Played) -> usize {
-    played.fates.iter().filter(|fate| fate.is_graceful()).count()
+/// A line for a batch.
+pub(crate) fn batch(instances: usize, calls: usize, fates: &[Fate]) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "there are hundreds of them")]
+    let each = calls as f64 / instances as f64;
+    let (told, all, traffic) = (graceful(fates), fates.len(), with_traffic(fates));
+    format!(
+        "{instances:>8}  {each:.1} API calls each, {told} of {all} got SIGTERM and their time, {traffic} died with traffic"
+    )
+}
+
+fn graceful(fates: &[Fate]) -> usize {
+    fates.iter().filter(|fate| fate.is_graceful()).count()
+}
+
+fn with_traffic(fates: &[Fate]) -> usize {
+    fates.iter().filter(|fate| fate.with_traffic).count()
 }
 
 fn heading(played: &[Played]) -> String {

@@ -44,7 +44,7 @@ async fn start(builder: Builder) -> Arc<Standin> {
 /// The fleet of the example with one instance, and another one beside it.
 async fn with_fleet() -> (Arc<Standin>, String) {
     let aws = standin().await;
-    let arn = fleet::instances(&aws.home(), &[ID.to_owned()]).remove(0);
+    let arn = fleet::instances(&aws.home(), fleet::CLUSTER, &[ID.to_owned()]).remove(0);
     (aws, arn)
 }
 

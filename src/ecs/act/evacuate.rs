@@ -46,6 +46,9 @@ const TELL: Duration = Duration::from_secs(5);
 /// How long calls of one kind may keep those of another waiting. What has failed by then is tried again in its turn.
 const SLICE: Duration = Duration::from_secs(3);
 
+/// For how long a look at tasks counts.
+const LOOKED: Duration = Duration::from_secs(1);
+
 /// The least time from one round to the next.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -124,11 +127,8 @@ impl Ward<'_> {
     async fn stop(&mut self) {
         let (now, margin) = (Instant::now(), self.stop_before_end());
         let has_due = |host: &Host| !host.due(now, margin).is_empty();
-        if !self.hosts.iter().any(has_due) {
-            return;
-        }
         // Draining may have stopped them since the last look.
-        self.look_at_tasks(has_due).await;
+        self.look_at_tasks(|host| has_due(host) && host.seen.is_none_or(|seen| seen + LOOKED <= now)).await;
         for rank in [Rank::Ordinary, Rank::Daemon] {
             let due = self.hosts.iter().flat_map(|host| {
                 let due = host.due(now, margin).into_iter().filter(|due| due.0 == rank);

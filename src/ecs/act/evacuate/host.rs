@@ -27,6 +27,8 @@ pub(super) struct Host {
     evacuation: Evacuation,
     pub(super) drained: Drained,
     pub(super) known: Known,
+    /// When its tasks were last looked at.
+    pub(super) seen: Option<Instant>,
     /// Its tasks that have not stopped, as far as they are known.
     pub(super) tasks: BTreeMap<TaskArn, Task>,
     /// Those that were seen to have stopped.
@@ -71,6 +73,7 @@ impl Host {
             evacuation,
             drained,
             known: Known::Nothing,
+            seen: None,
             tasks: BTreeMap::new(),
             over: BTreeSet::new(),
             asked: BTreeSet::new(),

@@ -26,8 +26,9 @@ use crate::{
 /// From one look to the next: a dozen in two minutes.
 const POLL: Duration = Duration::from_secs(10);
 
-/// The same for each cluster: with more than twelve, looks are rarer, so that they take 6 % of their quota at most.
-const POLL_CLUSTER: Duration = Duration::from_millis(800);
+/// The same for each cluster: with more than five, looks are rarer, so that they take a call a second at most, 5 % of
+/// their quota.
+const POLL_CLUSTER: Duration = Duration::from_secs(2);
 
 /// When what could not be read at first is looked for again; twice that the next time, and so on.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -134,6 +135,7 @@ impl Ward<'_> {
             for arn in hosts {
                 if let Some(host) = self.host_mut(&arn) {
                     host.note(tasks.iter().filter(|task| task.container_instance == arn).cloned());
+                    host.seen = Some(Instant::now());
                     host.known = host.known.max(known);
                     if known == Known::Running {
                         host.recount();
@@ -170,6 +172,7 @@ impl Ward<'_> {
             for arn in hosts {
                 if let Some(host) = self.host_mut(&arn) {
                     host.renew(tasks.iter().filter(|task| task.container_instance == arn).cloned());
+                    host.seen = Some(Instant::now());
                 }
             }
         }
