@@ -1,0 +1,148 @@
+"""Checks what there is to see: the dashboard, the alarms and the saved queries in template.yaml.
+
+    python tests/stack/check_dashboard.py
+
+A dashboard that names a metric that nobody sends is empty, and a query with a field that is in no line finds nothing;
+CloudWatch takes both.
+"""
+
+import re
+from itertools import combinations
+
+from dashboard_body import Stack
+from local import ACCOUNT, REGION, ROOT, Checks
+from metrics import METRICS, NAMESPACE, OUTCOMES, PROPERTIES, REPORT, SUMMARY, known
+
+ALARMS = ["DeadLetterAlarm", "FailureAlarm", "LateAlarm"]
+TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:on-call"
+
+# CloudWatch's grid.
+COLUMNS = 24
+
+FIELDS = PROPERTIES | SUMMARY | REPORT | METRICS.keys()
+
+# Words of the query language. What is neither one of these nor a field is a mistake.
+WORDS = {"filter", "stats", "sort", "limit", "display", "by", "as", "and", "or", "not", "in", "like", "asc", "desc"}
+FUNCTIONS = {"count", "count_distinct", "pct", "min", "max", "ispresent"}
+
+SEARCH = re.compile(r"SEARCH\('\{([\w/]+(?:,\w+)*)\} MetricName=\"(\w+)\"', '(\w+)'\)")
+LABEL = re.compile(r"\$\{PROP\('Dim\.(\w+)'\)\}")
+
+
+def main():
+    checks = Checks()
+    checks.heading("what the function writes")
+    check_metrics(checks, (ROOT / "src/report/metrics.rs").read_text())
+    check_summary(checks, (ROOT / "src/report.rs").read_text())
+    for delivery in "direct", "queue":
+        checks.heading(f"dashboard, Delivery={delivery}")
+        check_dashboard(checks, Stack({"Delivery": delivery}))
+    for name, parameters, alarms, told in [
+        ("a dashboard and no topic", {}, ALARMS, None),
+        ("a topic and no dashboard", {"Dashboard": "false", "AlarmTopicArn": TOPIC}, ALARMS, [TOPIC]),
+        ("neither", {"Dashboard": "false"}, [], None),
+    ]:
+        checks.heading(f"alarms: {name}")
+        made = Stack(parameters).of_type("AWS::CloudWatch::Alarm")
+        checks.same("they are", alarms, sorted(made))
+        for alarm in made.items():
+            check_alarm(checks, *alarm, told)
+    checks.heading("saved queries")
+    for name, query in Stack({}).of_type("AWS::Logs::QueryDefinition").items():
+        checks.same(f"{name}: folder", "spot-interruption-handler", query["Name"].partition("/")[0])
+        checks.same(f"{name}: log group", ["LogGroup"], query["LogGroupNames"])
+        checks.same(f"{name}: unknown words", [], unknown_words(query["QueryString"]))
+    checks.done()
+
+
+def check_metrics(checks, source):
+    checks.same("metrics", sorted(METRICS), sorted(re.findall(r'"(\w+)", "(?:Count|Seconds)"', source)))
+    members = {name.title().replace("_", "") for name in re.findall(r"^    (\w+): ", source, re.MULTILINE)}
+    checks.same("properties that it does not write", [], sorted(PROPERTIES - members))
+
+
+def check_summary(checks, source):
+    fields = {name.removeprefix("fields.") for name in SUMMARY if name.startswith("fields.")} - {"message"}
+    written = set(re.findall(r"^ +%?(\w+)(?: = .+)?,$", source, re.MULTILINE))
+    checks.same("fields of the summary that it does not write", [], sorted(fields - written))
+
+
+def check_dashboard(checks, stack):
+    widgets = stack.dashboard()["widgets"]
+    checks.same("widgets without a title", [], [widget for widget in widgets if not title(widget)])
+    checks.same("widgets off the grid", [], [title(widget) for widget in widgets if off_grid(widget)])
+    pairs = [f"{title(one)} and {title(two)}" for one, two in combinations(widgets, 2) if overlap(one, two)]
+    checks.same("widgets that overlap", [], pairs)
+    area = sum(widget["width"] * widget["height"] for widget in widgets)
+    bottom = max(widget["y"] + widget["height"] for widget in widgets)
+    checks.same("holes in the grid", 0, COLUMNS * bottom - area)
+
+    metrics = [metric for widget in widgets for metric in metrics_of(widget)]
+    checks.same("metrics that nobody sends", [], sorted({str(metric) for metric in metrics if not known(*metric)}))
+    shown = {name for namespace, name, _ in metrics if namespace == NAMESPACE}
+    checks.same("metrics that are not shown", [], sorted(METRICS.keys() - shown))
+    outcomes = {entry[3] for widget in widgets for entry in entries(widget) if entry[2:3] == ["Outcome"]}
+    checks.same("outcomes that do not exist", [], sorted(outcomes - OUTCOMES))
+    queries = [widget["properties"]["query"] for widget in widgets if widget["type"] == "log"]
+    checks.same("unknown words of queries", [], [word for query in queries for word in unknown_words(query)])
+    alarms = [arn for widget in widgets for arn in widget["properties"].get("alarms", [])]
+    checks.same("alarms", [f"{name}.Arn" for name in ALARMS], sorted(alarms))
+
+
+def title(widget):
+    properties = widget["properties"]
+    return properties.get("title") or properties.get("markdown", "").partition("\n")[0].lstrip("# ")
+
+
+def off_grid(widget):
+    x, y, width, height = (widget[name] for name in ("x", "y", "width", "height"))
+    return min(x, y) < 0 or min(width, height) < 1 or x + width > COLUMNS
+
+
+def overlap(one, two):
+    def meet(start, length):
+        return one[start] < two[start] + two[length] and two[start] < one[start] + one[length]
+
+    return meet("x", "width") and meet("y", "height")
+
+
+def entries(widget):
+    return widget["properties"].get("metrics", [])
+
+
+def metrics_of(widget):
+    """Namespace, name and names of dimensions of each metric of a widget."""
+    for entry in entries(widget):
+        *names, options = entry if isinstance(entry[-1], dict) else [*entry, {}]
+        if names:
+            yield names[0], names[1], names[2::2]
+            continue
+        if not (found := SEARCH.fullmatch(options["expression"])):
+            raise ValueError(f"not a search as it is known here: {options['expression']}")
+        namespace, *dimensions = found[1].split(",")
+        if set(LABEL.findall(options["label"])) != set(dimensions):
+            raise ValueError(f"the label does not tell the series apart: {options['label']}")
+        yield namespace, found[2], dimensions
+
+
+def check_alarm(checks, name, alarm, told):
+    dimensions = {dimension["Name"]: dimension["Value"] for dimension in alarm.get("Dimensions", [])}
+    checks.same(f"{name}: its metric is sent", True, known(alarm["Namespace"], alarm["MetricName"], dimensions))
+    checks.same(f"{name}: its outcome exists", True, dimensions.get("Outcome", "failed") in OUTCOMES)
+    checks.same(f"{name}: without data", "notBreaching", alarm["TreatMissingData"])
+    checks.same(f"{name}: who is told", [told, told], [alarm.get(to) for to in ("AlarmActions", "OKActions")])
+    checks.same(f"{name}: says what to do", True, "Troubleshooting" in alarm["AlarmDescription"])
+
+
+def unknown_words(query):
+    """Words of a query that are neither the language's nor fields nor names that it gives itself."""
+    query = re.sub(r"^SOURCE '[^']+' \| ", "", query)
+    query = re.sub(r"#.*|'[^']*'|\"[^\"]*\"", "", query)
+    given = set(re.findall(r"\bas (\w+)", query))
+    functions = set(re.findall(r"\b(\w+)\(", query))
+    words = set(re.findall(r"@?[A-Za-z_][\w.]*", query)) - functions
+    return sorted((words - FIELDS - WORDS - given) | (functions - FUNCTIONS))
+
+
+if __name__ == "__main__":
+    main()
