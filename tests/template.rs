@@ -1,4 +1,4 @@
-//! The template against the code: what it sets is what is read, and what it allows is what is called.
+//! The templates against the code: what is set is what is read, and what is allowed is what is called.
 
 #![expect(clippy::unwrap_used, reason = "a test's way to fail")]
 
@@ -12,6 +12,7 @@ use std::{
 use spot_interruption_handler::config::Config;
 
 const TEMPLATE: &str = include_str!("../template.yaml");
+const MEMBER: &str = include_str!("../member.yaml");
 
 #[test]
 fn it_sets_the_variables_that_are_read() {
@@ -44,6 +45,10 @@ fn its_defaults_and_values_are_those_of_the_code() {
         ("RebalanceRecommendation", "REBALANCE_RECOMMENDATION"),
         ("ReactivateResumed", "REACTIVATE_RESUMED"),
         ("CleanUpTerminated", "CLEAN_UP_TERMINATED"),
+        ("Accounts", "ACCOUNTS"),
+        ("MemberRoleName", "MEMBER_ROLE_NAME"),
+        ("ExternalId", "EXTERNAL_ID"),
+        ("OutcomeBusArn", "OUTCOME_BUS"),
     ] {
         assert!(TEMPLATE.contains(&format!("{variable}: !Ref {parameter}\n")), "{parameter}");
         let about = TEMPLATE.split(&format!("\n  {parameter}:\n    Type: ")).nth(1).unwrap();
@@ -67,12 +72,7 @@ fn its_defaults_and_values_are_those_of_the_code() {
 
 #[test]
 fn it_allows_what_is_called_and_nothing_else() {
-    let allowed: BTreeSet<_> = TEMPLATE
-        .split_whitespace()
-        .filter_map(|word| word.strip_prefix("ecs:").or(word.strip_prefix("ec2:")))
-        .filter(|action| action.starts_with(char::is_uppercase) && !action.contains("MarketType"))
-        .map(str::to_owned)
-        .collect();
+    let allowed = actions(TEMPLATE, &["ecs", "ec2", "sts", "events"]);
     let mut called = BTreeSet::new();
     for file in sources(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))) {
         let source = fs::read_to_string(file).unwrap();
@@ -82,8 +82,26 @@ fn it_allows_what_is_called_and_nothing_else() {
     assert_eq!(allowed, called);
 }
 
+/// `tests/stack/templates.py` compares them statement by statement, for every setting.
+#[test]
+fn members_allow_the_same_of_ecs_and_ec2() {
+    assert_eq!(actions(TEMPLATE, &["ecs", "ec2"]), actions(MEMBER, &["ecs", "ec2"]));
+}
+
+fn actions(template: &str, services: &[&str]) -> BTreeSet<String> {
+    template
+        .split_whitespace()
+        .filter_map(|word| word.split_once(':').filter(|(service, _)| services.contains(service)))
+        .map(|(_, action)| action)
+        .filter(|action| action.starts_with(char::is_uppercase) && !action.contains("MarketType"))
+        .map(str::to_owned)
+        .collect()
+}
+
 fn is_operation(text: &str) -> bool {
-    ["List", "Describe", "Deregister", "Update", "Stop", "Put", "Delete"].iter().any(|verb| text.starts_with(verb))
+    ["List", "Describe", "Deregister", "Update", "Stop", "Put", "Delete", "Assume"]
+        .iter()
+        .any(|verb| text.starts_with(verb))
         && text.chars().all(char::is_alphanumeric)
 }
 

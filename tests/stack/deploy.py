@@ -1,62 +1,31 @@
-"""Deploys the built stack to a local AWS emulator, compares what stands there with what the template promises, and
-sends every sample event through the deployed function, alone and from the queue.
+"""Deploys the built stack, and those of its members, to a local AWS emulator, compares what stands there with what the
+templates promise, and sends every sample event through the deployed function, alone and from the queue.
 
 What the emulator forgets (the queues' encryption, the account that may invoke) is not compared; it forgets the queue's
 redrive policy too, which is read from the deployed template.
 
     sam build && python tests/stack/deploy.py target/debug/examples/standin --port 0
 
-The emulator (ministack) has no ECS container instances, so the function's ECS and EC2 endpoints are pointed at the
-stand-in, whose command is given. Its first line of output is JSON with its `url`.
+The emulator (ministack, by emulator.py) has no ECS container instances, so the function's ECS and EC2 endpoints are
+pointed at the stand-in, whose command is given. Its first line of output is JSON with its `url`.
 """
 
 import json
 import os
-import subprocess
 import sys
-import time
 from contextlib import ExitStack
+from pathlib import Path
 
 import boto3
-from samcli.yamlhelper import yaml_parse
 
-from local import ROOT, TOOLS, Checks
+from deployment import deploy, outputs, resources, template
+from hub import check_arrival, check_bus
+from local import ROOT, Checks
 from local import end_with_the_script, environment, free_port, listens, running, scratch, until
-
-DEFAULTS = {
-    "Strategy": "deregister",
-    "DryRun": "false",
-    "Clusters": "*",
-    "ExcludeClusters": "",
-    "ClusterTag": "",
-    "ManagedDraining": "respect",
-    "StandaloneTasks": "stop",
-    "RebalanceRecommendation": "ignore",
-    "ReactivateResumed": "true",
-    "CleanUpTerminated": "false",
-    "Delivery": "direct",
-    "Architecture": "x86_64",
-    "LogRetentionDays": "30",
-    "LogLevel": "INFO",
-}
-
-# What is built stays the same, so the function of another architecture is deployed but not invoked.
-ALL_SET = {
-    "Strategy": "evacuate",
-    "DryRun": "true",
-    "Clusters": "web-*, api-?",
-    "ExcludeClusters": "web-canary",
-    "ClusterTag": "ecs:cluster",
-    "ManagedDraining": "override",
-    "StandaloneTasks": "leave",
-    "RebalanceRecommendation": "drain",
-    "ReactivateResumed": "false",
-    "CleanUpTerminated": "true",
-    "Delivery": "queue",
-    "Architecture": "arm64",
-    "LogRetentionDays": "365",
-    "LogLevel": "DEBUG",
-}
+from member import check_members
+from queues import check_queue, settled
+from rules import check_rules, deployed_rules, expected_patterns
+from settings import ALL_SET, DEFAULTS
 
 
 def main():
@@ -84,9 +53,10 @@ def main():
         point_at("queued", standin)
         check_queued_events(checks, "queued")
 
-        checks.heading("every parameter set to another value: a dry run may change nothing")
+        checks.heading("every parameter set to another value: a dry run may change nothing; a hub, from a queue")
         deploy("all-set", ALL_SET)
-        check_stack(checks, "all-set", ALL_SET, ["ReceivePolicy"])
+        check_stack(checks, "all-set", ALL_SET, ["AssumeRolePolicy", "ReceivePolicy", "TellPolicy"])
+        check_arrival(checks, "all-set", json.loads(samples()["terminate.json"]))
 
         checks.heading("Strategy=drain, ReactivateResumed=false: nothing may be deregistered or marked")
         drain = {"Strategy": "drain", "ReactivateResumed": "false"}
@@ -103,6 +73,14 @@ def main():
         deploy("evacuate", evacuate)
         policies = ["DeregisterPolicy", "DrainPolicy", "EvacuatePolicy", "MarkPolicy", "ReceivePolicy"]
         check_stack(checks, "evacuate", DEFAULTS | evacuate, policies)
+
+        checks.heading("OrganizationId, MemberRoleName: a hub that is invoked directly, by six rules on two buses")
+        hub = {"OrganizationId": "o-exampleorgid", "MemberRoleName": "spot-interruption-handler-member"}
+        hub |= {"RebalanceRecommendation": "drain", "CleanUpTerminated": "true"}
+        deploy("hub", hub)
+        policies = ["AssumeRolePolicy", "DeregisterPolicy", "DrainPolicy", "MarkPolicy"]
+        check_stack(checks, "hub", DEFAULTS | hub, policies)
+        check_members(checks, outputs("hub"))
     checks.done()
 
 
@@ -114,7 +92,8 @@ def start_emulator(stack, folder):
     env = environment("") | settings
     # Functions would be pointed at it instead of the stand-in.
     del env["AWS_ENDPOINT_URL"]
-    process = stack.enter_context(running([TOOLS / "ministack"], folder / "ministack.log", env))
+    command = [sys.executable, Path(__file__).with_name("emulator.py")]
+    process = stack.enter_context(running(command, folder / "ministack.log", env))
     until("ministack", process, lambda: listens(port))
     return f"http://127.0.0.1:{port}"
 
@@ -128,21 +107,6 @@ def start_standin(stack, folder, command):
         return line if end else None
 
     return json.loads(until("the stand-in", process, first_line))["url"]
-
-
-def deploy(name, parameters):
-    """Deploys as a person would, with samconfig.toml."""
-    command = [TOOLS / "sam", "deploy", "--stack-name", name, "--no-confirm-changeset", "--no-progressbar"]
-    if parameters:
-        command += ["--parameter-overrides", *(f'{key}="{value}"' for key, value in parameters.items())]
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    if done.returncode:
-        raise RuntimeError(f"sam deploy failed\n{done.stdout}")
-
-
-def outputs(name):
-    stack = boto3.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
-    return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
 
 
 def check_stack(checks, name, parameters, policies):
@@ -170,6 +134,10 @@ def check_stack(checks, name, parameters, policies):
             "REBALANCE_RECOMMENDATION": parameters["RebalanceRecommendation"],
             "REACTIVATE_RESUMED": parameters["ReactivateResumed"],
             "CLEAN_UP_TERMINATED": parameters["CleanUpTerminated"],
+            "ACCOUNTS": parameters["Accounts"],
+            "MEMBER_ROLE_NAME": parameters["MemberRoleName"],
+            "EXTERNAL_ID": parameters["ExternalId"],
+            "OUTCOME_BUS": parameters["OutcomeBusArn"],
         },
         config["Environment"]["Variables"],
     )
@@ -185,7 +153,7 @@ def check_stack(checks, name, parameters, policies):
     checks.same("days that logs are kept", [days], [group["retentionInDays"] for group in groups])
 
     checks.same("role", deployed["RoleArn"], config["Role"])
-    # Their names only: ministack makes managed policies of them and can't show those.
+    # Their names only: ministack makes managed policies of them and can't show those. Their content is templates.py's.
     checks.same("policies beside the role", policies, sorted(resources(name, "AWS::IAM::Policy")))
 
     retries = awslambda.get_function_event_invoke_config(FunctionName=function, Qualifier="$LATEST")
@@ -194,8 +162,8 @@ def check_stack(checks, name, parameters, policies):
     checks.same("destination on failure", queue_arn, retries["DestinationConfig"]["OnFailure"]["Destination"])
 
     rules = deployed_rules(name)
-    target = deployed["QueueArn"] if queued else function_arn
-    check_rules(checks, rules, expected_patterns(parameters), target, queue_arn)
+    target = {"Arn": deployed["QueueArn"] if queued else function_arn, "DeadLetterConfig": {"Arn": queue_arn}}
+    check_rules(checks, rules, expected_patterns(parameters), target)
     arns = sorted(rule["Arn"] for rule in rules.values())
     checks.same("the rule in the outputs", rules["Rule"]["Arn"], deployed["RuleArn"])
     permissions = sorted(
@@ -214,35 +182,11 @@ def check_stack(checks, name, parameters, policies):
         checks.same("event source mappings", [], mappings)
         checks.same("the queue's outputs", [], sorted({"QueueArn", "QueueUrl"} & deployed.keys()))
 
-
-def deployed_rules(name):
-    events = boto3.client("events")
-    return {rule: events.describe_rule(Name=given) for rule, given in resources(name, "AWS::Events::Rule").items()}
-
-
-def expected_patterns(parameters):
-    def pattern(detail_type, **more):
-        return {"source": ["aws.ec2"], "detail-type": [detail_type], **more}
-
-    patterns = {"Rule": pattern("EC2 Spot Instance Interruption Warning")}
-    states = {"running": parameters["ReactivateResumed"], "terminated": parameters["CleanUpTerminated"]}
-    if heard := [state for state, wanted in states.items() if wanted == "true"]:
-        patterns["StateChangeRule"] = pattern("EC2 Instance State-change Notification", detail={"state": heard})
-    if parameters["RebalanceRecommendation"] == "drain":
-        patterns["RebalanceRule"] = pattern("EC2 Instance Rebalance Recommendation")
-    return patterns
-
-
-def check_rules(checks, rules, patterns, target_arn, queue_arn):
-    checks.same("rules", sorted(patterns), sorted(rules))
-    for name, rule in rules.items():
-        checks.same(f"{name}: pattern", patterns.get(name), json.loads(rule["EventPattern"]))
-        [target] = boto3.client("events").list_targets_by_rule(Rule=rule["Name"])["Targets"]
-        checks.same(f"{name}: target", target_arn, target["Arn"])
-        age_s = 3600 if name == "StateChangeRule" else 120
-        retries = {"MaximumEventAgeInSeconds": age_s, "MaximumRetryAttempts": 185}
-        checks.same(f"{name}: retries", retries, {key: int(value) for key, value in target["RetryPolicy"].items()})
-        checks.same(f"{name}: dead-letter queue", queue_arn, target["DeadLetterConfig"]["Arn"])
+    if parameters["OrganizationId"]:
+        check_bus(checks, name, parameters)
+    else:
+        checks.same("buses", [], sorted(resources(name, "AWS::Events::EventBus")))
+        checks.same("the bus's output", None, deployed.get("EventBusArn"))
 
 
 def permissions_of(awslambda, function):
@@ -274,27 +218,6 @@ def check_delivery(checks, name, deployed, mappings, rule_arns, timeout, concurr
     target, receives = redrive["deadLetterTargetArn"], redrive["maxReceiveCount"]
     checks.same("redrive policy", [{"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}, 2], [target, receives])
     checks.same("what fails is moved before it expires", True, receives * timeout < times["MessageRetentionPeriod"])
-
-
-def template(stack):
-    return yaml_parse(boto3.client("cloudformation").get_template(StackName=stack)["TemplateBody"])
-
-
-def check_queue(checks, name, url, rule_arns, times):
-    queue = boto3.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
-    checks.same(f"{name}'s times in s", times, {key: int(queue[key]) for key in times})
-    allow, deny = json.loads(queue["Policy"])["Statement"]
-    writer = [allow["Principal"], allow["Action"], sorted(allow["Condition"]["ArnEquals"]["aws:SourceArn"])]
-    expected = [{"Service": "events.amazonaws.com"}, "sqs:SendMessage", rule_arns]
-    checks.same(f"who may write to the {name}", expected, writer)
-    refused = [deny["Effect"], deny["Condition"]["Bool"]["aws:SecureTransport"]]
-    checks.same(f"the {name} refuses plain HTTP", ["Deny", "false"], refused)
-
-
-def resources(stack, kind):
-    """The physical ids of a stack's resources of a type, by their names in the template."""
-    found = boto3.client("cloudformation").describe_stack_resources(StackName=stack)["StackResources"]
-    return {r["LogicalResourceId"]: r["PhysicalResourceId"] for r in found if r["ResourceType"] == kind}
 
 
 def point_at(name, standin):
@@ -347,18 +270,6 @@ def check_queued_events(checks, name):
     checks.same("after every sample event", [len(files) + 1, 0], settled(sqs, url, [len(files) + 1, 0]))
     awslambda.update_event_source_mapping(UUID=mapping["UUID"], Enabled=True)
     checks.same("after the function took them", [0, len(refused)], settled(sqs, url, [0, len(refused)]))
-
-
-def settled(sqs, url, expected):
-    """How many messages wait and how many are in flight, as soon as it is what is expected, else after 30 s."""
-    keys = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-    deadline = time.monotonic() + 30
-    while True:
-        queue = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=keys)["Attributes"]
-        found = [int(queue[key]) for key in keys]
-        if found == expected or time.monotonic() > deadline:
-            return found
-        time.sleep(0.2)
 
 
 if __name__ == "__main__":

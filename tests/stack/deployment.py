@@ -1,0 +1,44 @@
+"""Stacks on the emulator: deploying them, and what they say of themselves."""
+
+import os
+import subprocess
+
+import boto3
+from samcli.yamlhelper import yaml_parse
+
+from local import ROOT, TOOLS
+
+
+def session(account, region):
+    """An account and Region: ministack takes a key of twelve digits for the account."""
+    return boto3.Session(aws_access_key_id=account, aws_secret_access_key="made-up", region_name=region)
+
+
+def deploy(name, parameters, config="default", aws=None):
+    """Deploys as a person would, with samconfig.toml."""
+    command = [TOOLS / "sam", "deploy", "--config-env", config, "--stack-name", name, "--no-confirm-changeset"]
+    command += ["--no-progressbar"]
+    if parameters:
+        command += ["--parameter-overrides", *(f'{key}="{value}"' for key, value in parameters.items())]
+    env = dict(os.environ)
+    if aws:
+        env |= {"AWS_ACCESS_KEY_ID": aws.get_credentials().access_key, "AWS_REGION": aws.region_name}
+        env |= {"AWS_DEFAULT_REGION": aws.region_name}
+    done = subprocess.run(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode:
+        raise RuntimeError(f"sam deploy failed\n{done.stdout}")
+
+
+def outputs(name, aws=boto3):
+    stack = aws.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
+    return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+
+
+def resources(name, kind, aws=boto3):
+    """The physical ids of a stack's resources of a type, by their names in the template."""
+    found = aws.client("cloudformation").describe_stack_resources(StackName=name)["StackResources"]
+    return {r["LogicalResourceId"]: r["PhysicalResourceId"] for r in found if r["ResourceType"] == kind}
+
+
+def template(name):
+    return yaml_parse(boto3.client("cloudformation").get_template(StackName=name)["TemplateBody"])

@@ -1,0 +1,59 @@
+"""ministack with what these stacks use and it has not: runs as its own command does.
+
+ - AWS::Events::EventBusPolicy: kept where PutPermission keeps a policy, so that DescribeEventBus shows it.
+ - AWS::Logs::QueryDefinition: accepted; ministack keeps no saved queries.
+ - Conditions: pseudo parameters and Fn::Select, by ministack's own functions for the values of resources. It compares
+   the name of a pseudo parameter instead.
+"""
+
+import sys
+
+from ministack import app
+from ministack.core.responses import get_account_id, get_region
+from ministack.services import eventbridge
+from ministack.services.cloudformation import engine, provisioners
+
+evaluate_conditions = engine._evaluate_conditions
+
+
+def put_bus_policy(logical_id, properties, stack_name):
+    bus, sid = properties["EventBusName"], properties["StatementId"]
+    policies = eventbridge._event_bus_policies
+    statements = policies.get(bus, {"Statement": []})["Statement"]
+    kept = [statement for statement in statements if statement["Sid"] != sid]
+    policies[bus] = {"Version": "2012-10-17", "Statement": [*kept, {"Sid": sid} | properties["Statement"]]}
+    return f"{bus}|{sid}", {}
+
+
+def delete_bus_policy(physical_id, properties):
+    eventbridge._remove_permission({"EventBusName": properties["EventBusName"], "StatementId": properties["StatementId"]})
+
+
+def put_query(logical_id, properties, stack_name):
+    return f"{stack_name}-{logical_id}", {}
+
+
+def conditions(template, parameters):
+    pseudo = {"AWS::AccountId": get_account_id(), "AWS::Region": get_region(), "AWS::Partition": "aws"}
+    parameters = parameters | {name: {"Value": value} for name, value in pseudo.items()}
+
+    def selected(value):
+        if isinstance(value, list):
+            return [selected(item) for item in value]
+        if not isinstance(value, dict):
+            return value
+        if "Fn::Select" in value:
+            return engine._resolve_refs(value, {}, parameters, {}, {}, "", "")
+        return {key: selected(item) for key, item in value.items()}
+
+    return evaluate_conditions(template | {"Conditions": selected(template.get("Conditions", {}))}, parameters)
+
+
+provisioners._RESOURCE_HANDLERS["AWS::Events::EventBusPolicy"] = {"create": put_bus_policy, "delete": delete_bus_policy}
+provisioners._RESOURCE_HANDLERS["AWS::Logs::QueryDefinition"] = {"create": put_query, "delete": lambda *_: None}
+for name, module in list(sys.modules.items()):
+    if name.startswith("ministack.") and getattr(module, "_evaluate_conditions", None) is evaluate_conditions:
+        module._evaluate_conditions = conditions
+
+if __name__ == "__main__":
+    app.main()

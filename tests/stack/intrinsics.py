@@ -1,0 +1,84 @@
+"""CloudFormation's functions, as far as the templates use them: what a template is with given parameters.
+
+Resources are not made, so a reference to one is its name in the template, and an attribute is `Name.Attribute`.
+"""
+
+import re
+
+from samcli.yamlhelper import yaml_parse
+
+from local import ACCOUNT, REGION, ROOT
+
+NO_VALUE = object()
+
+
+class Template:
+    """A template with a value for each parameter, in an account and Region."""
+
+    def __init__(self, file, parameters, account=ACCOUNT, region=REGION):
+        self.body = yaml_parse((ROOT / file).read_text())
+        defaults = {name: about.get("Default") for name, about in self.body["Parameters"].items()}
+        if unknown := parameters.keys() - defaults.keys():
+            raise KeyError(f"{file} has no {sorted(unknown)}")
+        pseudo = {"AWS::AccountId": account, "AWS::Region": region, "AWS::Partition": "aws"}
+        pseudo |= {"AWS::StackName": "stack", "AWS::NoValue": NO_VALUE}
+        self.values = defaults | parameters | pseudo
+
+    def holds(self, name):
+        """Whether a condition holds."""
+        return self.value(self.body["Conditions"][name])
+
+    def resources(self):
+        """The resources that are made, with their properties, by name."""
+        made = {name: r for name, r in self.body["Resources"].items() if "Condition" not in r or self.holds(r["Condition"])}
+        return {name: {"Type": r["Type"], "Properties": self.value(r.get("Properties", {}))} for name, r in made.items()}
+
+    def refusals(self):
+        """What the rules, and the patterns of the parameters, say against the values."""
+        said = []
+        for name, about in self.body["Parameters"].items():
+            pattern, value = about.get("AllowedPattern", ""), str(self.values[name])
+            if not re.search(pattern, value) or value not in map(str, about.get("AllowedValues", [value])):
+                said.append(f"{name} {about['ConstraintDescription']}")
+        for rule in self.body.get("Rules", {}).values():
+            if self.value(rule.get("RuleCondition", True)):
+                said += [a["AssertDescription"] for a in rule["Assertions"] if not self.value(a["Assert"])]
+        return said
+
+    def value(self, of):
+        """What an expression comes to."""
+        if isinstance(of, list):
+            return [v for v in map(self.value, of) if v is not NO_VALUE]
+        if not isinstance(of, dict):
+            return of
+        if len(of) == 1:
+            [(function, given)] = of.items()
+            if function in FUNCTIONS:
+                return FUNCTIONS[function](self, given)
+        values = {key: self.value(value) for key, value in of.items()}
+        return {key: value for key, value in values.items() if value is not NO_VALUE}
+
+    def sub(self, of):
+        text, values = (of, {}) if isinstance(of, str) else (of[0], self.value(of[1]))
+        return re.sub(r"\$\{([^}]+)\}", lambda name: str((self.values | values).get(name[1], name[1])), text)
+
+
+def get_att(template, of):
+    return of if isinstance(of, str) else ".".join(of)
+
+
+FUNCTIONS = {
+    "Ref": lambda t, of: t.values.get(of, of),
+    # A statement's Condition is not a name, but a mapping.
+    "Condition": lambda t, of: t.holds(of) if isinstance(of, str) else {"Condition": t.value(of)},
+    "Fn::And": lambda t, of: all(t.value(of)),
+    "Fn::Equals": lambda t, of: str(t.value(of[0])) == str(t.value(of[1])),
+    "Fn::GetAtt": get_att,
+    "Fn::If": lambda t, of: t.value(of[1] if t.holds(of[0]) else of[2]),
+    "Fn::Join": lambda t, of: of[0].join(map(str, t.value(of[1]))),
+    "Fn::Not": lambda t, of: not t.value(of[0]),
+    "Fn::Or": lambda t, of: any(t.value(of)),
+    "Fn::Select": lambda t, of: t.value(of[1])[int(of[0])],
+    "Fn::Split": lambda t, of: t.value(of[1]).split(of[0]),
+    "Fn::Sub": lambda t, of: t.sub(of),
+}

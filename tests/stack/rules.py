@@ -1,0 +1,51 @@
+"""The EventBridge rules of a stack, against the parameters it was deployed with."""
+
+import json
+
+import boto3
+
+from deployment import resources
+
+KINDS = {
+    "Rule": "EC2 Spot Instance Interruption Warning",
+    "StateChangeRule": "EC2 Instance State-change Notification",
+    "RebalanceRule": "EC2 Instance Rebalance Recommendation",
+}
+
+
+def deployed_rules(name, aws=boto3):
+    """What EventBridge knows of them, by their names in the template. Those of a hub's bus start with Hub."""
+    events, rules = aws.client("events"), {}
+    for rule, given in resources(name, "AWS::Events::Rule", aws).items():
+        bus = name if rule.startswith("Hub") else "default"
+        rules[rule] = events.describe_rule(Name=given, EventBusName=bus)
+        [rules[rule]["Target"]] = events.list_targets_by_rule(Rule=given, EventBusName=bus)["Targets"]
+    return rules
+
+
+def expected_patterns(parameters):
+    def pattern(rule, **more):
+        return {"source": ["aws.ec2"], "detail-type": [KINDS[rule]], **more}
+
+    patterns = {"Rule": pattern("Rule")}
+    states = {"running": parameters["ReactivateResumed"], "terminated": parameters["CleanUpTerminated"]}
+    if heard := [state for state, wanted in states.items() if wanted == "true"]:
+        patterns["StateChangeRule"] = pattern("StateChangeRule", detail={"state": heard})
+    if parameters["RebalanceRecommendation"] == "drain":
+        patterns["RebalanceRule"] = pattern("RebalanceRule")
+    if parameters.get("OrganizationId"):
+        patterns |= {f"Hub{rule}": of for rule, of in patterns.items()}
+    return patterns
+
+
+def check_rules(checks, rules, patterns, expected_target):
+    """`expected_target` has what all targets have."""
+    checks.same("rules", sorted(patterns), sorted(rules))
+    for name, rule in rules.items():
+        checks.same(f"{name}: pattern", patterns.get(name), json.loads(rule["EventPattern"]))
+        target = {key: rule["Target"].get(key) for key in expected_target}
+        checks.same(f"{name}: target", expected_target, target)
+        age_s = 3600 if name.endswith("StateChangeRule") else 120
+        retries = {"MaximumEventAgeInSeconds": age_s, "MaximumRetryAttempts": 185}
+        found = {key: int(value) for key, value in rule["Target"]["RetryPolicy"].items()}
+        checks.same(f"{name}: retries", retries, found)
