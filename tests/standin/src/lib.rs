@@ -1,4 +1,4 @@
-//! A stand-in for AWS, for tests: ECS, EC2 and STS on a loopback port, and a Lambda Runtime API that starts a
+//! A stand-in for AWS, for tests: ECS, EC2, STS and event buses on a loopback port, and a Lambda Runtime API that starts a
 //! function's process and sends it events.
 //!
 //! [`Standin`] speaks the services' wire protocols, so that the real SDK clients talk to it. It holds any number of
@@ -44,6 +44,7 @@ mod clock;
 mod ec2;
 mod ecs;
 mod error;
+mod events;
 mod fate;
 mod fault;
 mod fleet;

@@ -16,6 +16,7 @@ pub(crate) enum Service {
     Ecs,
     Ec2,
     Sts,
+    Events,
 }
 
 /// A request, understood as far as every service's is.
@@ -53,12 +54,14 @@ impl Request {
             "ecs" => Service::Ecs,
             "ec2" => Service::Ec2,
             "sts" => Service::Sts,
+            "events" => Service::Events,
             _ if target.is_some() => Service::Ecs,
             _ if find(body, b"Version=2011-06-15") => Service::Sts,
             _ => Service::Ec2,
         };
         let (api, params) = match service {
-            Service::Ecs => json_call(target, body),
+            Service::Ecs => json_call(target, "AmazonEC2ContainerServiceV20141113.", body),
+            Service::Events => json_call(target, "AWSEvents.", body),
             Service::Ec2 => query_call(body, "2016-11-15"),
             Service::Sts => query_call(body, "2011-06-15"),
         }
@@ -78,9 +81,9 @@ fn find(text: &[u8], part: &[u8]) -> bool {
     text.windows(part.len()).any(|window| window == part)
 }
 
-fn json_call(target: Option<&str>, body: &[u8]) -> Result<(String, Value), ApiError> {
+fn json_call(target: Option<&str>, prefix: &str, body: &[u8]) -> Result<(String, Value), ApiError> {
     let api = target
-        .and_then(|target| target.strip_prefix("AmazonEC2ContainerServiceV20141113."))
+        .and_then(|target| target.strip_prefix(prefix))
         .ok_or_else(|| ApiError::new(400, "UnknownOperationException", ""))?;
     let params: Value = serde_json::from_slice(body).map_err(|_| ApiError::new(400, "SerializationException", ""))?;
     if !params.is_object() {
@@ -133,17 +136,18 @@ impl Service {
             Self::Ecs => "ecs",
             Self::Ec2 => "ec2",
             Self::Sts => "sts",
+            Self::Events => "events",
         }
     }
 
     pub(crate) fn named(name: &str) -> Option<Self> {
-        [Self::Ecs, Self::Ec2, Self::Sts].into_iter().find(|service| service.name() == name)
+        [Self::Ecs, Self::Ec2, Self::Sts, Self::Events].into_iter().find(|service| service.name() == name)
     }
 
     /// The error for a call over its quota.
     pub(crate) fn throttled(self) -> ApiError {
         match self {
-            Self::Ecs => ApiError::new(400, "ThrottlingException", "Rate exceeded"),
+            Self::Ecs | Self::Events => ApiError::new(400, "ThrottlingException", "Rate exceeded"),
             Self::Ec2 => ApiError::new(503, "RequestLimitExceeded", "Request limit exceeded."),
             Self::Sts => ApiError::new(400, "Throttling", "Rate exceeded"),
         }
@@ -152,8 +156,8 @@ impl Service {
     /// An error that goes with an HTTP status.
     pub(crate) fn failed(self, status: u16) -> ApiError {
         let (code, message) = match (self, status) {
-            (Self::Ecs, 500..) => ("ServerException", "Service Unavailable. Please try again later."),
-            (Self::Ecs, _) => ("ClientException", "The request was refused."),
+            (Self::Ecs | Self::Events, 500..) => ("ServerException", "Service Unavailable. Please try again later."),
+            (Self::Ecs | Self::Events, _) => ("ClientException", "The request was refused."),
             (Self::Ec2, 503) => ("Unavailable", "The server is overloaded and can't handle the request."),
             (Self::Ec2, 500..) => ("InternalError", "An internal error has occurred"),
             (Self::Sts, 500..) => ("InternalFailure", "An internal error has occurred"),
@@ -165,13 +169,13 @@ impl Service {
     /// The error for credentials that are not accepted.
     pub(crate) fn refused(self, refusal: Refusal) -> ApiError {
         let (status, code, message) = match (self, refusal) {
-            (Self::Ecs, Refusal::Unsigned) => {
+            (Self::Ecs | Self::Events, Refusal::Unsigned) => {
                 (400, "MissingAuthenticationTokenException", "Missing Authentication Token")
             }
-            (Self::Ecs, Refusal::Unknown) => {
+            (Self::Ecs | Self::Events, Refusal::Unknown) => {
                 (400, "UnrecognizedClientException", "The security token included in the request is invalid.")
             }
-            (Self::Ecs, Refusal::Expired) => {
+            (Self::Ecs | Self::Events, Refusal::Expired) => {
                 (400, "ExpiredTokenException", "The security token included in the request is expired")
             }
             (Self::Ec2, Refusal::Expired) => (400, "RequestExpired", "Request has expired."),
@@ -191,7 +195,7 @@ impl Service {
 
     fn content_type(self) -> &'static str {
         match self {
-            Self::Ecs => "application/x-amz-json-1.1",
+            Self::Ecs | Self::Events => "application/x-amz-json-1.1",
             Self::Ec2 => "text/xml;charset=UTF-8",
             Self::Sts => "text/xml",
         }
@@ -207,7 +211,7 @@ impl Reply {
             Ok(Body::Json(value)) => (200, value.to_string()),
             Ok(Body::Xml(xml)) => (200, xml.replace(REQUEST_ID, &id)),
             Err(error) => {
-                if service == Service::Ecs {
+                if matches!(service, Service::Ecs | Service::Events) {
                     headers.insert("x-amzn-errortype", error.code.clone());
                 }
                 (error.status, error_body(service, error, &id))
@@ -223,7 +227,7 @@ pub(crate) const REQUEST_ID: &str = "{request-id}";
 fn error_body(service: Service, error: &ApiError, id: &str) -> String {
     let code_and_message = text("Code", &error.code) + &text("Message", &error.message);
     match service {
-        Service::Ecs => {
+        Service::Ecs | Service::Events => {
             let key = if error.code == "AccessDeniedException" { "Message" } else { "message" };
             json!({"__type": error.code, key: error.message}).to_string()
         }

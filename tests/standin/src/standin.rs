@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use hyper::body::Bytes;
 use hyper::{Request, Response};
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 
@@ -151,6 +152,12 @@ impl Standin {
             tallies.entry(call.api.clone()).or_default().add(call);
         }
         tallies
+    }
+
+    /// The entries that were put on event buses, in their order.
+    #[must_use]
+    pub fn events(&self) -> Vec<Value> {
+        self.shared.lock().events.clone()
     }
 
     /// Empties the call log.

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
+use serde_json::Value;
+
 use crate::account::{Accounts, Principal};
 use crate::call::{Call, is_write};
 use crate::clock::{self, Clock};
@@ -13,7 +15,7 @@ use crate::place::Place;
 use crate::quota::{Bucket, Meter};
 use crate::request::{Body, Request, Service};
 use crate::settings::Settings;
-use crate::{arn, ec2, ecs, sts};
+use crate::{arn, ec2, ecs, events, sts};
 
 /// The state of the stand-in.
 #[derive(Debug, Default)]
@@ -23,6 +25,8 @@ pub(crate) struct State {
     pub(crate) accounts: Accounts,
     pub(crate) faults: Vec<Fault>,
     pub(crate) calls: Vec<Call>,
+    /// Entries that were put on event buses.
+    pub(crate) events: Vec<Value>,
     pub(crate) meter: Meter,
     places: BTreeMap<(String, String), Place>,
 }
@@ -114,6 +118,9 @@ impl State {
     ) -> Result<Body, ApiError> {
         if request.service == Service::Sts {
             return sts::call(&mut self.accounts, &self.settings, caller, request).map(Body::Xml);
+        }
+        if request.service == Service::Events {
+            return events::call(&mut self.events, &request.api, &request.params).map(Body::Json);
         }
         let place = place(&mut self.places, self.clock, &caller.account, &request.region);
         let place = if is_write(&request.api) { place.change() } else { place };
