@@ -2,11 +2,14 @@
 
 mod clusters;
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt, ops::RangeInclusive};
 
 pub use clusters::{Clusters, Verdict};
 
-use crate::interruption::Kind;
+use crate::{
+    identifier::identifier,
+    interruption::{AccountId, Interruption, Kind},
+};
 
 /// The function's settings.
 #[derive(Clone, Debug)]
@@ -29,7 +32,32 @@ pub struct Config {
     pub terminated: Terminated,
     /// `REBALANCE_RECOMMENDATION`
     pub rebalance_recommendation: RebalanceRecommendation,
+    /// `ACCOUNTS`: the only ones whose events are handled, if there are any.
+    pub accounts: BTreeSet<AccountId>,
+    /// `MEMBER_ROLE_NAME` and `EXTERNAL_ID`
+    pub member_role: Option<MemberRole>,
+    /// `OUTCOME_BUS`
+    pub outcome_bus: Option<EventBusArn>,
 }
+
+/// The role that the function assumes in other accounts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberRole {
+    /// Its name, the same in every account.
+    pub name: String,
+    /// What its trust policy may ask for.
+    pub external_id: Option<String>,
+}
+
+identifier!(
+    /// The ARN of an event bus.
+    EventBusArn,
+    "the ARN of an event bus (arn:PARTITION:events:REGION:ACCOUNT:event-bus/NAME)",
+    |arn| matches!(
+        arn.split(':').collect::<Vec<_>>()[..],
+        ["arn", _, "events", region, _, bus] if !region.is_empty() && bus.starts_with("event-bus/")
+    )
+);
 
 /// What happens to a container instance whose EC2 instance is terminated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,18 +168,37 @@ impl Config {
                 .one_of(&[("false", Terminated::Leave), ("true", Terminated::CleanUp)])?,
             rebalance_recommendation: read("REBALANCE_RECOMMENDATION")
                 .one_of(&[("ignore", RebalanceRecommendation::Ignore), ("drain", RebalanceRecommendation::Drain)])?,
+            accounts: read("ACCOUNTS").accounts()?,
+            member_role: MemberRole::read(read("MEMBER_ROLE_NAME"), read("EXTERNAL_ID"))?,
+            outcome_bus: read("OUTCOME_BUS").event_bus()?,
         })
     }
 
     /// Whether anything is done about this.
     #[must_use]
-    pub fn concerns(&self, kind: Kind) -> bool {
+    pub fn concerns(&self, interruption: &Interruption) -> bool {
+        (self.accounts.is_empty() || self.accounts.contains(&interruption.account)) && self.answers(interruption.kind)
+    }
+
+    fn answers(&self, kind: Kind) -> bool {
         match kind {
             Kind::Notice(_) => true,
             Kind::Rebalance => self.rebalance_recommendation == RebalanceRecommendation::Drain,
             Kind::Running => self.resumed == Resumed::Reactivate,
             Kind::Terminated => self.terminated == Terminated::CleanUp,
         }
+    }
+}
+
+impl MemberRole {
+    fn read(name: Setting, external_id: Setting) -> Result<Option<Self>, InvalidSetting> {
+        // "Name requirements for IAM entities" in the IAM User Guide.
+        let name =
+            name.matching(1..=64, "+=,.@-_", "the name of an IAM role, at most 64 of letters, digits and +=,.@-_")?;
+        // "AssumeRole" in the AWS STS API Reference.
+        let expected = "an external id, 2 to 1,224 of letters, digits and +=,.@:/-_";
+        let external_id = external_id.matching(2..=1_224, "+=,.@:/-_", expected)?;
+        Ok(name.map(|name| Self { name, external_id }))
     }
 }
 
@@ -191,6 +238,32 @@ impl Setting {
         }
     }
 
+    /// Letters, digits and some other characters.
+    fn matching(
+        self,
+        length: RangeInclusive<usize>,
+        others: &str,
+        expected: &str,
+    ) -> Result<Option<String>, InvalidSetting> {
+        let fits = |value: &String| {
+            length.contains(&value.len()) && value.chars().all(|c| c.is_ascii_alphanumeric() || others.contains(c))
+        };
+        if self.value.as_ref().is_none_or(fits) { Ok(self.value) } else { Err(self.invalid(expected)) }
+    }
+
+    /// A comma-separated list of account ids.
+    fn accounts(self) -> Result<BTreeSet<AccountId>, InvalidSetting> {
+        let Some(value) = &self.value else { return Ok(BTreeSet::new()) };
+        let accounts = value.split(',').map(|id| id.trim().to_owned().try_into()).collect::<Result<_, _>>();
+        accounts.map_err(|_| self.invalid("comma-separated AWS account ids of 12 digits each"))
+    }
+
+    /// The ARN of an event bus.
+    fn event_bus(self) -> Result<Option<EventBusArn>, InvalidSetting> {
+        let bus = self.value.clone().map(EventBusArn::try_from).transpose();
+        bus.map_err(|_| self.invalid("the ARN of an event bus, arn:PARTITION:events:REGION:ACCOUNT:event-bus/NAME"))
+    }
+
     fn invalid(self, expected: impl fmt::Display) -> InvalidSetting {
         InvalidSetting { name: self.name, value: self.value.unwrap_or_default(), expected: expected.to_string() }
     }
@@ -220,7 +293,8 @@ mod tests {
             assert_eq!(config.managed_draining, ManagedDraining::Respect);
             assert_eq!(config.standalone_tasks, StandaloneTasks::Stop);
             assert_eq!(config.cluster_tag, None);
-            let concerns = [Kind::Rebalance, Kind::Running, Kind::Terminated].map(|kind| config.concerns(kind));
+            assert!(config.accounts.is_empty() && config.member_role.is_none() && config.outcome_bus.is_none());
+            let concerns = [Kind::Rebalance, Kind::Running, Kind::Terminated].map(|kind| config.answers(kind));
             assert_eq!(concerns, [false, true, false]);
             assert_eq!(config.clusters.plain_names(), None);
         }
@@ -237,10 +311,18 @@ mod tests {
             ("REACTIVATE_RESUMED", "false"),
             ("CLEAN_UP_TERMINATED", "true"),
             ("REBALANCE_RECOMMENDATION", "drain"),
+            ("ACCOUNTS", "123456789012, 210987654321"),
+            ("MEMBER_ROLE_NAME", "spot-member"),
+            ("EXTERNAL_ID", "secret:1"),
+            ("OUTCOME_BUS", "arn:aws-cn:events:cn-north-1:123456789012:event-bus/outcomes"),
         ])
         .unwrap();
+        assert_eq!(config.accounts.len(), 2);
+        let role = MemberRole { name: "spot-member".into(), external_id: Some("secret:1".into()) };
+        assert_eq!(config.member_role, Some(role));
+        assert!(config.outcome_bus.is_some());
         assert_eq!(config.standalone_tasks, StandaloneTasks::Leave);
-        let concerns = [Kind::Rebalance, Kind::Running, Kind::Terminated].map(|kind| config.concerns(kind));
+        let concerns = [Kind::Rebalance, Kind::Running, Kind::Terminated].map(|kind| config.answers(kind));
         assert_eq!(concerns, [true, false, true]);
         assert_eq!(read(&[("STRATEGY", "evacuate")]).unwrap().strategy, Strategy::Evacuate);
         assert_eq!(config.strategy, Strategy::Drain);
@@ -258,6 +340,13 @@ mod tests {
             ("REACTIVATE_RESUMED", "1", "true or false"),
             ("CLEAN_UP_TERMINATED", "TRUE", "false or true"),
             ("REBALANCE_RECOMMENDATION", "deregister", "ignore or drain"),
+            ("ACCOUNTS", "123456789012,1234", "12 digits"),
+            ("ACCOUNTS", ",", "12 digits"),
+            ("MEMBER_ROLE_NAME", "path/role", "the name of an IAM role"),
+            ("EXTERNAL_ID", "x", "an external id"),
+            ("EXTERNAL_ID", "a b", "an external id"),
+            ("OUTCOME_BUS", "default", "the ARN of an event bus"),
+            ("OUTCOME_BUS", "arn:aws:sns:us-east-1:123456789012:topic", "the ARN of an event bus"),
             ("DRY_RUN", "yes", "false or true"),
             ("MANAGED_DRAINING", "true", "respect or override"),
             ("CLUSTERS", "web,a/b", "comma-separated cluster names"),

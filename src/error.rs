@@ -2,6 +2,8 @@
 
 use lambda_runtime::Diagnostic;
 
+use crate::interruption::AccountId;
+
 /// Why a notice could not be handled.
 ///
 /// Cloneable, since one failed call may concern many notices.
@@ -10,6 +12,10 @@ pub enum Error {
     /// The payload is not the event it should be; the message names the field.
     #[error("the event is malformed: {0}")]
     InvalidEvent(String),
+
+    /// The event is of another account, and there is no role to act there with.
+    #[error("MEMBER_ROLE_NAME is not set: events of account {0}, which is not this function's, can't be handled")]
+    ForeignAccount(AccountId),
 
     /// An AWS API call failed for good.
     ///
@@ -67,6 +73,7 @@ impl Error {
     pub fn error_type(&self) -> &'static str {
         match self {
             Self::InvalidEvent(_) => "InvalidEvent",
+            Self::ForeignAccount(_) => "ForeignAccount",
             Self::Call { class: Class::Throttled, .. } => "Throttled",
             // It was tried again until there was no time left.
             Self::Call { class: Class::Unavailable, .. } => "DeadlineExceeded",

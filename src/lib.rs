@@ -17,21 +17,21 @@ pub mod ecs;
 
 pub mod report;
 
+pub mod outcome_bus;
+
 pub mod aws;
 pub mod error;
+pub mod function;
 pub mod identifier;
 pub mod log;
 
-use std::{
-    collections::BTreeMap,
-    time::{Instant, SystemTime},
-};
+use std::{collections::BTreeMap, time::Instant};
 
 use futures_util::future::join_all;
-use lambda_runtime::LambdaEvent;
+use lambda_runtime::{Context, LambdaEvent};
 
 use crate::{
-    aws::{Aws, Deadline, Regional},
+    aws::{Aws, Calls, Deadline, Regional},
     config::Config,
     ecs::{
         act::act,
@@ -40,8 +40,9 @@ use crate::{
     },
     error::Error,
     event::{Event, Payload, Received},
+    function::Function,
     interruption::{InstanceAction, Interruption, Kind, NOTICE},
-    report::{Answer, Cost, Response},
+    report::{Cost, Response, Told},
 };
 
 /// Handles one invocation.
@@ -56,7 +57,8 @@ use crate::{
 /// | `errorType` | when |
 /// |---|---|
 /// | `InvalidEvent` | a field of the notice is missing or not what it should be; nothing was called |
-/// | `AccessDenied` | the function's role lacks a permission |
+/// | `ForeignAccount` | the event is of another account, and no member role is set |
+/// | `AccessDenied` | the function's role or the member role lacks a permission, or may not be assumed |
 /// | `Throttled` | a request quota was used up until the deadline |
 /// | `DeadlineExceeded` | AWS did not answer, or answered that it was at fault, until the deadline |
 /// | `CallRejected` | AWS refused a call for another reason |
@@ -67,71 +69,82 @@ use crate::{
 /// A batch from a queue is always answered with success: it names the messages that ended with an error, and SQS hands
 /// those out again.
 pub async fn handle(aws: &Aws, config: &Config, event: LambdaEvent<Payload>) -> Result<Response, Error> {
-    let function_ends = event.context.deadline();
+    let context = &event.context;
     match event.payload {
         Payload::Event(event) => {
-            let mut answers = answer(aws, config, function_ends, vec![event]).await;
-            answers.pop().map_or(Ok(Response::batch([])), |answer| answer.map(Response::Answer))
+            let told = tell(aws, config, context, vec![event]).await.pop();
+            told.map_or(Ok(Response::batch([])), |told| Result::from(told).map(Response::Answer))
         }
         Payload::Batch(messages) => {
             let (ids, events): (Vec<_>, _) = messages.into_iter().map(|message| (message.id, message.event)).unzip();
-            let answers = answer(aws, config, function_ends, events).await;
-            let failed = ids.into_iter().zip(answers).filter_map(|(id, answer)| answer.is_err().then_some(id));
+            let told = tell(aws, config, context, events).await;
+            let failed = ids.into_iter().zip(told).filter_map(|(id, told)| told.error.is_some().then_some(id));
             Ok(Response::batch(failed))
         }
     }
 }
 
-/// Answers events, each by itself, in their order.
-async fn answer(
-    aws: &Aws,
-    config: &Config,
-    function_ends: SystemTime,
-    events: Vec<Received>,
-) -> Vec<Result<Answer, Error>> {
-    let mut answers = Vec::with_capacity(events.len());
+/// Handles events, each by itself, and tells of them, in their order.
+async fn tell(aws: &Aws, config: &Config, context: &Context, events: Vec<Received>) -> Vec<Told> {
+    let mut told = Vec::with_capacity(events.len());
     let mut interruptions: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
     for (at, event) in events.into_iter().enumerate() {
         match Event::try_from(event) {
-            Ok(Event::Interruption(interruption)) if config.concerns(interruption.kind) => {
+            Ok(Event::Interruption(interruption)) if config.concerns(&interruption) => {
                 let place = (interruption.account.clone(), interruption.region.clone());
                 interruptions.entry(place).or_default().insert(at, interruption);
             }
             Ok(Event::Interruption(interruption)) => {
-                let kind = interruption.kind.to_string();
-                answers.push((at, Ok(Answer::ignored(kind, Some(interruption.account), Some(interruption.region)))));
+                let (account, region) = (Some(interruption.account), Some(interruption.region));
+                told.push((at, report::ignored(interruption.kind.to_string(), account, region)));
             }
-            Ok(Event::Other(other)) => {
-                answers.push((at, Ok(Answer::ignored(other.detail_type, other.account, other.region))));
-            }
-            Err(error) => {
-                report::log_invalid(&error);
-                answers.push((at, Err(error)));
-            }
+            Ok(Event::Other(other)) => told.push((at, report::ignored(other.detail_type, other.account, other.region))),
+            Err(error) => told.push((at, report::invalid(error))),
         }
     }
-    let places = interruptions.into_iter().map(|((_, region), interruptions)| async move {
+    let places = interruptions.into_values().map(|interruptions| async {
         let (at, interruptions): (Vec<_>, Vec<_>) = interruptions.into_iter().unzip();
-        at.into_iter()
-            .zip(interrupt(&aws.region(&region), config, function_ends, interruptions).await)
-            .collect::<Vec<_>>()
+        at.into_iter().zip(interrupt(aws, config, context, interruptions).await).collect::<Vec<_>>()
     });
-    answers.extend(join_all(places).await.into_iter().flatten());
-    answers.sort_by_key(|(at, _)| *at);
-    answers.into_iter().map(|(_, answer)| answer).collect()
+    told.extend(join_all(places).await.into_iter().flatten());
+    told.sort_by_key(|(at, _)| *at);
+    if let Some(bus) = &config.outcome_bus {
+        outcome_bus::publish(aws, bus, told.iter().map(|(_, told)| &told.answer)).await;
+    }
+    told.into_iter().map(|(_, told)| told).collect()
 }
 
-/// Sees to what happens to instances of one account and Region; answers in their order.
-async fn interrupt(
+/// Sees to what happens to instances of one account and Region; tells of them in their order.
+async fn interrupt(aws: &Aws, config: &Config, context: &Context, interruptions: Vec<Interruption>) -> Vec<Told> {
+    let Some(Interruption { account, region, .. }) = interruptions.first() else { return Vec::new() };
+    let cost = Cost { cold_starts: aws.cold_starts(), ..Cost::default() };
+    let fail = |error: &Error, cost: Cost| -> Vec<Told> {
+        let tell = |(n, interruption)| report::handled(interruption, Err(error), None, cost, n == 0);
+        interruptions.iter().enumerate().map(tell).collect()
+    };
+    let place = match aws.place(&Function::of(context), config.member_role.as_ref(), account, region).await {
+        Ok(place) => place,
+        Err(error) => return fail(&error, cost),
+    };
+    let function_ends = context.deadline();
+    let notices_end = interruptions.iter().map(|interruption| interruption.time + NOTICE).max();
+    let calls = &place.calls_until(Deadline::new(notices_end.unwrap_or(function_ends), function_ends));
+    match place.enter(calls).await {
+        Ok(()) => see_to(&place, config, calls, &interruptions, cost).await,
+        Err(error) => fail(&error, cost.with(calls)),
+    }
+}
+
+/// The way through: locate, plan, act, report.
+async fn see_to(
     aws: &Regional,
     config: &Config,
-    function_ends: SystemTime,
-    interruptions: Vec<Interruption>,
-) -> Vec<Result<Answer, Error>> {
+    calls: &Calls,
+    interruptions: &[Interruption],
+    cost: Cost,
+) -> Vec<Told> {
     let started = Instant::now();
-    let notices_end = interruptions.iter().map(|interruption| interruption.time + NOTICE).max();
-    let calls = &aws.calls_until(Deadline::new(notices_end.unwrap_or(function_ends), function_ends));
-    let mut to_do = one_for_each_instance(&interruptions);
+    let mut to_do = one_for_each_instance(interruptions);
     let running = to_do.iter().filter(|interruption| interruption.kind == Kind::Running);
     let new = new_instances(aws, calls, &running.map(|interruption| interruption.instance.clone()).collect()).await;
     to_do.retain(|interruption| !new.contains(&interruption.instance));
@@ -141,32 +154,26 @@ async fn interrupt(
 
     let started = Instant::now();
     let planned = to_do.into_iter().flat_map(|interruption| {
-        let found = findings.get(&interruption.instance).and_then(|found| found.as_ref().ok());
+        let found = findings.get(&interruption.instance).and_then(|found| found.located.as_ref().ok());
         found
             .into_iter()
             .flatten()
             .map(|located| (located.container_instance.clone(), plan(located, interruption, config)))
     });
-    let outcomes = act(aws, calls, planned.collect()).await;
-    let cost = Cost { calls: calls.made(), locate_ms, act_ms: ms(started) };
-
-    let mut of_instance: BTreeMap<_, Vec<_>> = BTreeMap::new();
-    for (found, outcome) in outcomes {
-        of_instance.entry(found.instance.clone()).or_default().push(outcome.map(|outcome| (found, outcome)));
+    let mut done: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for one in act(aws, calls, planned.collect()).await {
+        done.entry(one.found.instance.clone()).or_default().push(one);
     }
-    let answer = |interruption: &Interruption| {
-        if let Some(Err(error)) = findings.get(&interruption.instance) {
-            return Err(error.clone());
-        }
-        let outcomes = of_instance.get(&interruption.instance).into_iter().flatten().cloned();
-        Ok(Answer::handled(interruption.clone(), outcomes.collect::<Result<_, _>>()?))
+    let cost = Cost { locate_ms, act_ms: ms(started), ..cost.with(calls) };
+
+    let tell = |(n, interruption): (usize, &Interruption)| {
+        let finding = findings.get(&interruption.instance);
+        let done = done.get(&interruption.instance).map(Vec::as_slice).unwrap_or_default();
+        let error = finding.and_then(|finding| finding.located.as_ref().err());
+        let machine = finding.and_then(|finding| finding.machine.as_ref());
+        report::handled(interruption, error.map_or(Ok(done), Err), machine, cost, n == 0)
     };
-    let answers = interruptions.iter().map(|interruption| {
-        let answer = answer(interruption);
-        report::log(interruption, &answer, cost);
-        answer
-    });
-    answers.collect()
+    interruptions.iter().enumerate().map(tell).collect()
 }
 
 /// One interruption for each instance, those that end first in front. Of several for one instance that after which it

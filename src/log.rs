@@ -1,10 +1,22 @@
 //! Logs, as Lambda's own settings want them.
 
-use std::str::FromStr;
+use std::{str::FromStr, sync::OnceLock};
 
 use tracing_subscriber::{
     Layer, filter::LevelFilter, filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt,
 };
+
+/// The level that Lambda's settings name, for a line that no level is to keep back.
+pub(crate) fn level() -> &'static str {
+    static LEVEL: OnceLock<String> = OnceLock::new();
+    LEVEL.get_or_init(|| Some(setting(LEVEL_SETTING)).filter(|level| !level.is_empty()).unwrap_or("INFO".to_owned()))
+}
+
+const LEVEL_SETTING: &str = "AWS_LAMBDA_LOG_LEVEL";
+
+fn setting(name: &str) -> String {
+    std::env::var(name).unwrap_or_default()
+}
 
 /// Writes to standard output in the format and from the level that Lambda's logging settings name
 /// (`AWS_LAMBDA_LOG_FORMAT`, `AWS_LAMBDA_LOG_LEVEL`).
@@ -12,8 +24,7 @@ use tracing_subscriber::{
 /// The level is this crate's alone. Below INFO the SDK and the runtime print answers and events, and with them the
 /// secrets in user data.
 pub fn init() {
-    let setting = |name| std::env::var(name).unwrap_or_default();
-    let level = match setting("AWS_LAMBDA_LOG_LEVEL").as_str() {
+    let level = match setting(LEVEL_SETTING).as_str() {
         "FATAL" => LevelFilter::ERROR,
         // Taken for ERROR otherwise.
         "" => LevelFilter::INFO,

@@ -67,20 +67,26 @@ pub struct Calls {
     /// How long a call that is not answered, or not well, is tried again.
     patience: Duration,
     paces: Arc<Paces>,
-    made: Arc<AtomicU32>,
+    counts: Arc<Counts>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    made: AtomicU32,
+    throttled: AtomicU32,
 }
 
 impl Calls {
     /// Calls that are tried again until the deadline.
     pub(super) fn until(deadline: Deadline, paces: Arc<Paces>) -> Self {
-        Self { deadline, patience: Duration::MAX, paces, made: Arc::default() }
+        Self { deadline, patience: Duration::MAX, paces, counts: Arc::default() }
     }
 
     /// The same calls, where there is something else to try: what is throttled is tried again for no longer than this,
     /// since that else would be throttled too; what fails otherwise, for no longer than [`PATIENCE`].
     pub(crate) fn impatient(&self, throttled: Duration) -> Self {
         let deadline = self.deadline.min(Deadline::after(throttled));
-        Self { deadline, patience: PATIENCE, paces: Arc::clone(&self.paces), made: Arc::clone(&self.made) }
+        Self { deadline, patience: PATIENCE, paces: Arc::clone(&self.paces), counts: Arc::clone(&self.counts) }
     }
 
     /// How long there is still.
@@ -95,7 +101,12 @@ impl Calls {
 
     /// How many requests were sent, each attempt counted.
     pub(crate) fn made(&self) -> u32 {
-        self.made.load(Relaxed)
+        self.counts.made.load(Relaxed)
+    }
+
+    /// How many of them were throttled.
+    pub(crate) fn throttled(&self) -> u32 {
+        self.counts.throttled.load(Relaxed)
     }
 
     /// Makes a call, again after a failure that may pass, until the deadline.
@@ -113,26 +124,41 @@ impl Calls {
         F: Future<Output = Result<T, SdkError<E>>>,
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
+        let attempt = || async { attempt().await.map_err(|error| failed(operation, &about, &error)) };
+        self.repeat(operation, &about, attempt).await
+    }
+
+    /// As [`Calls::make`], where it is known already what kind of failure one is.
+    pub(super) async fn repeat<T, F>(
+        &self,
+        operation: &'static str,
+        about: &impl Display,
+        attempt: impl Fn() -> F,
+    ) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
         let pace = self.paces.of(operation);
         let mut longest = FIRST_PAUSE;
         let mut last = None;
         let started = Instant::now();
         loop {
             let Some(turn) = pace.turn(now(), self.left()) else {
-                return Err(last.unwrap_or_else(|| unanswered(Class::Throttled, operation, &about)));
+                return Err(last.unwrap_or_else(|| unanswered(Class::Throttled, operation, about)));
             };
             sleep(turn).await;
-            self.made.fetch_add(1, Relaxed);
+            self.counts.made.fetch_add(1, Relaxed);
             let error = match timeout_at(self.deadline.0, attempt()).await {
                 Ok(Ok(answer)) => {
                     pace.answered(now());
                     return Ok(answer);
                 }
-                Ok(Err(error)) => failed(operation, &about, &error),
-                Err(_) => return Err(last.unwrap_or_else(|| unanswered(Class::Unavailable, operation, &about))),
+                Ok(Err(error)) => error,
+                Err(_) => return Err(last.unwrap_or_else(|| unanswered(Class::Unavailable, operation, about))),
             };
             let Error::Call { class, .. } = &error else { return Err(error) };
             let patience = if *class == Class::Throttled {
+                self.counts.throttled.fetch_add(1, Relaxed);
                 pace.throttled(now());
                 Duration::MAX
             } else {
@@ -166,7 +192,7 @@ fn unanswered(class: Class, operation: &'static str, about: &impl Display) -> Er
     }
 }
 
-fn failed<E>(operation: &'static str, about: &impl Display, error: &SdkError<E>) -> Error
+pub(super) fn failed<E>(operation: &'static str, about: &impl Display, error: &SdkError<E>) -> Error
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {

@@ -30,6 +30,8 @@ pub(crate) struct Paces {
     service_read: Pace,
     task_definition_read: Pace,
     ec2_read: Pace,
+    assume_role: Pace,
+    put_events: Pace,
 }
 
 impl Default for Paces {
@@ -43,6 +45,9 @@ impl Default for Paces {
             // Not confirmed: the least of the others.
             task_definition_read: Pace::new(50.0, 20.0),
             ec2_read: Pace::new(100.0, 20.0),
+            // "Quotas" in the IAM User Guide, and the least of "Amazon EventBridge quotas" for any Region.
+            assume_role: Pace::new(600.0, 600.0),
+            put_events: Pace::new(600.0, 600.0),
         }
     }
 }
@@ -61,6 +66,8 @@ impl Paces {
             "DescribeTaskDefinition" => &self.task_definition_read,
             "DescribeCapacityProviders" => &self.capacity_provider_read,
             "DescribeInstances" | "DescribeInstanceAttribute" => &self.ec2_read,
+            "AssumeRole" => &self.assume_role,
+            "PutEvents" => &self.put_events,
             _ => &self.cluster_resource_read,
         }
     }

@@ -6,7 +6,10 @@ mod drain;
 mod evacuate;
 mod set_state;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime},
+};
 
 use futures_util::{StreamExt, stream};
 
@@ -47,23 +50,36 @@ pub enum Outcome {
     },
 }
 
+/// A container instance with which everything is done.
+#[derive(Clone, Debug)]
+pub struct Done {
+    /// As it was before.
+    pub found: ContainerInstance,
+    /// What became of it.
+    pub outcome: Result<Outcome, Error>,
+    /// When that was so.
+    pub at: SystemTime,
+}
+
+impl Done {
+    fn now(found: ContainerInstance, outcome: Result<Outcome, Error>) -> Self {
+        Self { found, outcome, at: SystemTime::now() }
+    }
+}
+
 /// Carries out what was planned for container instances of one account and Region.
 ///
 /// A failure belongs to its container instance alone. With evacuations, this takes as long as their notices.
-pub async fn act(
-    aws: &Regional,
-    calls: &Calls,
-    planned: Vec<(ContainerInstance, Action)>,
-) -> Vec<(ContainerInstance, Result<Outcome, Error>)> {
+pub async fn act(aws: &Regional, calls: &Calls, planned: Vec<(ContainerInstance, Action)>) -> Vec<Done> {
     let mut done = Vec::with_capacity(planned.len());
     let (mut to_deregister, mut to_evacuate) = (Vec::new(), Vec::new());
     let mut to_drain: BTreeMap<ClusterName, Vec<_>> = BTreeMap::new();
     let mut to_reactivate: BTreeMap<ClusterName, Vec<_>> = BTreeMap::new();
     for (found, action) in planned {
         match action {
-            Action::Keep(end_state) => done.push((found, Ok(Outcome::Kept(end_state)))),
-            Action::Announce(end_state) => done.push((found, Ok(Outcome::Announced(end_state)))),
-            Action::Leave(reason) => done.push((found, Ok(Outcome::Left(reason)))),
+            Action::Keep(end_state) => done.push(Done::now(found, Ok(Outcome::Kept(end_state)))),
+            Action::Announce(end_state) => done.push(Done::now(found, Ok(Outcome::Announced(end_state)))),
+            Action::Leave(reason) => done.push(Done::now(found, Ok(Outcome::Left(reason)))),
             Action::Make(Change::Deregister) => to_deregister.push(found),
             Action::Make(Change::Evacuate(evacuation)) => to_evacuate.push((found, evacuation)),
             Action::Make(Change::Drain(mark)) => to_drain.entry(found.cluster.clone()).or_default().push((found, mark)),
@@ -73,7 +89,7 @@ pub async fn act(
     let deregistered = stream::iter(to_deregister)
         .map(async |found| {
             let outcome = deregister::deregister(aws, calls, &found).await;
-            (found, outcome)
+            Done::now(found, outcome)
         })
         .buffer_unordered(WIDTH)
         .collect::<Vec<_>>();

@@ -36,7 +36,7 @@ use crate::{
 };
 
 pub(crate) use self::container_instances::describe;
-pub use self::{keeper::Keeper, knowledge::Knowledge};
+pub use self::{instances::Machine, keeper::Keeper, knowledge::Knowledge};
 
 /// Up to this many lists are as cheap as a hint: see the table above.
 const CHEAP_SCAN: usize = 2;
@@ -57,8 +57,17 @@ pub struct Located {
     pub keepers: Vec<Keeper>,
 }
 
-/// What was found of each instance: its container instances, none if it is in no cluster, or why that is not known.
-pub type Findings = BTreeMap<InstanceId, Result<Vec<Located>, Error>>;
+/// What was found of each instance.
+pub type Findings = BTreeMap<InstanceId, Finding>;
+
+/// What was found of an instance.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// Its container instances, none if it is in no cluster, or why that is not known.
+    pub located: Result<Vec<Located>, Error>,
+    /// What kind of instance it is, if EC2 has said so.
+    pub machine: Option<Machine>,
+}
 
 /// Finds the container instances of EC2 instances of one account and Region.
 pub async fn locate(aws: &Regional, config: &Config, calls: &Calls, wanted: &BTreeSet<InstanceId>) -> Findings {

@@ -56,7 +56,7 @@ async fn a_lifecycle_hook_that_deregisters() {
             let _ =
                 other.invoke(&aged(&standin::notice(&home, ID, "terminate", std::time::SystemTime::now()), s(0))).await;
         };
-        beside(&aws, moment, deregister).await;
+        Box::pin(beside(&aws, moment, deregister)).await;
         assert_eq!(home.status(&arn).as_deref(), Some("INACTIVE"), "{moment:?}");
         assert_eq!(home.registered(ID), 0);
     }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test's way to fail")]
 
+mod accounts;
 mod act;
 mod cold_start;
 mod errors;
@@ -10,6 +11,7 @@ mod frugality;
 mod leave_alone;
 mod lifecycle;
 mod locate;
+mod outcomes;
 mod queue;
 
 use std::time::{Duration, SystemTime};

@@ -1,7 +1,7 @@
 //! Draining, with a mark on what may come back.
 
 use super::{
-    Outcome, attributes,
+    Done, Outcome, attributes,
     set_state::{State, set_state},
 };
 use crate::{
@@ -16,7 +16,7 @@ pub(super) async fn drain(
     calls: &Calls,
     cluster: &ClusterName,
     planned: Vec<(ContainerInstance, Option<Mark>)>,
-) -> Vec<(ContainerInstance, Result<Outcome, Error>)> {
+) -> Vec<Done> {
     let marks: Vec<_> = planned.iter().filter_map(|(found, mark)| Some((found.arn.clone(), (*mark)?))).collect();
     let found = planned.into_iter().map(|(found, _)| found).collect();
     // At the same time, since a hibernation has begun already.
@@ -37,19 +37,17 @@ pub(super) async fn reactivate(
     calls: &Calls,
     cluster: &ClusterName,
     found: Vec<ContainerInstance>,
-) -> Vec<(ContainerInstance, Result<Outcome, Error>)> {
-    let outcomes = set_state(aws, calls, cluster, found, State::Active).await;
-    let active = outcomes.iter().filter(|(_, outcome)| is_active(outcome)).map(|(found, _)| found.arn.clone());
+) -> Vec<Done> {
+    let mut outcomes = set_state(aws, calls, cluster, found, State::Active).await;
+    let active = outcomes.iter().filter(|done| is_active(&done.outcome)).map(|done| done.found.arn.clone());
     let marked = attributes::delete(aws, calls, cluster, &active.collect::<Vec<_>>()).await;
-    let still_marked = |found: &ContainerInstance| marked.get(&found.arn).cloned();
+    for done in &mut outcomes {
+        // A mark that stays would undo what an operator drains later.
+        if let Some(error) = marked.get(&done.found.arn) {
+            done.outcome = Err(error.clone());
+        }
+    }
     outcomes
-        .into_iter()
-        .map(|(found, outcome)| {
-            // A mark that stays would undo what an operator drains later.
-            let outcome = outcome.and_then(|outcome| still_marked(&found).map_or(Ok(outcome), Err));
-            (found, outcome)
-        })
-        .collect()
 }
 
 fn is_active(outcome: &Result<Outcome, Error>) -> bool {

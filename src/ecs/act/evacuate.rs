@@ -24,7 +24,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use self::host::{Drained, Host, Rank};
 use super::{
-    Outcome, WIDTH, deregister,
+    Done, Outcome, WIDTH, deregister,
     set_state::{State, set_state},
 };
 use crate::{
@@ -57,7 +57,7 @@ pub(super) async fn evacuate(
     aws: &Regional,
     calls: &Calls,
     planned: Vec<(ContainerInstance, Evacuation)>,
-) -> Vec<(ContainerInstance, Result<Outcome, Error>)> {
+) -> Vec<Done> {
     let now = Instant::now();
     let hosts = planned.into_iter().map(|(found, evacuation)| {
         let left = evacuation.deadline.duration_since(std::time::SystemTime::now()).unwrap_or_default();
@@ -87,7 +87,7 @@ struct Ward<'a> {
     next_look: Instant,
     /// How many looks in a row have left something unknown.
     incomplete_looks: u32,
-    done: Vec<(ContainerInstance, Result<Outcome, Error>)>,
+    done: Vec<Done>,
 }
 
 impl Ward<'_> {
@@ -104,7 +104,7 @@ impl Ward<'_> {
             .buffer_unordered(WIDTH)
             .collect::<Vec<_>>()
             .await;
-        for (found, outcome) in drained.into_iter().flatten() {
+        for Done { found, outcome, .. } in drained.into_iter().flatten() {
             let drained = match outcome {
                 Ok(Outcome::Kept(EndState::Deregistered)) => {
                     self.finish(&found.arn, outcome);
@@ -219,7 +219,7 @@ impl Ward<'_> {
             Outcome::Reached(_) => Outcome::Evacuated { stopped: host.asked.len(), left: host.tasks.len() },
             outcome => outcome,
         });
-        self.done.push((host.found, outcome));
+        self.done.push(Done::now(host.found, outcome));
     }
 }
 

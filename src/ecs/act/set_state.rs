@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use aws_sdk_ecs::types::ContainerInstanceStatus;
 
-use super::{Outcome, look_again};
+use super::{Done, Outcome, look_again};
 use crate::{
     aws::{Calls, Regional},
     ecs::{ClusterName, ContainerInstance, plan::EndState},
@@ -46,7 +46,7 @@ pub(super) async fn set_state(
     cluster: &ClusterName,
     found: Vec<ContainerInstance>,
     state: State,
-) -> Vec<(ContainerInstance, Result<Outcome, Error>)> {
+) -> Vec<Done> {
     let mut outcomes = Vec::with_capacity(found.len());
     for found in found.chunks(UPDATED) {
         let refusals = update(aws, calls, cluster, found, state).await;
@@ -65,7 +65,7 @@ pub(super) async fn set_state(
                 Err(refused) => look_again(aws, calls, found, state.end_state(), refused).await,
                 reached => reached,
             };
-            outcomes.push((found.clone(), outcome));
+            outcomes.push(Done::now(found.clone(), outcome));
         }
     }
     outcomes

@@ -42,6 +42,16 @@ pub(super) struct Instance {
     pub(super) is_managed: bool,
     /// Whether it was launched rather than started again.
     pub(super) is_new: bool,
+    pub(super) machine: Machine,
+}
+
+/// What kind of instance one is, to see which kinds are interrupted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Machine {
+    /// Its type, such as `m6i.large`.
+    pub instance_type: Option<String>,
+    /// Its zone, such as `us-east-1a`.
+    pub availability_zone: Option<String>,
 }
 
 /// Describes instances; those that are gone are left out.
@@ -81,6 +91,10 @@ fn instance(described: types::Instance, cluster_tag: Option<&str>) -> Option<(In
         has_batch_tag: tag(BATCH_TAG).is_some(),
         is_managed: described.operator().and_then(types::OperatorResponse::principal) == Some("ecs.amazonaws.com"),
         is_new: is_new(&described),
+        machine: Machine {
+            instance_type: described.instance_type().map(|instance_type| instance_type.as_str().to_owned()),
+            availability_zone: described.placement().and_then(types::Placement::availability_zone).map(str::to_owned),
+        },
     };
     Some((described.instance_id?.try_into().ok()?, instance))
 }

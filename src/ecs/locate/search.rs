@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use futures_util::{StreamExt, stream::FuturesUnordered};
 
 use super::{
-    CHEAP_SCAN, Findings, Located, WIDTH,
+    CHEAP_SCAN, Finding, Findings, Located, WIDTH,
     clusters::{self, KnownClusters},
     container_instances::{FILTER_IDS, find},
     hint_lost,
@@ -306,7 +306,8 @@ impl<'a> Search<'a> {
         let mut findings = Findings::new();
         let error = self.unlisted.as_ref().or_else(|| self.unread.values().next());
         for id in &self.wanted {
-            findings.insert(id.clone(), error.map_or(Ok(Vec::new()), |error| Err(error.clone())));
+            let located = error.map_or(Ok(Vec::new()), |error| Err(error.clone()));
+            findings.insert(id.clone(), self.finding(id, located));
         }
         let known = self.aws.knowledge.clusters();
         for (id, found) in &self.found {
@@ -318,9 +319,13 @@ impl<'a> Search<'a> {
                     Ok(located)
                 });
             }
-            findings.insert(id.clone(), located);
+            findings.insert(id.clone(), self.finding(id, located));
         }
         findings
+    }
+
+    fn finding(&self, id: &InstanceId, located: Result<Vec<Located>, Error>) -> Finding {
+        Finding { located, machine: self.instance(id).map(|instance| instance.machine.clone()) }
     }
 
     async fn with_keepers(&self, found: &ContainerInstance, known: Option<&KnownClusters>) -> Result<Located, Error> {

@@ -1,0 +1,100 @@
+//! The role in another account.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use aws_config::{SdkConfig, sts::AssumeRoleProvider};
+use aws_credential_types::{
+    Credentials,
+    provider::{self, ProvideCredentials, error::CredentialsError, future},
+};
+use aws_sdk_sts::{error::SdkError, operation::assume_role::AssumeRoleError};
+use tokio::sync::Mutex;
+
+use super::{Calls, calls::failed};
+use crate::{
+    config::MemberRole,
+    error::{Class, Error},
+    function::Function,
+    interruption::AccountId,
+};
+
+/// How long before their end credentials are renewed, as the SDK does it itself.
+const RENEWED: Duration = Duration::from_secs(10);
+
+const OPERATION: &str = "AssumeRole";
+
+/// The role in another account, with credentials that all clients for the account share: the SDK would assume it once
+/// for each.
+#[derive(Clone, Debug)]
+pub(super) struct Member(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    role: String,
+    provider: AssumeRoleProvider,
+    credentials: Mutex<Option<Credentials>>,
+}
+
+impl Member {
+    pub(super) async fn new(sdk: &SdkConfig, function: &Function, role: &MemberRole, account: &AccountId) -> Self {
+        let MemberRole { name, external_id } = role;
+        let role = format!("arn:{}:iam::{account}:role/{name}", function.partition);
+        let mut provider = AssumeRoleProvider::builder(&role).session_name(&function.name).configure(sdk);
+        if let Some(external_id) = external_id {
+            provider = provider.external_id(external_id);
+        }
+        let provider = provider.build().await;
+        Self(Arc::new(Inner { role, provider, credentials: Mutex::default() }))
+    }
+
+    /// Assumes the role, unless it is assumed.
+    ///
+    /// The clients would do so by themselves, but not tell a role that may not be assumed from a call that fails.
+    pub(super) async fn assume(&self, calls: &Calls) -> Result<(), Error> {
+        if self.0.credentials.lock().await.as_ref().is_some_and(is_current) {
+            return Ok(());
+        }
+        let assume = || async { self.credentials().await.map(drop).map_err(|error| self.refused(&error)) };
+        calls.repeat(OPERATION, &self.0.role, assume).await
+    }
+
+    async fn credentials(&self) -> provider::Result {
+        // Kept for as long as it takes: who comes meanwhile finds them.
+        let mut kept = self.0.credentials.lock().await;
+        if let Some(credentials) = kept.as_ref().filter(|credentials| is_current(credentials)) {
+            return Ok(credentials.clone());
+        }
+        let credentials = self.0.provider.provide_credentials().await?;
+        Ok(kept.insert(credentials).clone())
+    }
+
+    fn refused(&self, error: &CredentialsError) -> Error {
+        let source = std::error::Error::source(error);
+        match source.and_then(|source| source.downcast_ref::<SdkError<AssumeRoleError>>()) {
+            Some(error) => failed(OPERATION, &self.0.role, error),
+            None => Error::Call {
+                operation: OPERATION,
+                about: self.0.role.clone(),
+                class: Class::Rejected,
+                code: None,
+                cause: error.to_string(),
+            },
+        }
+    }
+}
+
+impl ProvideCredentials for Member {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(self.credentials())
+    }
+}
+
+fn is_current(credentials: &Credentials) -> bool {
+    credentials.expiry().is_none_or(|expiry| expiry > SystemTime::now() + RENEWED)
+}

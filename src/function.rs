@@ -1,0 +1,57 @@
+//! The function itself: where it runs, and as what.
+
+use lambda_runtime::Context;
+
+use crate::interruption::AccountId;
+
+/// The function itself, as its ARN names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Function {
+    /// Its partition, such as `aws`: that of all accounts that it can act in.
+    pub partition: String,
+    /// Its account, where that is known: local runtimes may not say.
+    pub account: Option<AccountId>,
+    /// Its name.
+    pub name: String,
+}
+
+impl Function {
+    /// Reads what Lambda says of it with every event.
+    #[must_use]
+    pub fn of(context: &Context) -> Self {
+        let parts: Vec<_> = context.invoked_function_arn.split(':').collect();
+        let (partition, account) = match parts[..] {
+            ["arn", partition, "lambda", _, account, ..] => (partition, AccountId::try_from(account.to_owned()).ok()),
+            _ => ("aws", None),
+        };
+        let name = parts.get(6).copied().unwrap_or("spot-interruption-handler").to_owned();
+        Self { partition: partition.to_owned(), account, name }
+    }
+
+    /// Whether an account is its own.
+    #[must_use]
+    pub fn is_at_home_in(&self, account: &AccountId) -> bool {
+        self.account.as_ref().is_none_or(|own| own == account)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_arn_says() {
+        let of = |arn: &str| {
+            let mut context = Context::default();
+            arn.clone_into(&mut context.invoked_function_arn);
+            Function::of(&context)
+        };
+        let function = of("arn:aws-cn:lambda:cn-north-1:123456789012:function:handler:live");
+        assert_eq!((function.partition.as_str(), function.name.as_str()), ("aws-cn", "handler"));
+        let account = |id: &str| AccountId::try_from(id.to_owned()).unwrap();
+        assert!(function.is_at_home_in(&account("123456789012")) && !function.is_at_home_in(&account("210987654321")));
+        let unknown = of("");
+        assert_eq!((unknown.partition.as_str(), unknown.account.clone()), ("aws", None));
+        assert!(unknown.is_at_home_in(&account("210987654321")));
+    }
+}
