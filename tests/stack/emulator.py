@@ -26,7 +26,7 @@ def put_bus_policy(logical_id, properties, stack_name):
 
 
 def delete_bus_policy(physical_id, properties):
-    eventbridge._remove_permission({"EventBusName": properties["EventBusName"], "StatementId": properties["StatementId"]})
+    eventbridge._remove_permission({key: properties[key] for key in ("EventBusName", "StatementId")})
 
 
 def put_query(logical_id, properties, stack_name):

@@ -30,8 +30,11 @@ class Template:
 
     def resources(self):
         """The resources that are made, with their properties, by name."""
-        made = {name: r for name, r in self.body["Resources"].items() if "Condition" not in r or self.holds(r["Condition"])}
-        return {name: {"Type": r["Type"], "Properties": self.value(r.get("Properties", {}))} for name, r in made.items()}
+        made = {}
+        for name, of in self.body["Resources"].items():
+            if "Condition" not in of or self.holds(of["Condition"]):
+                made[name] = {"Type": of["Type"], "Properties": self.value(of.get("Properties", {}))}
+        return made
 
     def refusals(self):
         """What the rules, and the patterns of the parameters, say against the values."""

@@ -82,8 +82,12 @@ def statements(resources):
 
 def of_services(all_statements):
     """Those about EC2 and ECS, which are what both roles have."""
-    actions = {sid: s["Action"] if isinstance(s["Action"], list) else [s["Action"]] for sid, s in all_statements.items()}
-    return {sid: s for sid, s in all_statements.items() if actions[sid][0].partition(":")[0] in ("ec2", "ecs")}
+
+    def service(statement):
+        action = statement["Action"]
+        return (action if isinstance(action, str) else action[0]).partition(":")[0]
+
+    return {sid: statement for sid, statement in all_statements.items() if service(statement) in ("ec2", "ecs")}
 
 
 def without_region(of):
