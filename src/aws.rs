@@ -27,6 +27,7 @@ use crate::{
 
 use self::{member::Member, pace::Paces};
 
+pub(crate) use self::calls::less_margin;
 pub use self::calls::{Calls, Deadline};
 
 /// How long one attempt of a call may take, 5 s: ECS and EC2 answer reads and writes within a second; an attempt

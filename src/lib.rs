@@ -25,17 +25,21 @@ pub mod function;
 pub mod identifier;
 pub mod log;
 
-use std::{collections::BTreeMap, time::Instant};
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
 
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use lambda_runtime::{Context, LambdaEvent};
 
 use crate::{
     aws::{Aws, Calls, Deadline, Regional},
     config::Config,
     ecs::{
-        act::act,
-        locate::{locate, new_instances},
+        act::{Done, act},
+        locate::{Finding, Findings, locate, new_instances},
         plan::plan,
     },
     error::Error,
@@ -135,7 +139,7 @@ async fn interrupt(aws: &Aws, config: &Config, context: &Context, interruptions:
     }
 }
 
-/// The way through: locate, plan, act, report.
+/// The way through, for what happens to instances of one account and Region: locate, plan, act, report.
 async fn see_to(
     aws: &Regional,
     config: &Config,
@@ -144,30 +148,24 @@ async fn see_to(
     cost: Cost,
 ) -> Vec<Told> {
     let started = Instant::now();
-    let mut to_do = one_for_each_instance(interruptions);
-    let running = to_do.iter().filter(|interruption| interruption.kind == Kind::Running);
-    let new = new_instances(aws, calls, &running.map(|interruption| interruption.instance.clone()).collect()).await;
-    to_do.retain(|interruption| !new.contains(&interruption.instance));
-    let wanted = to_do.iter().map(|interruption| interruption.instance.clone()).collect();
-    let findings = locate(aws, config, calls, &wanted).await;
-    let locate_ms = ms(started);
+    let (running, others): (Vec<_>, Vec<_>) =
+        one_for_each_instance(interruptions).into_iter().partition(|interruption| interruption.kind == Kind::Running);
+    // Launches come with reclaims, and neither waits for the other.
+    let of_others = Box::pin(act_on(aws, config, calls, others));
+    let of_running = Box::pin(act_on_running(aws, config, calls, running));
+    let (mut acted, of_running) = join(of_others, of_running).await;
+    acted.findings.extend(of_running.findings);
+    acted.done.extend(of_running.done);
+    let locate_ms = ms(acted.located.max(of_running.located).duration_since(started));
+    let act_ms = ms(started.elapsed()).saturating_sub(locate_ms);
+    let cost = Cost { locate_ms, act_ms, ..cost.with(calls) };
 
-    let started = Instant::now();
-    let planned = to_do.into_iter().flat_map(|interruption| {
-        let found = findings.get(&interruption.instance).and_then(|found| found.located.as_ref().ok());
-        found
-            .into_iter()
-            .flatten()
-            .map(|located| (located.container_instance.clone(), plan(located, interruption, config)))
-    });
     let mut done: BTreeMap<_, Vec<_>> = BTreeMap::new();
-    for one in act(aws, calls, planned.collect()).await {
+    for one in acted.done {
         done.entry(one.found.instance.clone()).or_default().push(one);
     }
-    let cost = Cost { locate_ms, act_ms: ms(started), ..cost.with(calls) };
-
     let tell = |(n, interruption): (usize, &Interruption)| {
-        let finding = findings.get(&interruption.instance);
+        let finding = acted.findings.get(&interruption.instance);
         let done = done.get(&interruption.instance).map(Vec::as_slice).unwrap_or_default();
         let error = finding.and_then(|finding| finding.located.as_ref().err());
         let machine = finding.and_then(|finding| finding.machine.as_ref());
@@ -176,8 +174,55 @@ async fn see_to(
     interruptions.iter().enumerate().map(tell).collect()
 }
 
+/// What was found and done.
+struct Acted {
+    findings: Findings,
+    done: Vec<Done>,
+    /// When the first were found.
+    located: Instant,
+}
+
+/// Locates instances, plans and acts. Where some can't be found for the time being, those that are do not wait.
+async fn act_on(aws: &Regional, config: &Config, calls: &Calls, interruptions: Vec<&Interruption>) -> Acted {
+    let wanted: BTreeSet<_> = interruptions.iter().map(|interruption| interruption.instance.clone()).collect();
+    let at_first = if wanted.len() > 1 { &calls.impatient(calls.left() / 4) } else { calls };
+    let mut findings = locate(aws, config, at_first, &wanted).await;
+    let located = Instant::now();
+    let plan = |findings: &Findings| -> Vec<_> {
+        let located = interruptions.iter().flat_map(|interruption| {
+            let found = findings.get(&interruption.instance).and_then(|finding| finding.located.as_ref().ok());
+            found.into_iter().flatten().map(move |located| (interruption, located))
+        });
+        located
+            .map(|(interruption, located)| (located.container_instance.clone(), plan(located, interruption, config)))
+            .collect()
+    };
+    let is_missing = |finding: &Finding| finding.located.as_ref().is_err_and(Error::is_transient);
+    let missing = findings.iter().filter(|(_, finding)| wanted.len() > 1 && is_missing(finding));
+    let missing: BTreeSet<_> = missing.map(|(instance, _)| instance.clone()).collect();
+    let later = async {
+        if missing.is_empty() {
+            return (Findings::new(), Vec::new());
+        }
+        let findings = locate(aws, config, calls, &missing).await;
+        let done = act(aws, calls, plan(&findings)).await;
+        (findings, done)
+    };
+    let (mut done, (found_later, done_later)) = join(act(aws, calls, plan(&findings)), later).await;
+    findings.extend(found_later);
+    done.extend(done_later);
+    Acted { findings, done, located }
+}
+
+/// As [`act_on`], for those that were not just launched.
+async fn act_on_running(aws: &Regional, config: &Config, calls: &Calls, mut running: Vec<&Interruption>) -> Acted {
+    let new = new_instances(aws, calls, &running.iter().map(|running| running.instance.clone()).collect()).await;
+    running.retain(|interruption| !new.contains(&interruption.instance));
+    act_on(aws, config, calls, running).await
+}
+
 /// One interruption for each instance, those that end first in front. Of several for one instance that after which it
-/// does not come back counts, else the latest.
+/// does not come back counts, the first of such; else the latest.
 fn one_for_each_instance(interruptions: &[Interruption]) -> Vec<&Interruption> {
     let rank = |interruption: &Interruption| match interruption.kind {
         Kind::Terminated => 2,
@@ -186,9 +231,14 @@ fn one_for_each_instance(interruptions: &[Interruption]) -> Vec<&Interruption> {
     };
     let mut of_instance: BTreeMap<_, &Interruption> = BTreeMap::new();
     for interruption in interruptions {
-        let first = of_instance.entry(&interruption.instance).or_insert(interruption);
-        if (rank(interruption), interruption.time) > (rank(first), first.time) {
-            *first = interruption;
+        let chosen = of_instance.entry(&interruption.instance).or_insert(interruption);
+        let is_chosen = match rank(interruption).cmp(&rank(chosen)) {
+            Ordering::Equal if rank(chosen) == 0 => interruption.time > chosen.time,
+            Ordering::Equal => interruption.time < chosen.time,
+            different => different == Ordering::Greater,
+        };
+        if is_chosen {
+            *chosen = interruption;
         }
     }
     let mut interruptions: Vec<_> = of_instance.into_values().collect();
@@ -196,6 +246,6 @@ fn one_for_each_instance(interruptions: &[Interruption]) -> Vec<&Interruption> {
     interruptions
 }
 
-fn ms(since: Instant) -> u64 {
-    since.elapsed().as_millis().try_into().unwrap_or(u64::MAX)
+fn ms(time: Duration) -> u64 {
+    time.as_millis().try_into().unwrap_or(u64::MAX)
 }

@@ -13,7 +13,7 @@ use aws_runtime::retries::classifiers::{THROTTLING_ERRORS, TRANSIENT_ERRORS};
 use aws_sdk_ecs::error::{ProvideErrorMetadata, SdkError};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::pace::Paces;
+use super::{ATTEMPT, pace::Paces};
 use crate::error::{Class, Error};
 
 /// What is kept of the time for the answer, 2 s or a quarter: a function that runs into its timeout is killed unheard.
@@ -40,10 +40,7 @@ impl Deadline {
     #[must_use]
     pub fn new(notice_ends: SystemTime, function_ends: SystemTime) -> Self {
         let now = SystemTime::now();
-        let left = |end: SystemTime| {
-            let left = end.duration_since(now).ok()?;
-            Some(left.saturating_sub(MARGIN.min(left / 4)))
-        };
+        let left = |end: SystemTime| end.duration_since(now).ok().map(less_margin);
         let notice = left(notice_ends).unwrap_or_default().max(LATE);
         // No invocation starts after its end: local runtimes give the timeout for the time, which is in 1970.
         Self(Instant::now() + left(function_ends).map_or(notice, |function| function.min(notice)))
@@ -60,14 +57,30 @@ impl Deadline {
     }
 }
 
+/// What is left less a margin for the answer.
+pub(crate) fn less_margin(left: Duration) -> Duration {
+    left.saturating_sub(MARGIN.min(left / 4))
+}
+
 /// The calls of one invocation in one account and Region.
 #[derive(Debug)]
 pub struct Calls {
     deadline: Deadline,
     /// How long a call that is not answered, or not well, is tried again.
     patience: Duration,
+    attempts: Attempts,
     paces: Arc<Paces>,
     counts: Arc<Counts>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Attempts {
+    /// As many as there is time for.
+    Many,
+    /// One.
+    One,
+    /// As many, and the first even if it is not the call's turn soon.
+    AtLeastOne,
 }
 
 #[derive(Debug, Default)]
@@ -79,14 +92,30 @@ struct Counts {
 impl Calls {
     /// Calls that are tried again until the deadline.
     pub(super) fn until(deadline: Deadline, paces: Arc<Paces>) -> Self {
-        Self { deadline, patience: Duration::MAX, paces, counts: Arc::default() }
+        Self { deadline, patience: Duration::MAX, attempts: Attempts::Many, paces, counts: Arc::default() }
     }
 
     /// The same calls, where there is something else to try: what is throttled is tried again for no longer than this,
     /// since that else would be throttled too; what fails otherwise, for no longer than [`PATIENCE`].
     pub(crate) fn impatient(&self, throttled: Duration) -> Self {
         let deadline = self.deadline.min(Deadline::after(throttled));
-        Self { deadline, patience: PATIENCE, paces: Arc::clone(&self.paces), counts: Arc::clone(&self.counts) }
+        Self { deadline, patience: PATIENCE, ..self.share() }
+    }
+
+    /// The same calls, each attempted once, for as long as an attempt takes.
+    pub(crate) fn once(&self) -> Self {
+        let deadline = self.deadline.min(Deadline::after(ATTEMPT));
+        Self { deadline, patience: Duration::ZERO, attempts: Attempts::One, ..self.share() }
+    }
+
+    /// The same calls, but none is given up without an attempt: turns may be promised to calls that are given up.
+    pub(crate) fn insistent(&self) -> Self {
+        Self { attempts: Attempts::AtLeastOne, ..self.share() }
+    }
+
+    fn share(&self) -> Self {
+        let (paces, counts) = (Arc::clone(&self.paces), Arc::clone(&self.counts));
+        Self { deadline: self.deadline, patience: self.patience, attempts: self.attempts, paces, counts }
     }
 
     /// How long there is still.
@@ -94,9 +123,14 @@ impl Calls {
         self.deadline.left()
     }
 
-    /// How long so many calls of an operation take at its pace.
+    /// How long so many calls of an operation take at its usual pace.
     pub(crate) fn time_for(&self, operation: &'static str, calls: usize) -> Duration {
         self.paces.of(operation).time_for(now(), calls)
+    }
+
+    /// How many times slower than usual calls of an operation have to be, since AWS throttles them.
+    pub(crate) fn slowness(&self, operation: &'static str) -> f64 {
+        self.paces.of(operation).slowness(now())
     }
 
     /// How many requests were sent, each attempt counted.
@@ -143,10 +177,14 @@ impl Calls {
         let mut last = None;
         let started = Instant::now();
         loop {
-            let Some(turn) = pace.turn(now(), self.left()) else {
-                return Err(last.unwrap_or_else(|| unanswered(Class::Throttled, operation, about)));
-            };
-            sleep(turn).await;
+            let left = self.left();
+            let insists = self.attempts == Attempts::AtLeastOne && last.is_none();
+            let turn = if left.is_zero() { None } else { pace.turn(now(), if insists { left / 8 } else { left }) };
+            match turn {
+                Some(turn) => sleep(turn).await,
+                None if insists && !left.is_zero() => {}
+                None => return Err(last.unwrap_or_else(|| unanswered(Class::Throttled, operation, about))),
+            }
             self.counts.made.fetch_add(1, Relaxed);
             let error = match timeout_at(self.deadline.0, attempt()).await {
                 Ok(Ok(answer)) => {
@@ -165,7 +203,7 @@ impl Calls {
                 self.patience.saturating_sub(started.elapsed())
             };
             let left = self.left().min(patience);
-            if !class.is_transient() || left < FIRST_PAUSE {
+            if !class.is_transient() || left < FIRST_PAUSE || self.attempts == Attempts::One {
                 return Err(error);
             }
             // Full jitter: clients that were throttled together do not come back together.

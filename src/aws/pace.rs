@@ -91,12 +91,6 @@ struct State {
     halved: Option<Instant>,
 }
 
-impl State {
-    fn time_for(&self, calls: f64) -> Duration {
-        Duration::from_secs_f64((calls - self.tokens).max(0.0) / self.rate)
-    }
-}
-
 impl Pace {
     fn new(burst: f64, per_second: f64) -> Self {
         let (burst, per_second) = (burst * KEPT, per_second * KEPT);
@@ -108,17 +102,26 @@ impl Pace {
     /// taken.
     pub(super) fn turn(&self, now: Instant, patience: Duration) -> Option<Duration> {
         let mut state = self.refilled(now);
-        let wait = state.time_for(1.0);
+        let wait = Duration::from_secs_f64((1.0 - state.tokens).max(0.0) / state.rate);
         (wait <= patience).then(|| {
             state.tokens -= 1.0;
             wait
         })
     }
 
-    /// How long so many calls take from now on.
+    /// How long so many calls take from now on, if nobody else makes any.
+    ///
+    /// At the full rate: a rate that has been halved has recovered before it comes to that.
     pub(super) fn time_for(&self, now: Instant, calls: usize) -> Duration {
         #[expect(clippy::cast_precision_loss, reason = "nobody makes 2^52 calls")]
-        self.refilled(now).time_for(calls as f64)
+        let calls = calls as f64;
+        let tokens = self.refilled(now).tokens.max(0.0);
+        Duration::from_secs_f64((calls - tokens).max(0.0) / self.full_rate)
+    }
+
+    /// How many times slower than usual it goes.
+    pub(super) fn slowness(&self, now: Instant) -> f64 {
+        self.full_rate / self.refilled(now).rate
     }
 
     /// AWS says that the quota is used up.

@@ -87,10 +87,7 @@ pub async fn act(aws: &Regional, calls: &Calls, planned: Vec<(ContainerInstance,
         }
     }
     let deregistered = stream::iter(to_deregister)
-        .map(async |found| {
-            let outcome = deregister::deregister(aws, calls, &found).await;
-            Done::now(found, outcome)
-        })
+        .map(async |found| deregister::deregister(aws, calls, found).await)
         .buffer_unordered(WIDTH)
         .collect::<Vec<_>>();
     let drained = stream::iter(to_drain)
@@ -109,32 +106,50 @@ pub async fn act(aws: &Regional, calls: &Calls, planned: Vec<(ContainerInstance,
     done
 }
 
-/// Looks at a container instance whose change was refused: someone else may have been there first, or the answer to
-/// an attempt of ours was lost. What it should be, or more than that, is success.
+/// Looks at container instances of a cluster whose change was refused: someone else may have been there first, or the
+/// answer to an attempt of ours was lost. What they should be, or more than that, is success.
 async fn look_again(
     aws: &Regional,
     calls: &Calls,
-    found: &ContainerInstance,
+    cluster: &ClusterName,
+    refused: Vec<(ContainerInstance, Error)>,
     wanted: EndState,
-    refused: Error,
-) -> Result<Outcome, Error> {
-    if matches!(&refused, Error::Call { class, .. } if *class != Class::Rejected) {
-        return Err(refused);
-    }
+) -> Vec<Done> {
+    let is_final = |error: &Error| matches!(error, Error::Call { class, .. } if *class != Class::Rejected);
+    let (failed, mut refused): (Vec<_>, Vec<_>) = refused.into_iter().partition(|(_, error)| is_final(error));
+    let mut done: Vec<_> = failed.into_iter().map(|(found, error)| Done::now(found, Err(error))).collect();
     for pause in LOOKS {
-        tokio::time::sleep(pause.min(calls.left())).await;
-        let described = describe(aws, calls, &found.cluster, std::slice::from_ref(&found.arn)).await;
-        let status = match described {
-            Err(error) if error.code() == Some("ClusterNotFoundException") => Status::Gone,
-            described => described?.first().map_or(Status::Gone, |described| described.status),
-        };
-        match (status, wanted) {
-            (Status::Gone, _) => return Ok(Outcome::Kept(EndState::Deregistered)),
-            (Status::Draining, EndState::Draining) | (Status::Active, EndState::Active) => {
-                return Ok(Outcome::Kept(wanted));
-            }
-            _ => {}
+        if refused.is_empty() {
+            break;
         }
+        tokio::time::sleep(pause.min(calls.left())).await;
+        let arns: Vec<_> = refused.iter().map(|(found, _)| found.arn.clone()).collect();
+        let described = match describe(aws, calls, cluster, &arns).await {
+            Err(error) if error.code() == Some("ClusterNotFoundException") => Vec::new(),
+            Err(error) => {
+                done.extend(refused.into_iter().map(|(found, _)| Done::now(found, Err(error.clone()))));
+                return done;
+            }
+            Ok(described) => described,
+        };
+        let (settled, still): (Vec<_>, Vec<_>) = refused
+            .into_iter()
+            .map(|(found, error)| {
+                let now = described.iter().find(|described| described.arn == found.arn);
+                (settled(now.map_or(Status::Gone, |now| now.status), wanted), found, error)
+            })
+            .partition(|(settled, ..)| settled.is_some());
+        done.extend(settled.into_iter().filter_map(|(settled, found, _)| Some(Done::now(found, Ok(settled?)))));
+        refused = still.into_iter().map(|(_, found, error)| (found, error)).collect();
     }
-    Err(refused)
+    done.extend(refused.into_iter().map(|(found, error)| Done::now(found, Err(error))));
+    done
+}
+
+fn settled(status: Status, wanted: EndState) -> Option<Outcome> {
+    match (status, wanted) {
+        (Status::Gone, _) => Some(Outcome::Kept(EndState::Deregistered)),
+        (Status::Draining, EndState::Draining) | (Status::Active, EndState::Active) => Some(Outcome::Kept(wanted)),
+        _ => None,
+    }
 }

@@ -23,10 +23,10 @@ mod user_data;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
-use self::search::Search;
+use self::{instances::Start, search::Search};
 use crate::{
     aws::{Calls, Regional},
     config::Config,
@@ -37,6 +37,9 @@ use crate::{
 
 pub(crate) use self::container_instances::describe;
 pub use self::{instances::Machine, keeper::Keeper, knowledge::Knowledge};
+
+/// How long it is tried to tell launches from instances that come back, 2 s.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Up to this many lists are as cheap as a hint: see the table above.
 const CHEAP_SCAN: usize = 2;
@@ -55,6 +58,8 @@ pub struct Located {
     pub container_instance: ContainerInstance,
     /// Those who see to its tasks without us; each may be a reason to leave it alone.
     pub keepers: Vec<Keeper>,
+    /// When EC2 started the instance again, if it has been stopped before, and EC2 says so.
+    pub started_again: Option<SystemTime>,
 }
 
 /// What was found of each instance.
@@ -85,9 +90,12 @@ pub async fn locate(aws: &Regional, config: &Config, calls: &Calls, wanted: &BTr
 /// Which of these running instances have just been launched, as far as EC2 can tell. One call for 200 of them is all
 /// that an ordinary launch costs: only those that were stopped before can be in a cluster.
 pub async fn new_instances(aws: &Regional, calls: &Calls, running: &BTreeSet<InstanceId>) -> BTreeSet<InstanceId> {
-    let calls = calls.impatient(patience(calls, None));
-    match instances::describe(aws, &calls, running, None).await {
-        Ok(described) => described.into_iter().filter(|(_, instance)| instance.is_new).map(|(id, _)| id).collect(),
+    // It saves calls only: without it, they are looked for.
+    match instances::describe(aws, &calls.impatient(PATIENCE), running, None).await {
+        Ok(described) => {
+            let new = described.into_iter().filter(|(_, instance)| instance.start == Start::First);
+            new.map(|(id, _)| id).collect()
+        }
         Err(error) => {
             hint_lost(&error);
             BTreeSet::new()

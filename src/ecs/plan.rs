@@ -69,6 +69,8 @@ pub enum Reason {
     Excluded,
     /// It is back, or new, and was not drained by this function before.
     NotDrainedByUs,
+    /// EC2 has started the instance again after the event: what it announced is over.
+    StartedSince,
 }
 
 /// Decides what to do with a container instance of an EC2 instance that something happens to.
@@ -94,7 +96,13 @@ pub fn plan(located: &Located, interruption: &Interruption, config: &Config) -> 
     match (config.mode, located.container_instance.status, change) {
         (Mode::DryRun, ..) => Action::Announce(change.end_state()),
         (Mode::Change, Status::Gone, _) => Action::Keep(EndState::Deregistered),
-        (Mode::Change, Status::Draining, Change::Drain(_)) => Action::Keep(EndState::Draining),
+        // A mark of ours that is older would let a late event undo this draining.
+        (Mode::Change, Status::Draining, Change::Drain(mark)) if mark <= located.container_instance.mark => {
+            Action::Keep(EndState::Draining)
+        }
+        (Mode::Change, Status::Draining, Change::Drain(_)) if located.container_instance.mark.is_none() => {
+            Action::Keep(EndState::Draining)
+        }
         (Mode::Change, ..) => Action::Make(change),
     }
 }
@@ -122,6 +130,11 @@ fn reason_to_leave(located: &Located, interruption: &Interruption, config: &Conf
     if interruption.kind == Kind::Running && !found.mark.is_some_and(|mark| mark.is_before(interruption.time)) {
         return Some(Reason::NotDrainedByUs);
     }
+    let is_temporary =
+        !matches!(interruption.kind, Kind::Notice(InstanceAction::Terminate) | Kind::Terminated | Kind::Running);
+    if is_temporary && located.started_again.is_some_and(|started| started > interruption.time) {
+        return Some(Reason::StartedSince);
+    }
     let is_kept = |keeper: &&Keeper| match keeper {
         Keeper::ManagedInstances => true,
         Keeper::Batch => !config.clusters.name_literally(&found.cluster),
@@ -146,6 +159,7 @@ impl fmt::Display for Reason {
             }
             Self::NotIncluded => f.write_str("CLUSTERS does not match the cluster"),
             Self::Excluded => f.write_str("EXCLUDE_CLUSTERS matches the cluster"),
+            Self::StartedSince => f.write_str("the instance was started again after this event"),
             Self::NotDrainedByUs => f.write_str("this function did not drain it before it was running"),
         }
     }
@@ -178,6 +192,7 @@ mod tests {
                 mark: None,
             },
             keepers: keepers.to_vec(),
+            started_again: None,
         }
     }
 
@@ -251,6 +266,36 @@ mod tests {
     }
 
     #[test]
+    fn what_was_announced_before_the_instance_was_started_is_over() {
+        for (kind, started, expected) in [
+            (STOP, 59, Action::Make(Change::Drain(Some(Mark::new(at(60)))))),
+            (STOP, 61, Action::Leave(Reason::StartedSince)),
+            (HIBERNATE, 61, Action::Leave(Reason::StartedSince)),
+            (Kind::Rebalance, 61, Action::Leave(Reason::StartedSince)),
+            (TERMINATE, 61, Action::Make(Change::Deregister)),
+            (Kind::Terminated, 61, Action::Make(Change::Deregister)),
+        ] {
+            let mut located = located("web", Status::Active, &[]);
+            located.started_again = Some(at(started));
+            assert_eq!(plan(&located, &event(kind), &config(&[])), expected, "{kind} {started}");
+        }
+    }
+
+    #[test]
+    fn an_older_mark_is_renewed() {
+        for (mark, expected) in [
+            (Some(59), Action::Make(Change::Drain(Some(Mark::new(at(60)))))),
+            (Some(60), Action::Keep(EndState::Draining)),
+            (Some(61), Action::Keep(EndState::Draining)),
+            (None, Action::Keep(EndState::Draining)),
+        ] {
+            let mut located = located("web", Status::Draining, &[]);
+            located.container_instance.mark = mark.map(|minutes| Mark::new(at(minutes)));
+            assert_eq!(plan(&located, &event(STOP), &config(&[])), expected, "{mark:?}");
+        }
+    }
+
+    #[test]
     fn nothing_is_marked_that_would_not_be_reactivated() {
         let planned =
             plan(&located("web", Status::Active, &[]), &event(STOP), &config(&[("REACTIVATE_RESUMED", "false")]));
@@ -299,6 +344,7 @@ mod tests {
             (Reason::NotIncluded, "CLUSTERS"),
             (Reason::Excluded, "EXCLUDE_CLUSTERS"),
             (Reason::NotDrainedByUs, "did not drain"),
+            (Reason::StartedSince, "started again after"),
         ] {
             assert!(reason.to_string().contains(named), "{reason}");
         }
@@ -341,6 +387,9 @@ mod tests {
                     EndState::Draining => {
                         prop_assert!(!matches!(kind, Kind::Running | Kind::Terminated));
                         found.status = Status::Draining;
+                        if let Change::Drain(Some(mark)) = change {
+                            found.mark = Some(mark);
+                        }
                     }
                     EndState::Active => {
                         prop_assert!(kind == Kind::Running && found.mark.is_some());

@@ -26,7 +26,11 @@ async fn the_next_one_goes_on_from_what_it_finds() {
         let mut tasks: Vec<_> = tasks.collect();
         tasks.sort();
         tasks.dedup();
-        assert!(aws.calls_to("StopTask").len() <= tasks.len() + stopped.min(1), "{dies_ms} ms: stopped twice");
+        assert!(
+            aws.calls_to("StopTask").len() <= tasks.len() + stopped.min(1),
+            "{dies_ms} ms: stopped twice\n{:#?}",
+            aws.home().history()
+        );
     }
 }
 

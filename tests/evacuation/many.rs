@@ -1,9 +1,13 @@
 //! Many instances in a batch, many tasks on an instance.
 
-use standin::{Quotas, Standin, Task};
+use std::time::{Duration, SystemTime};
+
+use standin::{Container, ContainerInstance, Fault, Instance, Quotas, Service, Standin, Task, TaskDefinition};
 use tokio::time::sleep;
 
-use crate::{EVACUATE, assert_all_well, batch, evacuate, fleet, in_process::Process, register, s, standalone, start};
+use crate::{
+    EVACUATE, OTHER, assert_all_well, batch, evacuate, fleet, in_process::Process, register, s, standalone, start,
+};
 
 #[tokio::test(start_paused = true)]
 async fn a_hundred_instances_in_one_batch_take_at_most_8_calls_each() {
@@ -32,4 +36,143 @@ async fn five_hundred_tasks_on_one_instance() {
     evacuate(&aws, EVACUATE).await;
     assert_all_well(&aws, "500 tasks");
     assert_eq!(aws.home().fates().len(), 500);
+}
+
+/// How things go where calls take as long as they do in a bad hour.
+#[tokio::test(start_paused = true)]
+async fn slow_calls_are_no_reason_not_to_tell_the_tasks() {
+    for (latency_ms, instances, tasks, others) in
+        [(250, 100, 6, 0), (300, 1, 500, 0), (150, 40, 30, 0), (50, 40, 1, 2_200)]
+    {
+        let aws = start(Standin::builder().quotas(Quotas::aws())).await;
+        aws.set_latency(Duration::from_millis(latency_ms));
+        let home = aws.home();
+        fleet::definitions(&home);
+        let ids: Vec<_> = (0..instances).map(|n| format!("i-{n:017x}")).collect();
+        for id in &ids {
+            home.instance(Instance::new(id));
+            let arn = home.container_instance(fleet::CLUSTER, ContainerInstance::new(id));
+            (0..tasks).for_each(|_| drop(home.task(&arn, standalone("report"))));
+        }
+        let other = home.container_instance(fleet::CLUSTER, ContainerInstance::new(OTHER));
+        (0..others).for_each(|_| drop(home.task(&other, standalone("report"))));
+        let process = Process::start(&aws, EVACUATE).await;
+        let notices: Vec<_> = ids.iter().map(|id| home.interrupt(id, "terminate")).collect();
+        process.invoke(&batch(&notices)).await.unwrap();
+        sleep(s(121)).await;
+        let case = format!("{instances} instances with {tasks} tasks, {latency_ms} ms a call");
+        let fates = home.fates();
+        assert_eq!(fates.len(), instances * tasks);
+        let untold = fates.iter().filter(|fate| !fate.is_graceful()).count();
+        assert_eq!(untold, 0, "{case}: {:?}", aws.calls_by_api());
+        assert!(ids.iter().all(|id| home.registered(id) == 0), "{case}");
+    }
+}
+
+/// Each has its own clock, even in one batch.
+#[tokio::test(start_paused = true)]
+async fn instances_of_different_notices_in_one_batch() {
+    let aws = start(Standin::builder()).await;
+    let (home, now) = (aws.home(), SystemTime::now());
+    let ids: Vec<_> = (0..12).map(|n| format!("i-{n:017x}")).collect();
+    fleet::instances(&home, fleet::CLUSTER, &ids);
+    let process = Process::start(&aws, EVACUATE).await;
+    let notices = ids.iter().enumerate().map(|(n, id)| {
+        let age = s(10 * n as u64);
+        home.interrupt_at(id, "terminate", s(120 - 10 * n as u64));
+        standin::notice(&home, id, "terminate", now - age)
+    });
+    let notices: Vec<_> = notices.collect();
+    // One of them has something that never works.
+    let broken = ids[5].clone();
+    aws.fault(
+        Fault::on("StopTask").matching(move |params| params["reason"].as_str().unwrap().contains(&broken)).status(500),
+    );
+    process.invoke(&batch(&notices)).await.unwrap();
+    sleep(s(121)).await;
+    for (n, id) in ids.iter().enumerate() {
+        assert_eq!(home.registered(id), 0, "{id}");
+        let left = s(120 - 10 * n as u64);
+        for fate in home.fates().into_iter().filter(|fate| fate.instance == *id && n != 5) {
+            let has_time = left > fate.stop_timeout + s(10);
+            assert!(!has_time || fate.is_graceful(), "{left:?} left: {fate:?}");
+            assert!(fate.sigterm.is_some() || left < s(15), "{left:?} left: {fate:?}");
+        }
+    }
+}
+
+/// Launches come with reclaims: Auto Scaling brings hosts back.
+#[tokio::test(start_paused = true)]
+async fn a_launch_in_the_same_batch_keeps_no_notice_waiting() {
+    let aws = start(Standin::builder()).await;
+    let home = aws.home();
+    fleet::instances(&home, fleet::CLUSTER, &["i-1234567890abcdef0".to_owned()]);
+    let started = tokio::time::Instant::now();
+    let process = Process::start(&aws, EVACUATE).await;
+    aws.fault(Fault::on("DescribeInstances").throttle());
+    let launch = standin::state_change(&home, OTHER, "running", SystemTime::now());
+    process.invoke(&batch(&[launch, home.interrupt("i-1234567890abcdef0", "terminate")])).await.unwrap();
+    let drained = aws.calls_to("UpdateContainerInstancesState")[0].started - started.into_std();
+    assert!(drained < s(5), "after {drained:?}");
+    sleep(s(121)).await;
+    assert_all_well(&aws, "beside a launch");
+}
+
+/// A cluster that can't be read, and an instance that is not found, are no reason to wait with the others.
+#[tokio::test(start_paused = true)]
+async fn what_is_found_is_evacuated_while_the_rest_is_sought() {
+    let aws = start(Standin::builder()).await;
+    let home = aws.home();
+    fleet::instances(&home, fleet::CLUSTER, &["i-1234567890abcdef0".to_owned()]);
+    for cluster in ["broken", "fine", "idle"] {
+        home.container_instance(cluster, ContainerInstance::new(OTHER));
+    }
+    let process = Process::start(&aws, EVACUATE).await;
+    aws.fault(Fault::on("ListContainerInstances").matching(|params| params["cluster"] == "broken").status(500));
+    let nowhere = standin::notice(&home, "i-0000000000000000f", "terminate", SystemTime::now());
+    let started = tokio::time::Instant::now();
+    let answer = process.invoke(&batch(&[nowhere, home.interrupt("i-1234567890abcdef0", "terminate")])).await.unwrap();
+    let drained = aws.calls_to("UpdateContainerInstancesState")[0].started - started.into_std();
+    assert!(drained < s(10), "after {drained:?}");
+    assert_eq!(answer["batchItemFailures"].as_array().unwrap().len(), 1, "{answer}");
+    sleep(s(121)).await;
+    // All but the one for which no notice is long enough anyway.
+    let ungraceful = home.fates().into_iter().filter(|fate| !fate.is_graceful() && fate.container != "import");
+    assert_eq!(ungraceful.count(), 0, "{:?}", home.fates());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_daemon_waits_for_hundreds_of_others() {
+    let aws = start(Standin::builder().quotas(Quotas::aws())).await;
+    aws.home().service(fleet::CLUSTER, Service::new("logs", 1).daemon().task_definition("logs"));
+    register(&aws, (0..500).map(|_| standalone("report")).chain([Task::of_service("logs")]));
+    evacuate(&aws, EVACUATE).await;
+    assert_all_well(&aws, "500 tasks and a daemon");
+    let told = |container| {
+        let fates = aws.home().fates().into_iter().filter(move |fate| fate.container == container);
+        fates.filter_map(|fate| fate.sigterm).max().unwrap()
+    };
+    assert!(told("logs") >= told("report"), "{:?} {:?}", told("logs"), told("report"));
+}
+
+/// Those that are told early and exit at once must not hide those that are still to be told.
+#[tokio::test(start_paused = true)]
+async fn tasks_of_two_stop_timeouts_on_many_instances() {
+    let aws = start(Standin::builder().quotas(Quotas::aws())).await;
+    let home = aws.home();
+    fleet::definitions(&home);
+    home.task_definition(TaskDefinition::new("slow").container(Container::new("slow").stop_timeout(110)));
+    let ids: Vec<_> = (0..20).map(|n| format!("i-{n:017x}")).collect();
+    for id in &ids {
+        home.instance(Instance::new(id));
+        let arn = home.container_instance(fleet::CLUSTER, ContainerInstance::new(id));
+        for family in ["slow", "report"] {
+            (0..40).for_each(|_| drop(home.task(&arn, standalone(family))));
+        }
+    }
+    let process = Process::start(&aws, EVACUATE).await;
+    let notices: Vec<_> = ids.iter().map(|id| home.interrupt(id, "terminate")).collect();
+    process.invoke(&batch(&notices)).await.unwrap();
+    sleep(s(121)).await;
+    assert_all_well(&aws, "two stop timeouts");
 }

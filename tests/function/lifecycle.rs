@@ -241,6 +241,42 @@ async fn what_was_drained_early_and_then_stopped_becomes_active_again() {
 }
 
 #[tokio::test]
+async fn a_notice_that_comes_after_the_instance_is_back_does_not_drain_it_for_ever() {
+    let aws = standin().await;
+    let home = aws.home();
+    let (arn, _) = register(&home, "web");
+    came_back(&home);
+    let function = function(&aws, &[]).await;
+    let answer = handled(&function, crate::notice_of(ID, "stop", Duration::from_hours(2))).await;
+    assert_eq!(answer["outcome"], "skipped", "{answer}");
+    assert_eq!((aws.writes().len(), home.status(&arn).as_deref()), (0, Some("ACTIVE")));
+}
+
+#[tokio::test]
+async fn one_that_is_gone_does_not_cost_the_others_their_marks() {
+    let aws = standin().await;
+    let home = aws.home();
+    let (gone, _) = register(&home, "web");
+    let arns: Vec<_> =
+        (0..4).map(|n| home.container_instance("web", ContainerInstance::new(format!("i-{n:017x}")))).collect();
+    let function = function(&aws, &[]).await;
+    aws.fault(Fault::on("PutAttributes").times(1).delay(Duration::from_millis(300)));
+    let ids = (0..4).map(|n| format!("i-{n:017x}")).chain([ID.to_owned()]);
+    let record = |id: String| json!({ "messageId": id, "body": crate::notice(&id, "stop").to_string() });
+    let batch = json!({ "Records": ids.map(record).collect::<Vec<_>>() });
+    let someone_else = async {
+        while aws.calls_to("DescribeContainerInstances").is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        home.set_status(&gone, "INACTIVE");
+    };
+    let (answer, ()) = tokio::join!(handled(&function, batch), someone_else);
+    assert_eq!(answer["batchItemFailures"], json!([]));
+    assert!(arns.iter().all(|arn| mark(&home, arn).is_some() && home.status(arn).as_deref() == Some("DRAINING")));
+}
+
+#[tokio::test]
 async fn several_events_about_one_instance_in_a_batch_end_as_the_last_word_has_it() {
     let aws = standin().await;
     let home = aws.home();

@@ -10,7 +10,7 @@ use crate::{
         ClusterName, ContainerInstanceArn,
         mark::{ATTRIBUTE, Mark},
     },
-    error::Error,
+    error::{Class, Error},
 };
 
 /// The most attributes that one call takes.
@@ -26,15 +26,15 @@ pub(super) async fn put(
     cluster: &ClusterName,
     marks: &[(ContainerInstanceArn, Mark)],
 ) -> Failures {
-    let mut failures = Failures::new();
-    for marks in marks.chunks(PUT) {
+    each_ten(marks, async |marks: &[(ContainerInstanceArn, Mark)]| {
         let attributes = marks.iter().filter_map(|(arn, mark)| attribute(arn, |built| built.value(mark.value())));
         let request = aws.ecs.put_attributes().cluster(cluster.as_str()).set_attributes(Some(attributes.collect()));
-        if let Err(error) = calls.make("PutAttributes", cluster, || request.clone().send()).await {
-            failures.extend(marks.iter().map(|(arn, _)| (arn.clone(), error.clone())));
-        }
-    }
-    failures
+        calls.make("PutAttributes", cluster, || request.clone().send()).await.map(drop)
+    })
+    .await
+    .into_iter()
+    .map(|((arn, _), error)| (arn, error))
+    .collect()
 }
 
 /// Takes the mark off container instances of a cluster.
@@ -44,15 +44,29 @@ pub(super) async fn delete(
     cluster: &ClusterName,
     marked: &[ContainerInstanceArn],
 ) -> Failures {
-    let mut failures = Failures::new();
-    for marked in marked.chunks(PUT) {
+    each_ten(marked, async |marked: &[ContainerInstanceArn]| {
         let attributes = marked.iter().filter_map(|arn| attribute(arn, |built| built));
         let request = aws.ecs.delete_attributes().cluster(cluster.as_str()).set_attributes(Some(attributes.collect()));
-        if let Err(error) = calls.make("DeleteAttributes", cluster, || request.clone().send()).await {
-            failures.extend(marked.iter().map(|arn| (arn.clone(), error.clone())));
+        calls.make("DeleteAttributes", cluster, || request.clone().send()).await.map(drop)
+    })
+    .await
+    .into_iter()
+    .collect()
+}
+
+/// Makes a call for each ten items; gives those that failed. A call is refused for all its items if one of their targets
+/// is gone: then they are tried one by one.
+async fn each_ten<T: Clone>(items: &[T], call: impl AsyncFn(&[T]) -> Result<(), Error>) -> Vec<(T, Error)> {
+    let mut failed = Vec::new();
+    let mut chunks: Vec<_> = items.chunks(PUT).collect();
+    while let Some(items) = chunks.pop() {
+        match call(items).await {
+            Ok(()) => {}
+            Err(Error::Call { class: Class::Rejected, .. }) if items.len() > 1 => chunks.extend(items.chunks(1)),
+            Err(error) => failed.extend(items.iter().map(|item| (item.clone(), error.clone()))),
         }
     }
-    failures
+    failed
 }
 
 /// It always can be built, as it has a name.

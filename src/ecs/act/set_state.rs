@@ -47,28 +47,26 @@ pub(super) async fn set_state(
     found: Vec<ContainerInstance>,
     state: State,
 ) -> Vec<Done> {
-    let mut outcomes = Vec::with_capacity(found.len());
+    let mut done = Vec::with_capacity(found.len());
     for found in found.chunks(UPDATED) {
         let refusals = update(aws, calls, cluster, found, state).await;
+        let mut refused = Vec::new();
         for found in found {
-            let outcome = match &refusals {
-                Ok(refusals) => match refusals.get(found.arn.as_str()) {
-                    None => Ok(Outcome::Reached(state.end_state())),
-                    Some(reason) => {
-                        let about = found.arn.to_string();
-                        Err(Error::Unchanged { operation: OPERATION, about, reason: reason.clone() })
-                    }
-                },
-                Err(error) => Err(error.clone()),
+            let error = match &refusals {
+                Ok(refusals) => refusals.get(found.arn.as_str()).map(|reason| {
+                    let about = found.arn.to_string();
+                    Error::Unchanged { operation: OPERATION, about, reason: reason.clone() }
+                }),
+                Err(error) => Some(error.clone()),
             };
-            let outcome = match outcome {
-                Err(refused) => look_again(aws, calls, found, state.end_state(), refused).await,
-                reached => reached,
-            };
-            outcomes.push(Done::now(found.clone(), outcome));
+            match error {
+                None => done.push(Done::now(found.clone(), Ok(Outcome::Reached(state.end_state())))),
+                Some(error) => refused.push((found.clone(), error)),
+            }
         }
+        done.extend(look_again(aws, calls, cluster, refused, state.end_state()).await);
     }
-    outcomes
+    done
 }
 
 /// Asks for the change, and gives back what was refused, with the reason.

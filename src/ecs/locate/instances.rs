@@ -1,6 +1,9 @@
 //! `DescribeInstances` and `DescribeInstanceAttribute`: what EC2 knows of an instance that hints at its cluster.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    time::SystemTime,
+};
 
 use aws_sdk_ec2::types::{self, Filter, InstanceAttributeName};
 use futures_util::{StreamExt, stream};
@@ -40,9 +43,20 @@ pub(super) struct Instance {
     pub(super) has_batch_tag: bool,
     /// Whether Amazon ECS operates it.
     pub(super) is_managed: bool,
-    /// Whether it was launched rather than started again.
-    pub(super) is_new: bool,
+    pub(super) start: Start,
     pub(super) machine: Machine,
+}
+
+/// How an instance came to run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Start {
+    /// EC2 does not say.
+    #[default]
+    Unknown,
+    /// It was launched.
+    First,
+    /// It was stopped before, and started again at this time.
+    Again(SystemTime),
 }
 
 /// What kind of instance one is, to see which kinds are interrupted.
@@ -90,7 +104,7 @@ fn instance(described: types::Instance, cluster_tag: Option<&str>) -> Option<(In
         cluster: cluster_tag.and_then(tag).and_then(ClusterName::from_name_or_arn),
         has_batch_tag: tag(BATCH_TAG).is_some(),
         is_managed: described.operator().and_then(types::OperatorResponse::principal) == Some("ecs.amazonaws.com"),
-        is_new: is_new(&described),
+        start: start(&described),
         machine: Machine {
             instance_type: described.instance_type().map(|instance_type| instance_type.as_str().to_owned()),
             availability_zone: described.placement().and_then(types::Placement::availability_zone).map(str::to_owned),
@@ -99,15 +113,18 @@ fn instance(described: types::Instance, cluster_tag: Option<&str>) -> Option<(In
     Some((described.instance_id?.try_into().ok()?, instance))
 }
 
+/// How an instance came to run.
+///
 /// The primary network interface is attached when an instance is launched, and stays attached when it is stopped; each
-/// start has a launch time of its own. Where EC2 does not say, it may have been started again.
-fn is_new(described: &types::Instance) -> bool {
+/// start has a launch time of its own.
+fn start(described: &types::Instance) -> Start {
     let mut attachments = described.network_interfaces().iter().filter_map(types::InstanceNetworkInterface::attachment);
     let primary = attachments.find(|attachment| attachment.device_index() == Some(0));
     let attached = primary.and_then(types::InstanceNetworkInterfaceAttachment::attach_time);
     match (described.launch_time(), attached) {
-        (Some(launched), Some(attached)) => launched.secs() < attached.secs().saturating_add(LAUNCH_S),
-        _ => false,
+        (Some(launched), Some(attached)) if launched.secs() < attached.secs().saturating_add(LAUNCH_S) => Start::First,
+        (Some(launched), Some(_)) => (*launched).try_into().map_or(Start::Unknown, Start::Again),
+        _ => Start::Unknown,
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
     clusters::{self, KnownClusters},
     container_instances::{FILTER_IDS, find},
     hint_lost,
-    instances::{self, Instance},
+    instances::{self, Instance, Start},
     keeper::keepers,
     patience,
     user_data::Mention,
@@ -331,7 +331,7 @@ impl<'a> Search<'a> {
     async fn with_keepers(&self, found: &ContainerInstance, known: Option<&KnownClusters>) -> Result<Located, Error> {
         let container_instance = found.clone();
         if self.config.clusters.verdict(&found.cluster) != Verdict::Included {
-            return Ok(Located { container_instance, keepers: Vec::new() });
+            return Ok(Located { container_instance, keepers: Vec::new(), started_again: None });
         }
         let instance = match &self.instances {
             Some(Err(error)) => Err(error.clone()),
@@ -342,6 +342,10 @@ impl<'a> Search<'a> {
         }
         let cluster = known.and_then(|known| known.get(&found.cluster));
         let keepers = keepers(self.aws, self.calls, found, &instance, cluster).await?;
-        Ok(Located { container_instance, keepers })
+        let started_again = match self.instance(&found.instance).map(|instance| instance.start) {
+            Some(Start::Again(time)) => Some(time),
+            _ => None,
+        };
+        Ok(Located { container_instance, keepers, started_again })
     }
 }

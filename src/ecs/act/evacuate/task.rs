@@ -1,7 +1,5 @@
 //! `ListTasks` and `DescribeTasks`
 
-use std::time::Duration;
-
 use aws_sdk_ecs::types::{self, DesiredStatus};
 
 use crate::{
@@ -24,10 +22,6 @@ pub(super) struct Task {
     pub(super) definition: String,
     /// The service that it belongs to; a standalone task belongs to none.
     pub(super) service: Option<String>,
-    /// How long its containers have after SIGTERM, once that is known.
-    pub(super) stop_timeout: Option<Duration>,
-    /// Whether its service runs one task on each instance, once that is known.
-    pub(super) is_daemon: Option<bool>,
 }
 
 /// How far a task is on its way to its end.
@@ -103,8 +97,6 @@ fn task(described: types::Task) -> Option<Task> {
         },
         definition: described.task_definition_arn.unwrap_or_default(),
         service: described.group.as_deref().and_then(|group| group.strip_prefix("service:")).map(str::to_owned),
-        stop_timeout: None,
-        is_daemon: None,
     })
 }
 

@@ -1,10 +1,18 @@
-//! `DescribeTaskDefinition`: how long a task's containers have between SIGTERM and SIGKILL.
+//! `DescribeTaskDefinition` and `DescribeServices`: how long a task's containers have between SIGTERM and SIGKILL, and
+//! which services are daemons, whose tasks are to outlive the others. Neither ever changes.
 
 use std::time::Duration;
 
-use aws_sdk_ecs::types::TaskDefinition;
+use aws_sdk_ecs::types::{SchedulingStrategy, TaskDefinition};
 
-use crate::aws::{Calls, Regional};
+use crate::{
+    aws::{Calls, Regional},
+    ecs::ClusterName,
+    error::Error,
+};
+
+/// The most services that one call takes.
+pub(super) const SERVICES: usize = 10;
 
 /// Where a container sets no `stopTimeout`, 30 s, unless the agent's `ECS_CONTAINER_STOP_TIMEOUT` says otherwise.
 ///
@@ -15,18 +23,60 @@ pub(super) const DEFAULT: Duration = Duration::from_secs(30);
 /// loses nothing.
 const WINDOWS_DEFAULT: Duration = Duration::from_mins(1);
 
-/// Learns the longest stop timeout of a task definition's containers. One that can't be read is taken for the default.
-pub(super) async fn learn(aws: &Regional, calls: &Calls, task_definition: &str) {
+/// The longest stop timeout of a task definition's containers. One that can't be read is taken for the default.
+///
+/// # Errors
+///
+/// If it may be read later.
+pub(super) async fn stop_timeout(aws: &Regional, calls: &Calls, task_definition: &str) -> Result<Duration, Error> {
+    if let Some(known) = aws.knowledge.stop_timeout(task_definition) {
+        return Ok(known);
+    }
     let request = aws.ecs.describe_task_definition().task_definition(task_definition);
     let timeout = match calls.make("DescribeTaskDefinition", task_definition, || request.clone().send()).await {
         Ok(answer) => answer.task_definition.map_or(DEFAULT, |definition| longest(&definition)),
-        Err(error) if error.is_transient() => return,
+        Err(error) if error.is_transient() => return Err(error),
         Err(error) => {
             tracing::warn!(%error, "its stop timeout is taken for the default");
             DEFAULT
         }
     };
     aws.knowledge.learn_stop_timeout(task_definition.to_owned(), timeout);
+    Ok(timeout)
+}
+
+/// Which of these services of a cluster are daemons. One that is gone, or can't be read, is taken for none.
+///
+/// # Errors
+///
+/// If they may be read later.
+pub(super) async fn daemons(
+    aws: &Regional,
+    calls: &Calls,
+    cluster: &ClusterName,
+    services: &[String],
+) -> Result<Vec<(String, bool)>, Error> {
+    let known = |name: &String| Some((name.clone(), aws.knowledge.is_daemon(cluster, name)?));
+    if let Some(known) = services.iter().map(known).collect() {
+        return Ok(known);
+    }
+    let request = aws.ecs.describe_services().cluster(cluster.as_str()).set_services(Some(services.to_vec()));
+    let described = match calls.make("DescribeServices", cluster, || request.clone().send()).await {
+        Ok(answer) => answer.services.unwrap_or_default(),
+        Err(error) if error.is_transient() => return Err(error),
+        Err(error) => {
+            tracing::warn!(%error, "its services are taken for no daemons");
+            Vec::new()
+        }
+    };
+    let daemons = services.iter().map(|name| {
+        let described = described.iter().find(|service| service.service_name() == Some(name));
+        let strategy = described.and_then(|service| service.scheduling_strategy());
+        let is_daemon = strategy == Some(&SchedulingStrategy::Daemon);
+        aws.knowledge.learn_daemon(cluster.clone(), name.clone(), is_daemon);
+        (name.clone(), is_daemon)
+    });
+    Ok(daemons.collect())
 }
 
 fn longest(definition: &TaskDefinition) -> Duration {
