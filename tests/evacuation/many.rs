@@ -3,9 +3,7 @@
 use standin::{Quotas, Standin, Task};
 use tokio::time::sleep;
 
-use crate::{
-    EVACUATE, ID, assert_all_well, batch, evacuate, fleet, in_process::Process, register, s, standalone, start,
-};
+use crate::{EVACUATE, assert_all_well, batch, evacuate, fleet, in_process::Process, register, s, standalone, start};
 
 #[tokio::test(start_paused = true)]
 async fn a_hundred_instances_in_one_batch_take_at_most_8_calls_each() {
