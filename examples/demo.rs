@@ -2,7 +2,8 @@
 //!
 //! Starts a stand-in for AWS with a small fleet, starts the function as Lambda does, sends it every file in `events/`
 //! as if it were given now, and shows what was asked of AWS and what became of each instance. Settings are taken from
-//! the environment: `STRATEGY=drain cargo run --example demo`.
+//! the environment: `STRATEGY=drain cargo run --example demo`. With `evacuate`, it takes minutes: the example `evacuation`
+//! is for that.
 
 #![expect(clippy::print_stdout, reason = "a program for the terminal")]
 
@@ -18,7 +19,18 @@ use chrono::DateTime;
 use serde_json::Value;
 use standin::{Answer, Call, Environment, Function, Standin, fleet};
 
-const SETTINGS: [&str; 6] = ["STRATEGY", "DRY_RUN", "CLUSTERS", "EXCLUDE_CLUSTERS", "CLUSTER_TAG", "MANAGED_DRAINING"];
+const SETTINGS: [&str; 10] = [
+    "STRATEGY",
+    "STANDALONE_TASKS",
+    "DRY_RUN",
+    "CLUSTERS",
+    "EXCLUDE_CLUSTERS",
+    "CLUSTER_TAG",
+    "MANAGED_DRAINING",
+    "REACTIVATE_RESUMED",
+    "CLEAN_UP_TERMINATED",
+    "REBALANCE_RECOMMENDATION",
+];
 
 /// The one that comes when its two minutes are long over.
 const LATE: &str = "late.json";

@@ -1,6 +1,13 @@
 //! Logs, as Lambda's own settings want them.
 
-use std::{str::FromStr, sync::OnceLock};
+use std::{
+    io::Write,
+    str::FromStr,
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
 
 use tracing_subscriber::{
     Layer, filter::LevelFilter, filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt,
@@ -11,6 +18,17 @@ pub(crate) fn level() -> &'static str {
     static LEVEL: OnceLock<String> = OnceLock::new();
     LEVEL.get_or_init(|| Some(setting(LEVEL_SETTING)).filter(|level| !level.is_empty()).unwrap_or("INFO".to_owned()))
 }
+
+/// Writes a line as it is, if this process's standard output is Lambda's log; other programs that use this library have
+/// an output of their own.
+pub(crate) fn print(line: &str) {
+    if IS_ON.load(Relaxed) {
+        // Without standard output there is nobody to tell.
+        let _ = writeln!(std::io::stdout().lock(), "{line}");
+    }
+}
+
+static IS_ON: AtomicBool = AtomicBool::new(false);
 
 const LEVEL_SETTING: &str = "AWS_LAMBDA_LOG_LEVEL";
 
@@ -24,6 +42,7 @@ fn setting(name: &str) -> String {
 /// The level is this crate's alone. Below INFO the SDK and the runtime print answers and events, and with them the
 /// secrets in user data.
 pub fn init() {
+    IS_ON.store(true, Relaxed);
     let level = match setting(LEVEL_SETTING).as_str() {
         "FATAL" => LevelFilter::ERROR,
         // Taken for ERROR otherwise.

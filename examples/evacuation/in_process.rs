@@ -50,11 +50,15 @@ impl Process {
         Self { aws, config }
     }
 
-    /// Hands it an event, and gives its answer.
+    /// Hands it an event, and gives its answer. The invocation has no end: the notice's counts.
     pub(crate) async fn invoke(&self, event: &Value) -> Result<Value, Error> {
+        self.invoke_in(event, Context::default()).await
+    }
+
+    /// As [`Process::invoke`], with what Lambda says of the invocation.
+    pub(crate) async fn invoke_in(&self, event: &Value, context: Context) -> Result<Value, Error> {
         let payload = serde_json::from_value(event.clone()).unwrap_or_else(|error| unreachable!("{error}"));
-        // Without an end of the invocation, the notice's counts.
-        let answer = handle(&self.aws, &self.config, LambdaEvent::new(payload, Context::default())).await?;
+        let answer = handle(&self.aws, &self.config, LambdaEvent::new(payload, context)).await?;
         Ok(serde_json::to_value(answer).unwrap_or_default())
     }
 }

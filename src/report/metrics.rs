@@ -3,10 +3,7 @@
 //! The format is the "Embedded metric format specification" of the Amazon `CloudWatch` User Guide. What names an instance
 //! is a property, to be searched, and no dimension, each value of which would be a metric of its own.
 
-use std::{
-    io::Write,
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
 use aws_sdk_ecs::primitives::{DateTime, DateTimeFormat};
 use serde::Serialize;
@@ -120,8 +117,7 @@ struct Metric {
 /// Writes the line of an outcome.
 pub(super) fn write(measured: Measured<'_>) {
     if let Ok(line) = serde_json::to_string(&line(measured, SystemTime::now())) {
-        // Without standard output there are no metrics, and nobody to tell.
-        let _ = writeln!(std::io::stdout().lock(), "{line}");
+        log::print(&line);
     }
 }
 

@@ -142,6 +142,24 @@ async fn a_late_notice_gets_what_time_there_is() {
     }
 }
 
+/// A function with less time than the notice, as it may be set by hand.
+#[tokio::test(start_paused = true)]
+async fn the_end_of_the_invocation_counts_where_it_is_the_earlier_one() {
+    let aws = standin().await;
+    register(&aws, [standalone("report")]);
+    let process = Process::start(&aws, EVACUATE).await;
+    let mut context = lambda_runtime::Context::default();
+    let ends = SystemTime::now() + s(60);
+    context.deadline = ends.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis().try_into().unwrap();
+    let started = Instant::now();
+    process.invoke_in(&aws.home().interrupt(ID, "terminate"), context).await.unwrap();
+    assert!(started.elapsed() < s(58), "{:?}", started.elapsed());
+    tokio::time::sleep(s(121)).await;
+    assert_all_well(&aws, "60 s");
+    let told = fate(&aws, "report").sigterm.unwrap().as_secs();
+    assert!((15..=25).contains(&told), "after {told} s");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_dry_run_says_where_it_would_end() {
     let (aws, arn) = with_fleet().await;
