@@ -2,7 +2,8 @@
 templates promise, and sends every sample event through the deployed function, alone and from the queue.
 
 What the emulator forgets (the queues' encryption, the account that may invoke) is not compared; it forgets the queue's
-redrive policy too, which is read from the deployed template.
+redrive policy too, which is read from the deployed template. What ends as a dead letter is handled again, as the README
+says.
 
     sam build && python tests/stack/deploy.py target/debug/examples/standin --port 0
 
@@ -18,12 +19,13 @@ from pathlib import Path
 
 import boto3
 
-from deployment import deploy, outputs, resources, template
+from deployment import deploy, outputs, point_at, resources, template
 from hub import check_arrival, check_bus
-from local import ROOT, Checks
-from local import end_with_the_script, environment, free_port, listens, running, scratch, until
+from local import Checks, end_with_the_script, environment, expectations, free_port
+from local import listens, running, samples, scratch, start_standin, until
 from member import check_members
 from queues import check_queue, settled
+from redrive import check_move, check_redrive
 from rules import check_rules, deployed_rules, expected_patterns
 from settings import ALL_SET, DEFAULTS
 
@@ -44,6 +46,8 @@ def main():
         checks.heading("sample events: does a deployed rule's pattern match, and what does the function answer")
         point_at("defaults", standin)
         check_events(checks, "defaults")
+        checks.heading("dead letters: handled again, one by one")
+        check_redrive(checks, "defaults", standin)
 
         checks.heading("Delivery=queue: the rules write to the queue, the function takes from it")
         queued = {"Delivery": "queue"}
@@ -52,6 +56,8 @@ def main():
         check_stack(checks, "queued", DEFAULTS | queued, policies)
         point_at("queued", standin)
         check_queued_events(checks, "queued")
+        checks.heading("dead letters: moved back to the queue")
+        check_move(checks, "queued", standin)
 
         checks.heading("every parameter set to another value: a dry run may change nothing; a hub, from a queue")
         deploy("all-set", ALL_SET)
@@ -96,17 +102,6 @@ def start_emulator(stack, folder):
     process = stack.enter_context(running(command, folder / "ministack.log", env))
     until("ministack", process, lambda: listens(port))
     return f"http://127.0.0.1:{port}"
-
-
-def start_standin(stack, folder, command):
-    log = folder / "standin.log"
-    process = stack.enter_context(running(command, log))
-
-    def first_line():
-        line, end, _ = log.read_text().partition("\n")
-        return line if end else None
-
-    return json.loads(until("the stand-in", process, first_line))["url"]
 
 
 def check_stack(checks, name, parameters, policies):
@@ -218,22 +213,6 @@ def check_delivery(checks, name, deployed, mappings, rule_arns, timeout, concurr
     target, receives = redrive["deadLetterTargetArn"], redrive["maxReceiveCount"]
     checks.same("redrive policy", [{"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}, 2], [target, receives])
     checks.same("what fails is moved before it expires", True, receives * timeout < times["MessageRetentionPeriod"])
-
-
-def point_at(name, standin):
-    """Lets the function's calls to AWS reach the stand-in."""
-    awslambda, function = boto3.client("lambda"), outputs(name)["FunctionName"]
-    variables = awslambda.get_function_configuration(FunctionName=function)["Environment"]["Variables"]
-    endpoints = {f"AWS_ENDPOINT_URL_{service}": standin for service in ("ECS", "EC2", "STS")}
-    awslambda.update_function_configuration(FunctionName=function, Environment={"Variables": variables | endpoints})
-
-
-def samples():
-    return {path.name: path.read_text() for path in sorted((ROOT / "events").glob("*.json"))}
-
-
-def expectations():
-    return json.loads((ROOT / "tests/expected.json").read_text())
 
 
 def check_events(checks, name):

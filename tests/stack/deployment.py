@@ -42,3 +42,11 @@ def resources(name, kind, aws=boto3):
 
 def template(name):
     return yaml_parse(boto3.client("cloudformation").get_template(StackName=name)["TemplateBody"])
+
+
+def point_at(name, standin):
+    """Lets the function's calls to AWS reach the stand-in."""
+    awslambda, function = boto3.client("lambda"), outputs(name)["FunctionName"]
+    variables = awslambda.get_function_configuration(FunctionName=function)["Environment"]["Variables"]
+    endpoints = {f"AWS_ENDPOINT_URL_{service}": standin for service in ("ECS", "EC2", "STS")}
+    awslambda.update_function_configuration(FunctionName=function, Environment={"Variables": variables | endpoints})

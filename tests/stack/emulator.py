@@ -2,15 +2,17 @@
 
  - AWS::Events::EventBusPolicy: kept where PutPermission keeps a policy, so that DescribeEventBus shows it.
  - AWS::Logs::QueryDefinition: accepted; ministack keeps no saved queries.
+ - StartMessageMoveTask: from a dead-letter queue of queues to the queue that is named, at once.
  - Conditions: pseudo parameters and Fn::Select, by ministack's own functions for the values of resources. It compares
    the name of a pseudo parameter instead.
 """
 
 import sys
+import time
 
 from ministack import app
 from ministack.core.responses import get_account_id, get_region
-from ministack.services import eventbridge
+from ministack.services import eventbridge, sqs
 from ministack.services.cloudformation import engine, provisioners
 
 evaluate_conditions = engine._evaluate_conditions
@@ -33,6 +35,20 @@ def put_query(logical_id, properties, stack_name):
     return f"{stack_name}-{logical_id}", {}
 
 
+def start_message_move_task(request, _url):
+    source, destination = request["SourceArn"], sqs._queue_by_arn(request["DestinationArn"])
+    policies = [queue["attributes"].get("RedrivePolicy", "") for queue in sqs._queues.values()]
+    if not any(f'"{source}"' in policy for policy in policies):
+        raise sqs._Err("InvalidParameterValue", "Source queue must be configured as a Dead Letter Queue.")
+    with sqs._queues_lock:
+        messages, now = sqs._queue_by_arn(source)["messages"], time.time()
+        waiting = [message for message in messages if message["visible_at"] <= now]
+        messages[:] = [message for message in messages if message["visible_at"] > now]
+        new = {"receive_count": 0, "receipt_handle": None, "first_receive_at": None, "visible_at": now}
+        destination["messages"] += [message | new for message in waiting]
+    return {"TaskHandle": source}
+
+
 def conditions(template, parameters):
     pseudo = {"AWS::AccountId": get_account_id(), "AWS::Region": get_region(), "AWS::Partition": "aws"}
     parameters = parameters | {name: {"Value": value} for name, value in pseudo.items()}
@@ -51,6 +67,7 @@ def conditions(template, parameters):
 
 provisioners._RESOURCE_HANDLERS["AWS::Events::EventBusPolicy"] = {"create": put_bus_policy, "delete": delete_bus_policy}
 provisioners._RESOURCE_HANDLERS["AWS::Logs::QueryDefinition"] = {"create": put_query, "delete": lambda *_: None}
+sqs._HANDLERS["StartMessageMoveTask"] = start_message_move_task
 for name, module in list(sys.modules.items()):
     if name.startswith("ministack.") and getattr(module, "_evaluate_conditions", None) is evaluate_conditions:
         module._evaluate_conditions = conditions

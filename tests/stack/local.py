@@ -97,6 +97,25 @@ def listens(port):
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+def start_standin(stack, folder, command):
+    log = folder / "standin.log"
+    process = stack.enter_context(running(command, log))
+
+    def first_line():
+        line, end, _ = log.read_text().partition("\n")
+        return line if end else None
+
+    return json.loads(until("the stand-in", process, first_line))["url"]
+
+
+def samples():
+    return {path.name: path.read_text() for path in sorted((ROOT / "events").glob("*.json"))}
+
+
+def expectations():
+    return json.loads((ROOT / "tests/expected.json").read_text())
+
+
 class Checks:
     """Prints a row for each comparison, and remembers whether one failed."""
 

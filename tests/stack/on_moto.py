@@ -8,16 +8,13 @@ only the function's own look at `ec2InstanceId` keeps it from the wrong ones.
 
 import json
 import os
-import queue
 import sys
-import threading
-import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from datetime import datetime, timezone
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import boto3
 
+from function import function
 from local import ACCOUNT, REGION, TOOLS, Checks
 from local import end_with_the_script, environment, free_port, listens, running, scratch, until
 
@@ -40,7 +37,8 @@ def main():
         kept = [register(ecs, "web", neighbour), register(ecs, "other", elsewhere)]
         gone = register(ecs, "web", interrupted)
 
-        answer = invoke(stack, folder, sys.argv[1:], notice(interrupted.id))
+        invoke = stack.enter_context(function(folder, sys.argv[1:]))
+        answer, _ = invoke(notice(interrupted.id))
         checks.heading("a notice for one of two container instances of a cluster")
         checks.same("outcome", "deregistered", answer.get("outcome"))
         checks.same("instance", interrupted.id, answer.get("instanceId"))
@@ -78,57 +76,6 @@ def notice(instance):
         "resources": [f"arn:aws:ec2:{REGION}a:instance/{instance}"],
         "detail": {"instance-id": instance, "instance-action": "terminate"},
     }
-
-
-def invoke(stack, folder, command, event):
-    """Starts the function as Lambda does, hands it one event and gives back its answer."""
-    with runtime_api(event) as (address, answers):
-        env = os.environ | {
-            "AWS_LAMBDA_RUNTIME_API": address,
-            "AWS_LAMBDA_FUNCTION_NAME": "spot-interruption-handler",
-            "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
-            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "128",
-        }
-        process = stack.enter_context(running(command, folder / "function.log", env))
-        return until("the function", process, lambda: None if answers.empty() else answers.get())
-
-
-@contextmanager
-def runtime_api(event):
-    """Lambda's Runtime API with a single event."""
-    events, answers = queue.Queue(), queue.Queue()
-    events.put(event)
-
-    class Api(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self):
-            # Who asks for a second event waits, as with Lambda.
-            body = json.dumps(events.get()).encode()
-            self.send_response(200)
-            self.send_header("Lambda-Runtime-Aws-Request-Id", "1")
-            self.send_header("Lambda-Runtime-Deadline-Ms", str(round((time.time() + 60) * 1000)))
-            self.send_header("Lambda-Runtime-Invoked-Function-Arn", f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:f")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def do_POST(self):
-            answers.put(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(202)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Api)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"127.0.0.1:{server.server_port}", answers
-    finally:
-        server.shutdown()
 
 
 if __name__ == "__main__":
