@@ -6,10 +6,7 @@ mod pace;
 
 use std::{
     collections::HashMap,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -46,7 +43,6 @@ const PLACES: usize = 100;
 pub struct Aws {
     sdk: SdkConfig,
     places: Mutex<Places>,
-    is_warm: AtomicBool,
 }
 
 /// An account, where it is not the function's own, and a Region.
@@ -95,12 +91,7 @@ impl Aws {
             .retry_config(RetryConfig::disabled())
             .load()
             .await;
-        Self { sdk, places: Mutex::default(), is_warm: AtomicBool::new(false) }
-    }
-
-    /// 1 for the first who asks in this process, then 0.
-    pub(crate) fn cold_starts(&self) -> u32 {
-        u32::from(!self.is_warm.swap(true, Relaxed))
+        Self { sdk, places: Mutex::default() }
     }
 
     /// The Region that the function itself runs in.

@@ -113,7 +113,7 @@ async fn tell(aws: &Aws, config: &Config, context: &Context, events: Vec<Receive
     told.extend(join_all(places).await.into_iter().flatten());
     told.sort_by_key(|(at, _)| *at);
     if let Some(bus) = &config.outcome_bus {
-        outcome_bus::publish(aws, bus, told.iter().map(|(_, told)| &told.answer)).await;
+        outcome_bus::publish(aws, context, bus, told.iter().map(|(_, told)| &told.answer)).await;
     }
     told.into_iter().map(|(_, told)| told).collect()
 }
@@ -121,32 +121,26 @@ async fn tell(aws: &Aws, config: &Config, context: &Context, events: Vec<Receive
 /// Sees to what happens to instances of one account and Region; tells of them in their order.
 async fn interrupt(aws: &Aws, config: &Config, context: &Context, interruptions: Vec<Interruption>) -> Vec<Told> {
     let Some(Interruption { account, region, .. }) = interruptions.first() else { return Vec::new() };
-    let cost = Cost { cold_starts: aws.cold_starts(), ..Cost::default() };
     let fail = |error: &Error, cost: Cost| -> Vec<Told> {
-        let tell = |(n, interruption)| report::handled(interruption, Err(error), None, cost, n == 0);
-        interruptions.iter().enumerate().map(tell).collect()
+        let mut unmeasured = Some(cost);
+        let tell = |interruption| report::handled(interruption, Err(error), None, cost, &mut unmeasured);
+        interruptions.iter().map(tell).collect()
     };
     let place = match aws.place(&Function::of(context), config.member_role.as_ref(), account, region).await {
         Ok(place) => place,
-        Err(error) => return fail(&error, cost),
+        Err(error) => return fail(&error, Cost::default()),
     };
     let function_ends = context.deadline();
     let notices_end = interruptions.iter().map(|interruption| interruption.time + NOTICE).max();
     let calls = &place.calls_until(Deadline::new(notices_end.unwrap_or(function_ends), function_ends));
     match place.enter(calls).await {
-        Ok(()) => see_to(&place, config, calls, &interruptions, cost).await,
-        Err(error) => fail(&error, cost.with(calls)),
+        Ok(()) => see_to(&place, config, calls, &interruptions).await,
+        Err(error) => fail(&error, Cost::of(calls)),
     }
 }
 
 /// The way through, for what happens to instances of one account and Region: locate, plan, act, report.
-async fn see_to(
-    aws: &Regional,
-    config: &Config,
-    calls: &Calls,
-    interruptions: &[Interruption],
-    cost: Cost,
-) -> Vec<Told> {
+async fn see_to(aws: &Regional, config: &Config, calls: &Calls, interruptions: &[Interruption]) -> Vec<Told> {
     let started = Instant::now();
     let (running, others): (Vec<_>, Vec<_>) =
         one_for_each_instance(interruptions).into_iter().partition(|interruption| interruption.kind == Kind::Running);
@@ -158,20 +152,21 @@ async fn see_to(
     acted.done.extend(of_running.done);
     let locate_ms = ms(acted.located.max(of_running.located).duration_since(started));
     let act_ms = ms(started.elapsed()).saturating_sub(locate_ms);
-    let cost = Cost { locate_ms, act_ms, ..cost.with(calls) };
+    let cost = Cost { locate_ms, act_ms, ..Cost::of(calls) };
 
     let mut done: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for one in acted.done {
         done.entry(one.found.instance.clone()).or_default().push(one);
     }
-    let tell = |(n, interruption): (usize, &Interruption)| {
+    let mut unmeasured = Some(cost);
+    let tell = |interruption: &Interruption| {
         let finding = acted.findings.get(&interruption.instance);
         let done = done.get(&interruption.instance).map(Vec::as_slice).unwrap_or_default();
         let error = finding.and_then(|finding| finding.located.as_ref().err());
         let machine = finding.and_then(|finding| finding.machine.as_ref());
-        report::handled(interruption, error.map_or(Ok(done), Err), machine, cost, n == 0)
+        report::handled(interruption, error.map_or(Ok(done), Err), machine, cost, &mut unmeasured)
     };
-    interruptions.iter().enumerate().map(tell).collect()
+    interruptions.iter().map(tell).collect()
 }
 
 /// What was found and done.
@@ -182,10 +177,13 @@ struct Acted {
     located: Instant,
 }
 
+/// How long the instances of a batch are sought, where that is throttled, before those that are found are seen to, 5 s.
+const AT_FIRST: Duration = Duration::from_secs(5);
+
 /// Locates instances, plans and acts. Where some can't be found for the time being, those that are do not wait.
 async fn act_on(aws: &Regional, config: &Config, calls: &Calls, interruptions: Vec<&Interruption>) -> Acted {
     let wanted: BTreeSet<_> = interruptions.iter().map(|interruption| interruption.instance.clone()).collect();
-    let at_first = if wanted.len() > 1 { &calls.impatient(calls.left() / 4) } else { calls };
+    let at_first = if wanted.len() > 1 { &calls.impatient(AT_FIRST.min(calls.left() / 4)) } else { calls };
     let mut findings = locate(aws, config, at_first, &wanted).await;
     let located = Instant::now();
     let plan = |findings: &Findings| -> Vec<_> {

@@ -132,8 +132,6 @@ pub struct Cost {
     pub calls: u32,
     /// Those that AWS throttled.
     pub throttles: u32,
-    /// Whether it was the first invocation of its process, 0 or 1.
-    pub cold_starts: u32,
     /// Reading, in milliseconds.
     pub locate_ms: u64,
     /// Writing, in milliseconds.
@@ -141,10 +139,10 @@ pub struct Cost {
 }
 
 impl Cost {
-    /// With the calls that were made.
+    /// The calls that were made.
     #[must_use]
-    pub fn with(self, calls: &Calls) -> Self {
-        Self { calls: calls.made(), throttles: calls.throttled(), ..self }
+    pub fn of(calls: &Calls) -> Self {
+        Self { calls: calls.made(), throttles: calls.throttled(), ..Self::default() }
     }
 }
 
@@ -168,14 +166,14 @@ pub fn ignored(event: String, account: Option<AccountId>, region: Option<Region>
 
 /// Tells of what happened to an instance: one line that sums it up, and one of metrics.
 ///
-/// `is_first` says whether the metrics of the cost belong to this line: they are counted once for all.
+/// The first line of metrics takes what is not measured yet of the cost: it is counted once for all.
 #[must_use]
 pub fn handled(
     interruption: &Interruption,
     done: Result<&[Done], &Error>,
     machine: Option<&Machine>,
     cost: Cost,
-    is_first: bool,
+    unmeasured: &mut Option<Cost>,
 ) -> Told {
     let error = match done {
         Ok(done) => done.iter().find_map(|done| done.outcome.as_ref().err()),
@@ -189,7 +187,7 @@ pub fn handled(
             interruption: Some(interruption),
             machine,
             changed: done.iter().filter(|done| done.is_change()).map(|done| done.at).max(),
-            cost: is_first.then_some(cost),
+            cost: unmeasured.take(),
             ..Measured::of(&answer)
         });
     }

@@ -108,9 +108,9 @@ impl Calls {
         Self { deadline, patience: Duration::ZERO, attempts: Attempts::One, ..self.share() }
     }
 
-    /// The same calls, but none is given up without an attempt: turns may be promised to calls that are given up.
-    pub(crate) fn insistent(&self) -> Self {
-        Self { attempts: Attempts::AtLeastOne, ..self.share() }
+    /// The same calls until then, but none is given up without an attempt: turns may be promised to others that are.
+    pub(crate) fn insistent(&self, until: Instant) -> Self {
+        Self { deadline: self.deadline.min(Deadline(until)), attempts: Attempts::AtLeastOne, ..self.share() }
     }
 
     fn share(&self) -> Self {

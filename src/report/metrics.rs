@@ -3,7 +3,10 @@
 //! The format is the "Embedded metric format specification" of the Amazon `CloudWatch` User Guide. What names an instance
 //! is a property, to be searched, and no dimension, each value of which would be a metric of its own.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    time::{Duration, SystemTime},
+};
 
 use aws_sdk_ecs::primitives::{DateTime, DateTimeFormat};
 use serde::Serialize;
@@ -14,6 +17,9 @@ use crate::{
     interruption::{AccountId, InstanceAction, InstanceId, Interruption, Kind, Region},
     log,
 };
+
+/// Whether this process has measured anything before.
+static IS_WARM: AtomicBool = AtomicBool::new(false);
 
 const NAMESPACE: &str = "SpotInterruptionHandler";
 
@@ -142,7 +148,7 @@ fn line(measured: Measured<'_>, now: SystemTime) -> Line<'_> {
         seconds_to_spare: changed.and_then(to_spare).as_ref().map(Duration::as_secs_f64),
         calls: cost.map(|cost| cost.calls),
         throttles: cost.map(|cost| cost.throttles),
-        cold_starts: cost.map(|cost| cost.cold_starts),
+        cold_starts: cost.map(|_| u32::from(!IS_WARM.swap(true, Relaxed))),
         outcome,
         error_type,
         event: interruption.map(|interruption| interruption.kind.to_string()),

@@ -1,6 +1,9 @@
 //! What goes wrong in the middle of an evacuation.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use serde_json::Value;
 use standin::{Fault, Quotas, Standin};
@@ -82,6 +85,32 @@ async fn an_outage_of_one_api_harms_nothing_that_does_not_need_it() {
             }
         }
     }
+}
+
+/// Sixteen that can't be deregistered keep nobody else past their end.
+#[tokio::test(start_paused = true)]
+async fn instances_that_can_not_be_let_go_keep_no_others() {
+    let aws = start(Standin::builder()).await;
+    let (home, now) = (aws.home(), SystemTime::now());
+    let ids: Vec<_> = (0..20).map(|n| format!("i-{n:017x}")).collect();
+    let arns = fleet::instances(&home, fleet::CLUSTER, &ids);
+    let broken: Vec<_> = arns[..16].to_vec();
+    let is_broken = move |params: &Value| broken.iter().any(|arn| params["containerInstance"] == arn.as_str());
+    aws.fault(Fault::on("DeregisterContainerInstance").matching(is_broken).status(500));
+    let age = |n: usize| if n == 19 { s(0) } else { s(60) };
+    let notices = ids.iter().enumerate().map(|(n, id)| standin::notice(&home, id, "terminate", now - age(n)));
+    let started = Instant::now();
+    let process = Process::start(&aws, EVACUATE).await;
+    process.invoke(&batch(&notices.collect::<Vec<_>>())).await.unwrap();
+    let let_go = |n: usize| {
+        let calls = aws.calls_to("DeregisterContainerInstance");
+        let call = calls.iter().find(|call| call.params["containerInstance"] == arns[n].as_str());
+        call.unwrap().started - started.into_std()
+    };
+    for n in 16..19 {
+        assert!((s(50)..s(60)).contains(&let_go(n)), "{:?}", let_go(n));
+    }
+    assert!(let_go(19) > s(105), "nor is the one with time let go early: {:?}", let_go(19));
 }
 
 #[tokio::test(start_paused = true)]

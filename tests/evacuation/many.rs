@@ -42,7 +42,7 @@ async fn five_hundred_tasks_on_one_instance() {
 #[tokio::test(start_paused = true)]
 async fn slow_calls_are_no_reason_not_to_tell_the_tasks() {
     for (latency_ms, instances, tasks, others) in
-        [(250, 100, 6, 0), (300, 1, 500, 0), (150, 40, 30, 0), (50, 40, 1, 2_200)]
+        [(250, 100, 6, 0), (300, 1, 500, 0), (150, 40, 30, 0), (150, 40, 6, 1_600), (50, 40, 1, 2_200)]
     {
         let aws = start(Standin::builder().quotas(Quotas::aws())).await;
         aws.set_latency(Duration::from_millis(latency_ms));
@@ -99,6 +99,30 @@ async fn instances_of_different_notices_in_one_batch() {
             assert!(fate.sigterm.is_some() || left < s(15), "{left:?} left: {fate:?}");
         }
     }
+}
+
+/// Many that end later take nothing from one that ends soon.
+#[tokio::test(start_paused = true)]
+async fn one_that_ends_soon_beside_many_that_do_not() {
+    let aws = start(Standin::builder().quotas(Quotas::aws())).await;
+    let (home, now) = (aws.home(), SystemTime::now());
+    fleet::definitions(&home);
+    let ids: Vec<_> = (0..301).map(|n| format!("i-{n:017x}")).collect();
+    let mut notices = Vec::new();
+    for (n, id) in ids.iter().enumerate() {
+        home.instance(Instance::new(id));
+        let arn = home.container_instance(fleet::CLUSTER, ContainerInstance::new(id));
+        home.task(&arn, standalone("report")).unwrap();
+        let age = if n == 0 { 50 } else { 0 };
+        home.interrupt_at(id, "terminate", s(120 - age));
+        notices.push(standin::notice(&home, id, "terminate", now - s(age)));
+    }
+    let process = Process::start(&aws, EVACUATE).await;
+    process.invoke(&batch(&notices)).await.unwrap();
+    sleep(s(121)).await;
+    let told = home.fates().into_iter().find(|fate| fate.instance == ids[0]).unwrap().sigterm.unwrap();
+    assert!((s(20)..s(40)).contains(&told), "{told:?}");
+    assert_all_well(&aws, "one that ends soon");
 }
 
 /// Launches come with reclaims: Auto Scaling brings hosts back.

@@ -105,6 +105,23 @@ async fn a_batch_counts_its_calls_once() {
 }
 
 #[tokio::test]
+async fn a_launch_in_front_takes_no_cost_with_it() {
+    let aws = standin().await;
+    let (home, now) = (aws.home(), std::time::SystemTime::now());
+    register(&home, "web");
+    home.instance(Instance::new("i-1234abcd").launched(now).attached(now));
+    let mut launch = notice("i-1234abcd", "terminate");
+    launch["detail-type"] = json!("EC2 Instance State-change Notification");
+    launch["detail"] = json!({ "instance-id": "i-1234abcd", "state": "running" });
+    let function = function(&aws, &[]).await;
+    handled(&function, launch.clone()).await;
+    let record = |event: &Value| json!({ "messageId": event["id"], "body": event.to_string() });
+    handled(&function, json!({ "Records": [record(&launch), record(&notice(ID, "terminate"))] })).await;
+    let [line] = &metrics(&function)[..] else { panic!("{:?}", function.logs()) };
+    assert_eq!((line["Calls"].as_u64().unwrap() >= 4, &line["ColdStarts"]), (true, &json!(1)), "{line}");
+}
+
+#[tokio::test]
 async fn a_strict_log_level_keeps_no_metrics_back() {
     let aws = standin().await;
     register(&aws.home(), "web");

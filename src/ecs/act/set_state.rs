@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 
 use aws_sdk_ecs::types::ContainerInstanceStatus;
+use futures_util::{StreamExt, stream};
 
-use super::{Done, Outcome, look_again};
+use super::{Done, Outcome, WIDTH, look_again};
 use crate::{
     aws::{Calls, Regional},
     ecs::{ClusterName, ContainerInstance, plan::EndState},
@@ -47,25 +48,39 @@ pub(super) async fn set_state(
     found: Vec<ContainerInstance>,
     state: State,
 ) -> Vec<Done> {
+    // Side by side: one that fails for a while keeps no other waiting.
+    stream::iter(found.chunks(UPDATED))
+        .map(async |found| set_state_of_ten(aws, calls, cluster, found, state).await)
+        .buffer_unordered(WIDTH)
+        .collect::<Vec<_>>()
+        .await
+        .concat()
+}
+
+async fn set_state_of_ten(
+    aws: &Regional,
+    calls: &Calls,
+    cluster: &ClusterName,
+    found: &[ContainerInstance],
+    state: State,
+) -> Vec<Done> {
     let mut done = Vec::with_capacity(found.len());
-    for found in found.chunks(UPDATED) {
-        let refusals = update(aws, calls, cluster, found, state).await;
-        let mut refused = Vec::new();
-        for found in found {
-            let error = match &refusals {
-                Ok(refusals) => refusals.get(found.arn.as_str()).map(|reason| {
-                    let about = found.arn.to_string();
-                    Error::Unchanged { operation: OPERATION, about, reason: reason.clone() }
-                }),
-                Err(error) => Some(error.clone()),
-            };
-            match error {
-                None => done.push(Done::now(found.clone(), Ok(Outcome::Reached(state.end_state())))),
-                Some(error) => refused.push((found.clone(), error)),
-            }
+    let refusals = update(aws, calls, cluster, found, state).await;
+    let mut refused = Vec::new();
+    for found in found {
+        let error = match &refusals {
+            Ok(refusals) => refusals.get(found.arn.as_str()).map(|reason| {
+                let about = found.arn.to_string();
+                Error::Unchanged { operation: OPERATION, about, reason: reason.clone() }
+            }),
+            Err(error) => Some(error.clone()),
+        };
+        match error {
+            None => done.push(Done::now(found.clone(), Ok(Outcome::Reached(state.end_state())))),
+            Some(error) => refused.push((found.clone(), error)),
         }
-        done.extend(look_again(aws, calls, cluster, refused, state.end_state()).await);
     }
+    done.extend(look_again(aws, calls, cluster, refused, state.end_state()).await);
     done
 }
 

@@ -44,6 +44,9 @@ pub(super) struct Host {
     pub(super) told: usize,
     /// Why it could not be looked at, or its tasks could not be told.
     pub(super) denied: Option<Error>,
+    pub(super) is_being_counted: bool,
+    /// Whether ECS did not know it when it was last counted.
+    pub(super) is_missed: bool,
     /// Whether it is being deregistered.
     pub(super) is_leaving: bool,
 }
@@ -117,6 +120,8 @@ impl Host {
             seen: None,
             told: 0,
             denied: None,
+            is_being_counted: false,
+            is_missed: false,
             is_leaving: false,
         }
     }

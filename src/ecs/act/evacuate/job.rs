@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use aws_sdk_ecs::types::DesiredStatus;
+use tokio::time::Instant;
 
 use super::{
     learn,
@@ -41,8 +42,8 @@ pub(super) enum Job {
     LearnDaemons(ClusterName, Vec<String>),
     /// Tell the containers of a task.
     Stop { cluster: ClusterName, host: ContainerInstanceArn, task: TaskArn, reason: String },
-    /// Deregister a container instance; again and again, if its time is up.
-    LetGo { found: ContainerInstance, is_up: bool },
+    /// Deregister a container instance; if its time is up, again and again until then.
+    LetGo { found: ContainerInstance, until: Option<Instant> },
 }
 
 /// Which tasks are listed.
@@ -83,7 +84,7 @@ impl Job {
             Self::List(listing) => {
                 let of = listing.hosts.first().filter(|_| !listing.is_whole);
                 let desired = if listing.are_stopping { DesiredStatus::Stopped } else { DesiredStatus::Running };
-                let listed = task::list(aws, once, &listing.cluster, of, desired).await;
+                let listed = task::list(aws, calls, &listing.cluster, of, desired).await;
                 News::Listed(listing, listed)
             }
             Self::Describe(cluster, tasks) => {
@@ -102,10 +103,10 @@ impl Job {
                 let told = stop(aws, tried, &cluster, &task, &reason).await;
                 News::Told(host, task, told)
             }
-            Self::LetGo { found, is_up: true } => {
-                News::LetGo(deregister::deregister(aws, &calls.insistent(), found).await)
+            Self::LetGo { found, until: Some(until) } => {
+                News::LetGo(deregister::deregister(aws, &calls.insistent(until), found).await)
             }
-            Self::LetGo { found, is_up: false } => News::LetGo(deregister::deregister(aws, tried, found).await),
+            Self::LetGo { found, until: None } => News::LetGo(deregister::deregister(aws, tried, found).await),
         }
     }
 }

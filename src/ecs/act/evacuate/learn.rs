@@ -38,7 +38,7 @@ pub(super) async fn stop_timeout(aws: &Regional, calls: &Calls, task_definition:
         Err(error) if error.is_transient() => return Err(error),
         Err(error) => {
             tracing::warn!(%error, "its stop timeout is taken for the default");
-            DEFAULT
+            return Ok(DEFAULT);
         }
     };
     aws.knowledge.learn_stop_timeout(task_definition.to_owned(), timeout);
@@ -71,9 +71,11 @@ pub(super) async fn daemons(
     };
     let daemons = services.iter().map(|name| {
         let described = described.iter().find(|service| service.service_name() == Some(name));
-        let strategy = described.and_then(|service| service.scheduling_strategy());
-        let is_daemon = strategy == Some(&SchedulingStrategy::Daemon);
-        aws.knowledge.learn_daemon(cluster.clone(), name.clone(), is_daemon);
+        let is_daemon = described.is_some_and(|service| {
+            let is_daemon = service.scheduling_strategy() == Some(&SchedulingStrategy::Daemon);
+            aws.knowledge.learn_daemon(cluster.clone(), name.clone(), is_daemon);
+            is_daemon
+        });
         (name.clone(), is_daemon)
     });
     Ok(daemons.collect())

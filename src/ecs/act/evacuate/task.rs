@@ -37,7 +37,7 @@ pub(super) enum Progress {
     Stopped,
 }
 
-/// Lists tasks of a cluster, of one container instance or of all.
+/// Lists tasks of a cluster, of one container instance or of all; each page is asked for once.
 pub(super) async fn list(
     aws: &Regional,
     calls: &Calls,
@@ -54,7 +54,8 @@ pub(super) async fn list(
     let about = container_instance.map_or(cluster.as_str(), ContainerInstanceArn::as_str);
     let mut arns = Vec::new();
     loop {
-        let page = calls.make("ListTasks", about, || request.clone().send()).await?;
+        // Each page has its time: there may be many.
+        let page = calls.once().make("ListTasks", about, || request.clone().send()).await?;
         arns.extend(page.task_arns.unwrap_or_default().into_iter().filter_map(|arn| arn.try_into().ok()));
         match next(page.next_token) {
             Some(token) => request = request.next_token(token),

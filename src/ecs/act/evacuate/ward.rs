@@ -52,11 +52,19 @@ const POLL: Duration = Duration::from_secs(10);
 /// of their quota.
 const POLL_CLUSTER: Duration = Duration::from_secs(2);
 
-/// The most time from one look to the next, apart from what throttling adds.
+/// The most time from one look to the next, apart from what throttling adds; more where it is less for a cluster than
+/// [`SHORTEST_POLL_CLUSTER`].
 const LONGEST_POLL: Duration = Duration::from_secs(30);
+const SHORTEST_POLL_CLUSTER: Duration = Duration::from_millis(200);
 
-/// When draining that failed is tried again.
-const DRAIN_AGAIN: Duration = Duration::from_secs(1);
+/// When draining that failed is tried again, and what ECS did not know is looked at again.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// When stopping tasks, or letting go of what is empty, is tried again after it failed.
+const WRITE_AGAIN: Duration = Duration::from_millis(500);
+
+/// How long it is tried to let go of what is late from the start.
+const LATE: Duration = Duration::from_secs(15);
 
 /// The first pause after a read that failed; it doubles until one succeeds.
 const BACKOFF: Duration = Duration::from_millis(500);
@@ -71,6 +79,7 @@ const PAUSE_TASK: Duration = Duration::from_micros(20);
 /// How many calls of a kind are under way at the same time.
 const WRITES: usize = 16;
 const READS: usize = 8;
+const LEARNS: usize = 4;
 
 /// The most container instances that one update takes.
 const UPDATED: usize = 10;
@@ -93,12 +102,15 @@ pub(super) struct Ward<'a> {
     leaves: Queue,
     writes: Queue,
     reads: Queue,
+    learns: Queue,
+    started: Instant,
     planned: Instant,
     next_plan: Instant,
     next_look: Instant,
-    /// Reads have failed: none before this time.
-    reads_after: Instant,
-    backoff: Duration,
+    /// Changes have failed: none before this time, but what can't wait.
+    writes_after: Instant,
+    reading: Backoff,
+    learning: Backoff,
     is_warned: bool,
     done: Vec<Done>,
 }
@@ -108,6 +120,42 @@ pub(super) struct Ward<'a> {
 struct Queue {
     waiting: VecDeque<Job>,
     under_way: usize,
+}
+
+/// How much earlier than their stop timeouts ask for tasks are stopped, by when their instance ends.
+struct Margins(BTreeMap<Instant, Duration>);
+
+impl Margins {
+    fn of(&self, host: &Host) -> Duration {
+        self.0.get(&host.ends).copied().unwrap_or(LET_GO + TELL)
+    }
+}
+
+/// When it is read again after failures.
+#[derive(Debug)]
+struct Backoff {
+    after: Instant,
+    pause: Duration,
+}
+
+impl Backoff {
+    fn read<T>(&mut self, read: Result<T, Error>, now: Instant) -> Option<T> {
+        match read {
+            Ok(read) => {
+                self.pause = BACKOFF;
+                Some(read)
+            }
+            Err(error) => {
+                tracing::debug!(%error, "it is read again later");
+                // Those that fail together count once.
+                if self.after <= now {
+                    self.after = now + self.pause;
+                    self.pause = LONGEST_BACKOFF.min(self.pause * 2);
+                }
+                None
+            }
+        }
+    }
 }
 
 impl Queue {
@@ -123,9 +171,10 @@ impl Queue {
 
 impl<'a> Ward<'a> {
     pub(super) fn new(aws: &'a Regional, calls: &'a Calls, planned: Vec<(ContainerInstance, Evacuation)>) -> Self {
-        let now = Instant::now();
+        // Once, so that those of one notice's time have one end.
+        let (now, system_now) = (Instant::now(), SystemTime::now());
         let hosts = planned.into_iter().map(|(found, evacuation)| {
-            let left = evacuation.deadline.duration_since(SystemTime::now()).unwrap_or_default();
+            let left = evacuation.deadline.duration_since(system_now).unwrap_or_default();
             let ends = now + less_margin(left).min(calls.left());
             (found.arn.clone(), Host::new(found, evacuation, ends))
         });
@@ -141,11 +190,14 @@ impl<'a> Ward<'a> {
             leaves: Queue::default(),
             writes: Queue::default(),
             reads: Queue::default(),
+            learns: Queue::default(),
+            started: now,
             planned: now,
             next_plan: now,
             next_look: now + POLL,
-            reads_after: now,
-            backoff: BACKOFF,
+            writes_after: now,
+            reading: Backoff { after: now, pause: BACKOFF },
+            learning: Backoff { after: now, pause: BACKOFF },
             is_warned: false,
             done: Vec::new(),
         }
@@ -169,25 +221,29 @@ impl<'a> Ward<'a> {
         if self.next_plan <= now {
             self.plan(now);
         }
-        self.leaves.next(WRITES).or_else(|| self.writes.next(WRITES)).or_else(|| self.reads.next(READS))
+        self.leaves
+            .next(WRITES)
+            .or_else(|| self.writes.next(WRITES))
+            .or_else(|| self.reads.next(READS))
+            .or_else(|| self.learns.next(LEARNS))
     }
 
     /// Plans what is due, and when to plan again.
     fn plan(&mut self, now: Instant) {
         self.planned = now;
         let mut wakes = vec![self.next_look];
-        let may_read = self.reads_after <= now;
+        let margins = self.margins();
         // First, since what is learned decides what is due.
-        self.plan_learning(may_read);
+        self.plan_learning(now, &mut wakes);
         self.plan_leaves(now, &mut wakes);
-        self.plan_stops(now, &mut wakes);
+        self.plan_stops(now, &margins, &mut wakes);
         self.plan_draining(now, &mut wakes);
-        if may_read {
+        if self.reading.after <= now {
             self.plan_lists(now, &mut wakes);
-            self.plan_descriptions(now);
+            self.plan_descriptions(now, &margins);
             self.plan_look(now);
         } else {
-            wakes.push(self.reads_after);
+            wakes.push(self.reading.after);
         }
         self.next_plan =
             wakes.into_iter().filter(|wake| *wake > now).min().unwrap_or(self.next_look).max(now + self.pause());
@@ -201,24 +257,31 @@ impl<'a> Ward<'a> {
     fn plan_leaves(&mut self, now: Instant, wakes: &mut Vec<Instant>) {
         let mut hosts: Vec<_> = self.hosts.values_mut().filter(|host| !host.is_leaving).collect();
         hosts.sort_by_key(|host| (host.ends, host.open(), host.tasks.len()));
-        let count = hosts.len();
+        let ends: Vec<_> = hosts.iter().map(|host| host.ends).collect();
         for (at, host) in hosts.into_iter().enumerate() {
-            let rush = self.calls.time_for(deregister::OPERATION, count - at).min(LET_GO_RUSH);
+            // Those that come later, but not much later.
+            let together = ends[at..].partition_point(|ends| *ends <= host.ends + LET_GO_RUSH);
+            let rush = self.calls.time_for(deregister::OPERATION, together).min(LET_GO_RUSH);
             let up = host.ends.checked_sub(LET_GO + rush).unwrap_or(now);
             // As long as it has tasks, it is looked at before; and deregistered when that is clear.
             wakes.extend([up.checked_sub(CHECK).unwrap_or(now), up]);
             let is_empty = host.is_empty() && !has_unplaced(&self.unplaced, &host.found.cluster);
-            if is_empty || up <= now {
+            let until = (up <= now).then(|| host.ends.max(self.started + LATE));
+            if until.is_some() || is_empty && self.writes_after <= now {
                 host.is_leaving = true;
-                self.leaves.waiting.push_back(Job::LetGo { found: host.found.clone(), is_up: up <= now });
+                self.leaves.waiting.push_back(Job::LetGo { found: host.found.clone(), until });
             }
         }
     }
 
     /// Tasks that are due, the most urgent first.
-    fn plan_stops(&mut self, now: Instant, wakes: &mut Vec<Instant>) {
-        let margin = self.stop_margin();
+    fn plan_stops(&mut self, now: Instant, margins: &Margins, wakes: &mut Vec<Instant>) {
+        if now < self.writes_after {
+            wakes.push(self.writes_after);
+            return;
+        }
         for host in self.hosts.values_mut().filter(|host| !host.is_leaving) {
+            let margin = margins.of(host);
             wakes.extend(
                 host.next_due(now, margin).into_iter().flat_map(|due| [due.checked_sub(CHECK).unwrap_or(now), due]),
             );
@@ -233,10 +296,18 @@ impl<'a> Ward<'a> {
         }
     }
 
-    /// How much longer than its stop timeout it takes to stop a task, and to let its instance go.
-    fn stop_margin(&self) -> Duration {
-        let open = self.hosts.values().map(Host::open).sum();
-        LET_GO + TELL + self.calls.time_for(STOP_TASK, open).min(STOP_RUSH)
+    /// How much longer than its stop timeout it takes to stop a task, and to let its instance go, by when that ends:
+    /// together with all others that end by about the same time.
+    fn margins(&self) -> Margins {
+        let mut open: BTreeMap<Instant, usize> = BTreeMap::new();
+        for host in self.hosts.values() {
+            *open.entry(host.ends).or_default() += host.open();
+        }
+        let margin = |ends: Instant| {
+            let together = open.range(..=ends + STOP_RUSH).map(|(_, open)| open).sum();
+            LET_GO + TELL + self.calls.time_for(STOP_TASK, together).min(STOP_RUSH)
+        };
+        Margins(open.keys().map(|ends| (*ends, margin(*ends))).collect())
     }
 
     fn plan_draining(&mut self, now: Instant, wakes: &mut Vec<Instant>) {
@@ -302,8 +373,7 @@ impl<'a> Ward<'a> {
     }
 
     /// Descriptions of tasks that are not known, and of those that are about to be stopped or left behind.
-    fn plan_descriptions(&mut self, now: Instant) {
-        let margin = self.stop_margin();
+    fn plan_descriptions(&mut self, now: Instant, margins: &Margins) {
         let mut unknown: BTreeMap<ClusterName, Vec<TaskArn>> = BTreeMap::new();
         for (cluster, tasks) in &mut self.unplaced {
             for (task, is_being_described) in tasks.iter_mut().filter(|(_, is_being_described)| !**is_being_described) {
@@ -313,7 +383,8 @@ impl<'a> Ward<'a> {
         }
         for host in self.hosts.values_mut().filter(|host| !host.is_leaving) {
             let soon = now + CHECK;
-            let is_due = host.next_due(now, margin).is_some_and(|due| due <= soon) || host.ends <= soon + LET_GO;
+            let is_due =
+                host.next_due(now, margins.of(host)).is_some_and(|due| due <= soon) || host.ends <= soon + LET_GO;
             let is_checked = is_due && host.seen.is_none_or(|seen| seen + FRESH <= now);
             for (task, entry) in &mut host.tasks {
                 if !entry.is_being_described && (entry.task.is_none() || is_checked) {
@@ -335,7 +406,7 @@ impl<'a> Ward<'a> {
     }
 
     /// What is to be known of the tasks: their stop timeouts, and whether they are daemons.
-    fn plan_learning(&mut self, may_read: bool) {
+    fn plan_learning(&mut self, now: Instant, wakes: &mut Vec<Instant>) {
         let (mut definitions, mut services) = (BTreeSet::new(), BTreeMap::<_, BTreeSet<_>>::new());
         for host in self.hosts.values_mut() {
             let cluster = &host.found.cluster;
@@ -355,18 +426,19 @@ impl<'a> Ward<'a> {
                 }
             }
         }
-        if !may_read {
+        if now < self.learning.after {
+            wakes.push(self.learning.after);
             return;
         }
         for definition in definitions {
             self.timeouts.insert(definition.clone(), None);
-            self.reads.waiting.push_back(Job::LearnTimeout(definition));
+            self.learns.waiting.push_back(Job::LearnTimeout(definition));
         }
         for (cluster, services) in services {
             let services: Vec<_> = services.into_iter().collect();
             for names in services.chunks(learn::SERVICES) {
                 self.daemons.extend(names.iter().map(|name| ((cluster.clone(), name.clone()), None)));
-                self.reads.waiting.push_back(Job::LearnDaemons(cluster.clone(), names.to_vec()));
+                self.learns.waiting.push_back(Job::LearnDaemons(cluster.clone(), names.to_vec()));
             }
         }
     }
@@ -383,7 +455,9 @@ impl<'a> Ward<'a> {
         for (arn, host) in self.hosts.iter_mut().filter(|(_, host)| !host.is_leaving) {
             clusters.insert(host.found.cluster.clone());
             if host.running != Listed::Yes || !host.is_nearly_empty() {
-                to_count.entry(host.found.cluster.clone()).or_default().push(arn.clone());
+                if !std::mem::replace(&mut host.is_being_counted, true) {
+                    to_count.entry(host.found.cluster.clone()).or_default().push(arn.clone());
+                }
                 continue;
             }
             for (task, entry) in host.tasks.iter_mut().filter(|(_, entry)| !entry.is_being_described) {
@@ -396,9 +470,10 @@ impl<'a> Ward<'a> {
             self.reads.waiting.extend(jobs);
         }
         self.describe(to_describe);
-        let clusters = POLL_CLUSTER * u32::try_from(clusters.len()).unwrap_or(u32::MAX);
+        let clusters = u32::try_from(clusters.len()).unwrap_or(u32::MAX);
+        let longest = LONGEST_POLL.max(SHORTEST_POLL_CLUSTER * clusters);
         let slowness = self.calls.slowness("DescribeContainerInstances").clamp(1.0, 3.0);
-        self.next_look = now + POLL.max(clusters).min(LONGEST_POLL).mul_f64(slowness);
+        self.next_look = now + POLL.max(POLL_CLUSTER * clusters).min(longest).mul_f64(slowness);
     }
 
     /// Takes down what came of a job.
@@ -406,6 +481,7 @@ impl<'a> Ward<'a> {
         let queue = match &news {
             News::LetGo(_) => &mut self.leaves,
             News::Drained(_) | News::Told(..) => &mut self.writes,
+            News::LearnedTimeout(..) | News::LearnedDaemons(..) => &mut self.learns,
             _ => &mut self.reads,
         };
         queue.under_way = queue.under_way.saturating_sub(1);
@@ -413,9 +489,8 @@ impl<'a> Ward<'a> {
         match news {
             News::Drained(done) => done.into_iter().for_each(|done| self.note_drained(done, now)),
             News::Counted(arns, counted) => {
-                if let Some(counted) = self.readable(counted, &arns, now) {
-                    self.note_counted(&arns, counted);
-                }
+                let counted = self.readable(counted, &arns, now);
+                self.note_counted(&arns, counted, now);
             }
             News::Listed(listing, listed) => {
                 let listed = self.readable(listed, &listing.hosts, now);
@@ -430,18 +505,18 @@ impl<'a> Ward<'a> {
                 let described = self.readable(described, &hosts, now);
                 self.note_described(&cluster, &tasks, described, now);
             }
-            News::LearnedTimeout(definition, timeout) => match self.readable(timeout, &[], now) {
+            News::LearnedTimeout(definition, timeout) => match self.learning.read(timeout, now) {
                 Some(timeout) => drop(self.timeouts.insert(definition, Some(timeout))),
                 None => drop(self.timeouts.remove(&definition)),
             },
-            News::LearnedDaemons(cluster, services, daemons) => match self.readable(daemons, &[], now) {
+            News::LearnedDaemons(cluster, services, daemons) => match self.learning.read(daemons, now) {
                 Some(daemons) => self.daemons.extend(
                     daemons.into_iter().map(|(service, is_daemon)| ((cluster.clone(), service), Some(is_daemon))),
                 ),
                 None => self.daemons.retain(|(of, service), _| *of != cluster || !services.contains(service)),
             },
-            News::Told(arn, task, told) => self.note_told(&arn, &task, told),
-            News::LetGo(done) => self.note_let_go(done),
+            News::Told(arn, task, told) => self.note_told(&arn, &task, told, now),
+            News::LetGo(done) => self.note_let_go(done, now),
         }
     }
 
@@ -450,7 +525,7 @@ impl<'a> Ward<'a> {
         match &done.outcome {
             Ok(Outcome::Kept(EndState::Deregistered)) => self.finish(done),
             Ok(_) => host.drained = Drained::Yes,
-            Err(error) if error.is_transient() => host.drained = Drained::No(Some(now + DRAIN_AGAIN)),
+            Err(error) if error.is_transient() => host.drained = Drained::No(Some(now + AGAIN)),
             Err(error) => {
                 tracing::warn!(%error, "it is evacuated without draining");
                 host.drained = Drained::Refused;
@@ -458,12 +533,15 @@ impl<'a> Ward<'a> {
         }
     }
 
-    fn note_counted(&mut self, arns: &[ContainerInstanceArn], counted: Vec<ContainerInstance>) {
-        let counted: BTreeMap<_, _> = counted.into_iter().map(|counted| (counted.arn.clone(), counted)).collect();
+    fn note_counted(&mut self, arns: &[ContainerInstanceArn], counted: Option<Vec<ContainerInstance>>, now: Instant) {
         for arn in arns {
             let Some(host) = self.hosts.get_mut(arn) else { continue };
-            match counted.get(arn).filter(|counted| counted.status != Status::Gone) {
+            host.is_being_counted = false;
+            let Some(counted) = &counted else { continue };
+            let counted = counted.iter().find(|counted| counted.arn == *arn);
+            match counted.filter(|counted| counted.status != Status::Gone) {
                 Some(counted) => {
+                    host.is_missed = false;
                     host.count(counted);
                     if counted.status == Status::Active && host.drained == Drained::Yes {
                         // Someone has undone it.
@@ -471,6 +549,11 @@ impl<'a> Ward<'a> {
                     }
                 }
                 None if host.is_leaving => {}
+                // It may not show everywhere.
+                None if counted.is_none() && !host.is_missed => {
+                    host.is_missed = true;
+                    self.next_look = self.next_look.min(now + AGAIN);
+                }
                 None => {
                     let found = host.found.clone();
                     self.finish(Done::now(found, Ok(Outcome::Kept(EndState::Deregistered))));
@@ -481,6 +564,10 @@ impl<'a> Ward<'a> {
 
     fn note_listed(&mut self, listing: &Listing, listed: Option<&[TaskArn]>, now: Instant) {
         let Listing { cluster, hosts, is_whole, are_stopping } = listing;
+        if *is_whole && listed.is_none() {
+            // Many pages would have to come, all of them.
+            self.by_instance.insert(cluster.clone());
+        }
         for task in listed.into_iter().flatten() {
             match hosts.first().filter(|_| !is_whole) {
                 Some(arn) => {
@@ -561,7 +648,7 @@ impl<'a> Ward<'a> {
         }
     }
 
-    fn note_told(&mut self, arn: &ContainerInstanceArn, task: &TaskArn, told: Result<(), Error>) {
+    fn note_told(&mut self, arn: &ContainerInstanceArn, task: &TaskArn, told: Result<(), Error>, now: Instant) {
         let Some(host) = self.hosts.get_mut(arn) else { return };
         match told {
             Ok(()) => host.told += 1,
@@ -569,17 +656,21 @@ impl<'a> Ward<'a> {
                 if let Some(entry) = host.tasks.get_mut(task) {
                     entry.is_told = false;
                 }
+                self.writes_after = now + WRITE_AGAIN;
             }
             // It has ended meanwhile, or the role may not stop it.
             Err(error) => self.warn(&error, std::slice::from_ref(arn)),
         }
     }
 
-    fn note_let_go(&mut self, done: Done) {
+    fn note_let_go(&mut self, done: Done, now: Instant) {
         let Some(host) = self.hosts.get_mut(&done.found.arn) else { return };
         match &done.outcome {
             // An empty one has time.
-            Err(error) if error.is_transient() && self.calls.left() > CHECK => host.is_leaving = false,
+            Err(error) if error.is_transient() && now + CHECK < host.ends => {
+                host.is_leaving = false;
+                self.writes_after = now + WRITE_AGAIN;
+            }
             _ => self.finish(done),
         }
     }
@@ -597,18 +688,10 @@ impl<'a> Ward<'a> {
 
     /// What was read; what could not be is read later.
     fn readable<T>(&mut self, read: Result<T, Error>, hosts: &[ContainerInstanceArn], now: Instant) -> Option<T> {
-        match read {
-            Ok(read) => {
-                self.backoff = BACKOFF;
-                Some(read)
-            }
-            Err(error) => {
-                self.warn(&error, hosts);
-                self.reads_after = now + self.backoff;
-                self.backoff = LONGEST_BACKOFF.min(self.backoff * 2);
-                None
-            }
+        if let Err(error) = &read {
+            self.warn(error, hosts);
         }
+        self.reading.read(read, now)
     }
 
     /// The first of many failures is one to look at; that something is not allowed is one of each instance.
