@@ -27,9 +27,9 @@ pub struct Config {
     /// `STANDALONE_TASKS`
     pub standalone_tasks: StandaloneTasks,
     /// `REACTIVATE_RESUMED`
-    pub resumed: Resumed,
+    pub reactivate_resumed: Resumed,
     /// `CLEAN_UP_TERMINATED`
-    pub terminated: Terminated,
+    pub clean_up_terminated: Terminated,
     /// `REBALANCE_RECOMMENDATION`
     pub rebalance_recommendation: RebalanceRecommendation,
     /// `ACCOUNTS`: the only ones whose events are handled, if there are any.
@@ -163,8 +163,9 @@ impl Config {
                 .one_of(&[("respect", ManagedDraining::Respect), ("override", ManagedDraining::Override)])?,
             standalone_tasks: read("STANDALONE_TASKS")
                 .one_of(&[("stop", StandaloneTasks::Stop), ("leave", StandaloneTasks::Leave)])?,
-            resumed: read("REACTIVATE_RESUMED").one_of(&[("true", Resumed::Reactivate), ("false", Resumed::Leave)])?,
-            terminated: read("CLEAN_UP_TERMINATED")
+            reactivate_resumed: read("REACTIVATE_RESUMED")
+                .one_of(&[("true", Resumed::Reactivate), ("false", Resumed::Leave)])?,
+            clean_up_terminated: read("CLEAN_UP_TERMINATED")
                 .one_of(&[("false", Terminated::Leave), ("true", Terminated::CleanUp)])?,
             rebalance_recommendation: read("REBALANCE_RECOMMENDATION")
                 .one_of(&[("ignore", RebalanceRecommendation::Ignore), ("drain", RebalanceRecommendation::Drain)])?,
@@ -184,8 +185,8 @@ impl Config {
         match kind {
             Kind::Notice(_) => true,
             Kind::Rebalance => self.rebalance_recommendation == RebalanceRecommendation::Drain,
-            Kind::Running => self.resumed == Resumed::Reactivate,
-            Kind::Terminated => self.terminated == Terminated::CleanUp,
+            Kind::Running => self.reactivate_resumed == Resumed::Reactivate,
+            Kind::Terminated => self.clean_up_terminated == Terminated::CleanUp,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Takes the EC2 instance behind a Spot interruption notice out of its Amazon ECS cluster before it is gone.
 //!
 //! ```text
-//!  JSON ─► event ─► interruption ─► locate ─► plan ─► act ─► report ─► JSON, logs
+//!  JSON ─► event ─► interruption ─► locate ─► plan ─► act ─► report ─► JSON, logs, metrics, events
 //!          wire      domain          reads     pure    writes  pure
 //! ```
 //!

@@ -89,7 +89,7 @@ pub fn plan(located: &Located, interruption: &Interruption, config: &Config) -> 
         // What stops or hibernates comes back, and the agent of a deregistered one would not register it again. What
         // may be interrupted is marked as well: a notice that comes later finds it drained.
         (Kind::Notice(InstanceAction::Stop | InstanceAction::Hibernate) | Kind::Rebalance, _) => {
-            Change::Drain((config.resumed == Resumed::Reactivate).then(|| Mark::new(interruption.time)))
+            Change::Drain((config.reactivate_resumed == Resumed::Reactivate).then(|| Mark::new(interruption.time)))
         }
         (Kind::Running, _) => Change::Reactivate,
     };

@@ -490,7 +490,7 @@ impl<'a> Ward<'a> {
             News::Drained(done) => done.into_iter().for_each(|done| self.note_drained(done, now)),
             News::Counted(arns, counted) => {
                 let counted = self.readable(counted, &arns, now);
-                self.note_counted(&arns, counted, now);
+                self.note_counted(&arns, counted.as_deref(), now);
             }
             News::Listed(listing, listed) => {
                 let listed = self.readable(listed, &listing.hosts, now);
@@ -515,7 +515,7 @@ impl<'a> Ward<'a> {
                 ),
                 None => self.daemons.retain(|(of, service), _| *of != cluster || !services.contains(service)),
             },
-            News::Told(arn, task, told) => self.note_told(&arn, &task, told, now),
+            News::Told(arn, task, told) => self.note_told(&arn, &task, &told, now),
             News::LetGo(done) => self.note_let_go(done, now),
         }
     }
@@ -533,11 +533,11 @@ impl<'a> Ward<'a> {
         }
     }
 
-    fn note_counted(&mut self, arns: &[ContainerInstanceArn], counted: Option<Vec<ContainerInstance>>, now: Instant) {
+    fn note_counted(&mut self, arns: &[ContainerInstanceArn], counted: Option<&[ContainerInstance]>, now: Instant) {
         for arn in arns {
             let Some(host) = self.hosts.get_mut(arn) else { continue };
             host.is_being_counted = false;
-            let Some(counted) = &counted else { continue };
+            let Some(counted) = counted else { continue };
             let counted = counted.iter().find(|counted| counted.arn == *arn);
             match counted.filter(|counted| counted.status != Status::Gone) {
                 Some(counted) => {
@@ -648,7 +648,7 @@ impl<'a> Ward<'a> {
         }
     }
 
-    fn note_told(&mut self, arn: &ContainerInstanceArn, task: &TaskArn, told: Result<(), Error>, now: Instant) {
+    fn note_told(&mut self, arn: &ContainerInstanceArn, task: &TaskArn, told: &Result<(), Error>, now: Instant) {
         let Some(host) = self.hosts.get_mut(arn) else { return };
         match told {
             Ok(()) => host.told += 1,
@@ -659,7 +659,7 @@ impl<'a> Ward<'a> {
                 self.writes_after = now + WRITE_AGAIN;
             }
             // It has ended meanwhile, or the role may not stop it.
-            Err(error) => self.warn(&error, std::slice::from_ref(arn)),
+            Err(error) => self.warn(error, std::slice::from_ref(arn)),
         }
     }
 
