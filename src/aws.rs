@@ -12,6 +12,7 @@ use std::{
 
 use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_ecs::types::Failure;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 
 use crate::{
@@ -24,8 +25,8 @@ use crate::{
 
 use self::{member::Member, pace::Paces};
 
-pub(crate) use self::calls::less_margin;
 pub use self::calls::{Calls, Deadline};
+pub(crate) use self::calls::{left_until, less_margin};
 
 /// How long one attempt of a call may take, 5 s: ECS and EC2 answer reads and writes within a second; an attempt
 /// that takes this long is lost, and there must be time for others.
@@ -69,6 +70,20 @@ pub struct Regional {
 /// The token for the next page, if there is one: an empty one is none.
 pub(crate) fn next(token: Option<String>) -> Option<String> {
     token.filter(|token| !token.is_empty())
+}
+
+/// That nothing failed, as an answer of 200 says by itself. What is gone, for one of these reasons, did not fail.
+pub(crate) fn none_failed(
+    operation: &'static str,
+    about: &str,
+    failures: &[Failure],
+    gone: &[&str],
+) -> Result<(), Error> {
+    let is_gone = |failure: &Failure| failure.reason().is_some_and(|reason| gone.contains(&reason));
+    match failures.iter().find(|failure| !is_gone(failure)) {
+        Some(failure) => Err(Error::refused(operation, failure.arn().unwrap_or(about), failure.reason())),
+        None => Ok(()),
+    }
 }
 
 impl Aws {

@@ -7,7 +7,7 @@ use futures_util::{StreamExt, stream};
 use lambda_runtime::Context;
 
 use crate::{
-    aws::{Aws, Deadline},
+    aws::{Aws, Deadline, left_until},
     config::EventBusArn,
     report::Answer,
 };
@@ -33,9 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Puts outcomes on a bus. A failure is logged, and fails nothing: what was to be done is done.
 pub(crate) async fn publish(aws: &Aws, context: &Context, bus: &EventBusArn, answers: impl Iterator<Item = &Answer>) {
     let Some(home) = aws.home() else { return };
-    // No invocation starts after its end: local runtimes give the timeout for the time, which is in 1970.
-    let left =
-        context.deadline().duration_since(SystemTime::now()).map_or(PATIENCE, |left| left.saturating_sub(ANSWER));
+    let left = left_until(context.deadline()).map_or(PATIENCE, |left| left.saturating_sub(ANSWER));
     let calls = &aws.region(&home).calls_until(Deadline::after(PATIENCE.min(left)));
     let client = &aws.event_buses(bus.as_str().split(':').nth(3).unwrap_or_default());
     let entries: Vec<_> = answers.filter(|answer| answer.is_news()).filter_map(|answer| entry(bus, answer)).collect();

@@ -39,11 +39,9 @@ impl Deadline {
     /// The earlier of the notice's and the function's end, less a margin; a notice that is over gets one good attempt.
     #[must_use]
     pub fn new(notice_ends: SystemTime, function_ends: SystemTime) -> Self {
-        let now = SystemTime::now();
-        let left = |end: SystemTime| end.duration_since(now).ok().map(less_margin);
-        let notice = left(notice_ends).unwrap_or_default().max(LATE);
-        // No invocation starts after its end: local runtimes give the timeout for the time, which is in 1970.
-        Self(Instant::now() + left(function_ends).map_or(notice, |function| function.min(notice)))
+        let notice = left_until(notice_ends).map(less_margin).unwrap_or_default().max(LATE);
+        let function = left_until(function_ends).map(less_margin);
+        Self(Instant::now() + function.map_or(notice, |function| function.min(notice)))
     }
 
     /// A deadline from now.
@@ -55,6 +53,12 @@ impl Deadline {
     fn left(self) -> Duration {
         self.0.saturating_duration_since(Instant::now())
     }
+}
+
+/// What is left until then. Nothing if that is over, which for the end of an invocation means that it is not known: local
+/// runtimes give the timeout for the time, which is in 1970.
+pub(crate) fn left_until(end: SystemTime) -> Option<Duration> {
+    end.duration_since(SystemTime::now()).ok()
 }
 
 /// What is left less a margin for the answer.

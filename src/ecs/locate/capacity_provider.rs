@@ -8,7 +8,7 @@ use std::{
 use aws_sdk_ecs::types::{self, CapacityProviderType};
 
 use crate::{
-    aws::{Calls, Regional, next},
+    aws::{Calls, Regional, next, none_failed},
     ecs::ClusterName,
     error::Error,
 };
@@ -107,10 +107,7 @@ async fn describe(
     let mut providers = Vec::new();
     loop {
         let page = calls.make("DescribeCapacityProviders", &about, || request.clone().send()).await?;
-        let missing = Some("MISSING");
-        if let Some(failure) = page.failures.unwrap_or_default().iter().find(|failure| failure.reason() != missing) {
-            return Err(Error::refused("DescribeCapacityProviders", failure.arn().unwrap_or(&about), failure.reason()));
-        }
+        none_failed("DescribeCapacityProviders", &about, page.failures(), &["MISSING"])?;
         providers.extend(page.capacity_providers.unwrap_or_default().into_iter().filter_map(provider));
         match next(page.next_token) {
             Some(token) => request = request.next_token(token),

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use super::capacity_provider;
 use crate::{
-    aws::{Calls, Regional, next},
+    aws::{Calls, Regional, next, none_failed},
     ecs::{
         ClusterName, ContainerInstance, ContainerInstanceArn, Status,
         mark::{self, Mark},
@@ -123,12 +123,7 @@ pub(crate) async fn describe(
         let request =
             aws.ecs.describe_container_instances().cluster(cluster.as_str()).set_container_instances(Some(arns));
         let answer = calls.make("DescribeContainerInstances", cluster, || request.clone().send()).await?;
-        if let Some(failure) =
-            answer.failures().iter().find(|failure| !matches!(failure.reason(), Some("MISSING" | "INACTIVE")))
-        {
-            let about = failure.arn().unwrap_or(cluster.as_str());
-            return Err(Error::refused("DescribeContainerInstances", about, failure.reason()));
-        }
+        none_failed("DescribeContainerInstances", cluster.as_str(), answer.failures(), &["MISSING", "INACTIVE"])?;
         let answered = answer.container_instances.unwrap_or_default();
         described.extend(answered.into_iter().filter_map(|described| container_instance(cluster, described)));
     }

@@ -3,7 +3,7 @@
 use aws_sdk_ecs::types::{self, DesiredStatus};
 
 use crate::{
-    aws::{Calls, Regional, next},
+    aws::{Calls, Regional, next, none_failed},
     ecs::{ClusterName, ContainerInstanceArn, TaskArn},
     error::Error,
 };
@@ -76,10 +76,7 @@ pub(super) async fn describe(
         let arns = arns.iter().map(ToString::to_string).collect();
         let request = aws.ecs.describe_tasks().cluster(cluster.as_str()).set_tasks(Some(arns));
         let answer = calls.make("DescribeTasks", cluster, || request.clone().send()).await?;
-        if let Some(failure) = answer.failures().iter().find(|failure| failure.reason() != Some("MISSING")) {
-            let about = failure.arn().unwrap_or(cluster.as_str());
-            return Err(Error::refused("DescribeTasks", about, failure.reason()));
-        }
+        none_failed("DescribeTasks", cluster.as_str(), answer.failures(), &["MISSING"])?;
         tasks.extend(answer.tasks.unwrap_or_default().into_iter().filter_map(task));
     }
     Ok(tasks)
