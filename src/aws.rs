@@ -7,12 +7,15 @@ mod pace;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_sdk_ecs::types::Failure;
+use aws_sdk_ecs::{
+    primitives::{DateTime, DateTimeFormat},
+    types::Failure,
+};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 
 use crate::{
@@ -70,6 +73,11 @@ pub struct Regional {
 /// The token for the next page, if there is one: an empty one is none.
 pub(crate) fn next(token: Option<String>) -> Option<String> {
     token.filter(|token| !token.is_empty())
+}
+
+/// A time as AWS writes it; nothing for years past 9999.
+pub(crate) fn timestamp(time: SystemTime) -> String {
+    DateTime::from(time).fmt(DateTimeFormat::DateTime).unwrap_or_default()
 }
 
 /// That nothing failed, as an answer of 200 says by itself. What is gone, for one of these reasons, did not fail.

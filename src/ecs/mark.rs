@@ -4,6 +4,8 @@ use std::time::SystemTime;
 
 use aws_sdk_ecs::primitives::{DateTime, DateTimeFormat};
 
+use crate::aws::timestamp;
+
 /// The name of the ECS attribute.
 pub(crate) const ATTRIBUTE: &str = "spot-interruption-handler.drained";
 
@@ -28,8 +30,7 @@ impl Mark {
 
     /// The attribute's value.
     pub(crate) fn value(self) -> String {
-        // It fails for years past 9999.
-        DateTime::from(self.0).fmt(DateTimeFormat::DateTime).unwrap_or_default()
+        timestamp(self.0)
     }
 
     /// Whether it was drained before this time.

@@ -8,11 +8,11 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use aws_sdk_ecs::primitives::{DateTime, DateTimeFormat};
 use serde::Serialize;
 
 use super::{Answer, Cost, Outcome};
 use crate::{
+    aws::timestamp,
     ecs::{ClusterName, locate::Machine},
     interruption::{AccountId, InstanceAction, InstanceId, Interruption, Kind, Region},
     log,
@@ -140,7 +140,7 @@ fn line(measured: Measured<'_>, now: SystemTime) -> Line<'_> {
             timestamp: since_1970.as_millis().try_into().unwrap_or(u64::MAX),
             cloud_watch_metrics: Vec::with_capacity(3),
         },
-        timestamp: DateTime::from(now).fmt(DateTimeFormat::DateTime).unwrap_or_default(),
+        timestamp: timestamp(now),
         level: log::level(),
         outcomes: 1,
         interruptions: is_notice.then_some(1),

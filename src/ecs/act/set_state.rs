@@ -15,7 +15,7 @@ use crate::{
 const OPERATION: &str = "UpdateContainerInstancesState";
 
 /// The most container instances that one call takes.
-const UPDATED: usize = 10;
+pub(super) const UPDATED: usize = 10;
 
 /// The two states that ECS can be asked for.
 #[derive(Clone, Copy)]

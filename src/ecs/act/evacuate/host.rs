@@ -6,7 +6,6 @@ use std::{
     time::Duration,
 };
 
-use aws_sdk_ecs::primitives::{DateTime, DateTimeFormat};
 use tokio::time::Instant;
 
 use super::{
@@ -14,6 +13,7 @@ use super::{
     task::{Progress, Task},
 };
 use crate::{
+    aws::timestamp,
     config::StandaloneTasks,
     ecs::{ContainerInstance, Status, TaskArn, plan::Evacuation},
     error::Error,
@@ -128,8 +128,7 @@ impl Host {
 
     /// What its tasks are told.
     pub(super) fn reason(&self) -> String {
-        // It fails for years past 9999.
-        let deadline = DateTime::from(self.evacuation.deadline).fmt(DateTimeFormat::DateTime).unwrap_or_default();
+        let deadline = timestamp(self.evacuation.deadline);
         format!("EC2 Spot interruption: {} is terminated at {deadline}", self.found.instance)
     }
 

@@ -17,7 +17,7 @@ use crate::{
     aws::{Calls, Regional, less_margin},
     ecs::{
         ClusterName, ContainerInstance, ContainerInstanceArn, Status, TaskArn,
-        act::{Done, Outcome, deregister},
+        act::{Done, Outcome, deregister, set_state::UPDATED},
         plan::{EndState, Evacuation},
     },
     error::{Class, Error},
@@ -80,9 +80,6 @@ const PAUSE_TASK: Duration = Duration::from_micros(20);
 const WRITES: usize = 16;
 const READS: usize = 8;
 const LEARNS: usize = 4;
-
-/// The most container instances that one update takes.
-const UPDATED: usize = 10;
 
 /// The container instances that are evacuated together.
 pub(super) struct Ward<'a> {
