@@ -7,8 +7,8 @@ use std::{collections::BTreeSet, fmt, ops::RangeInclusive};
 pub use clusters::{Clusters, Verdict};
 
 use crate::{
-    identifier::identifier,
-    interruption::{AccountId, Interruption, Kind},
+    identifier::{AccountId, identifier},
+    interruption::{Interruption, Kind},
 };
 
 /// The function's settings.

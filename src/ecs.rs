@@ -1,88 +1,116 @@
 //! Amazon ECS: find the container instance, decide, act.
 
-pub mod act;
-pub mod locate;
-pub mod mark;
-pub mod plan;
+pub(crate) mod act;
+pub(crate) mod attributes;
+pub(crate) mod cache;
+pub(crate) mod capacity_provider;
+pub(crate) mod capacity_providers;
+pub(crate) mod change;
+pub(crate) mod cluster_list;
+pub(crate) mod clusters;
+pub(crate) mod container_instance;
+pub(crate) mod container_instances;
+pub(crate) mod evacuate;
+pub(crate) mod evacuations;
+pub(crate) mod limits;
+pub(crate) mod locate;
+pub(crate) mod managed_by;
+pub(crate) mod mark;
+pub(crate) mod plan;
+pub(crate) mod services;
+pub(crate) mod state;
+pub(crate) mod task_definitions;
+pub(crate) mod task;
+pub(crate) mod tasks;
 
-use self::mark::Mark;
-use crate::{identifier::identifier, interruption::InstanceId};
+use std::{
+    sync::{Arc, atomic::AtomicUsize},
+    time::Duration,
+};
 
-identifier!(
-    /// The name of an ECS cluster.
-    ClusterName,
-    "the name of an ECS cluster (1 to 255 letters, digits, - and _)",
-    |name| (1..=255).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
-);
+use aws_config::SdkConfig;
+use aws_sdk_ecs::types::Failure;
 
-identifier!(
-    /// The ARN of an ECS task.
-    TaskArn,
-    "the ARN of an ECS task",
-    |arn| arn.starts_with("arn:") && arn.contains(":task/")
-);
+use self::{
+    cache::Cache,
+    capacity_provider::{CapacityProvider, ProviderName},
+    cluster_list::ClusterList,
+    container_instance::ContainerInstance,
+    evacuations::Evacuations,
+    limits::{ATTRIBUTES, PAGE, SERVICES, UPDATE},
+    mark::Mark,
+    task::{Listed, Task},
+};
+use crate::{
+    aws::{coalesce::Coalesced, operation::Operation},
+    error::{Error, ErrorClass},
+    identifier::{ClusterName, ContainerInstanceArn, InstanceId, TaskArn},
+    outcome::EndState,
+};
 
-identifier!(
-    /// The ARN of an ECS container instance.
-    ContainerInstanceArn,
-    "the ARN of an ECS container instance",
-    |arn| arn.starts_with("arn:") && arn.contains(":container-instance/")
-);
+/// How long the first of several evacuations waits for the others, 0.2 s: what is drained together is listed together.
+const TOGETHER: Duration = Duration::from_millis(200);
 
-impl ClusterName {
-    /// Reads a cluster's name or its full ARN.
-    #[must_use]
-    pub fn from_name_or_arn(text: &str) -> Option<Self> {
-        let name = if text.starts_with("arn:") { text.split_once(":cluster/")?.1 } else { text };
-        Self::try_from(name.to_owned()).ok()
+/// Amazon ECS in one account and Region.
+#[derive(Clone, Debug)]
+pub(crate) struct Ecs {
+    pub(crate) client: aws_sdk_ecs::Client,
+    pub(crate) cache: Arc<Cache>,
+    pub(crate) shared: Arc<Shared>,
+    /// How many instances are being looked for.
+    pub(crate) seeking: Arc<AtomicUsize>,
+    pub(crate) evacuations: Arc<Evacuations>,
+}
+
+/// Calls that are shared by those that ask at the same time.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) clusters: Coalesced<(), (), ClusterList>,
+    pub(crate) capacity_providers: Coalesced<(ClusterName, ProviderName), (), CapacityProvider>,
+    pub(crate) rosters: Coalesced<ClusterName, (), ()>,
+    pub(crate) registrations: Coalesced<ClusterName, InstanceId, Vec<ContainerInstance>>,
+    pub(crate) container_instances: Coalesced<ClusterName, ContainerInstanceArn, Option<ContainerInstance>>,
+    /// The default, for what ECS does not mention: not changed.
+    pub(crate) states: Coalesced<(ClusterName, EndState), ContainerInstanceArn, Option<Result<(), Error>>>,
+    pub(crate) marks: Coalesced<ClusterName, (ContainerInstanceArn, Option<Mark>), Option<Result<(), Error>>>,
+    pub(crate) tasks_on: Coalesced<ClusterName, (ContainerInstanceArn, usize), Option<Result<Vec<Listed>, Error>>>,
+    pub(crate) tasks: Coalesced<ClusterName, TaskArn, Option<Task>>,
+    pub(crate) stop_timeouts: Coalesced<String, (), Duration>,
+    pub(crate) daemons: Coalesced<ClusterName, String, bool>,
+}
+
+impl Ecs {
+    pub(crate) fn new(sdk: &SdkConfig) -> Self {
+        let shared = Shared {
+            clusters: Coalesced::shared(Operation::DescribeClusters),
+            capacity_providers: Coalesced::shared(Operation::DescribeCapacityProviders),
+            rosters: Coalesced::shared(Operation::ListContainerInstances),
+            registrations: Coalesced::new(Operation::ListContainerInstances, usize::MAX),
+            container_instances: Coalesced::new(Operation::DescribeContainerInstances, PAGE),
+            states: Coalesced::new(Operation::UpdateContainerInstancesState, UPDATE),
+            marks: Coalesced::new(Operation::PutAttributes, ATTRIBUTES),
+            tasks_on: Coalesced::new(Operation::ListTasks, usize::MAX).lingering(TOGETHER),
+            tasks: Coalesced::new(Operation::DescribeTasks, PAGE),
+            stop_timeouts: Coalesced::shared(Operation::DescribeTaskDefinition),
+            daemons: Coalesced::new(Operation::DescribeServices, SERVICES),
+        };
+        Self { client: aws_sdk_ecs::Client::new(sdk), cache: Arc::default(), shared: Arc::new(shared), seeking: Arc::default(), evacuations: Arc::default() }
     }
 }
 
-/// An EC2 instance's registration in a cluster, as `DescribeContainerInstances` gives it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ContainerInstance {
-    /// The cluster it is registered in.
-    pub cluster: ClusterName,
-    /// Its ARN.
-    pub arn: ContainerInstanceArn,
-    /// The EC2 instance behind it: the proof that this is the right one.
-    pub instance: InstanceId,
-    /// Whether tasks are placed on it.
-    pub status: Status,
-    /// How many tasks run on it; those that are being stopped do not count.
-    pub running_tasks: i32,
-    /// How many tasks are on their way to running.
-    pub pending_tasks: i32,
-    /// The capacity provider it belongs to.
-    pub capacity_provider: Option<String>,
-    /// Whether this function drained it, for as long as it has not come back.
-    pub mark: Option<Mark>,
-}
-
-/// Whether tasks are placed on a container instance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Status {
-    /// `ACTIVE`, or on its way there.
-    Active,
-    /// `DRAINING`
-    Draining,
-    /// `INACTIVE`, or on its way there: it is no longer registered.
-    Gone,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cluster_is_named_by_its_name_or_its_arn() {
-        let name = |text| ClusterName::from_name_or_arn(text).map(|name| name.to_string());
-        assert_eq!(name("web_1-a").as_deref(), Some("web_1-a"));
-        assert_eq!(name("arn:aws-cn:ecs:cn-north-1:123456789012:cluster/web").as_deref(), Some("web"));
-        for bad in
-            ["", "arn:aws:ecs:us-east-1:123456789012:service/web", "a b", "web/api", "arn:x:cluster/", &"x".repeat(256)]
-        {
-            assert_eq!(name(bad), None, "{bad}");
+/// That nothing failed, as an answer of 200 says by itself. What is gone, for one of these reasons, did not fail.
+pub(crate) fn none_failed(
+    operation: Operation,
+    resource: &str,
+    failures: &[Failure],
+    gone: &[&str],
+) -> Result<(), Error> {
+    let is_gone = |failure: &Failure| failure.reason().is_some_and(|reason| gone.contains(&reason));
+    match failures.iter().find(|failure| !is_gone(failure)) {
+        Some(failure) => {
+            let (resource, reason) = (failure.arn().unwrap_or(resource), failure.reason().unwrap_or("no reason given"));
+            Err(Error::call(operation, resource, ErrorClass::Rejected, reason))
         }
+        None => Ok(()),
     }
 }

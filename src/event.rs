@@ -13,7 +13,8 @@ use serde_json::Value;
 
 use crate::{
     error::Error,
-    interruption::{AccountId, Interruption, Region},
+    identifier::{AccountId, Region},
+    interruption::Interruption,
 };
 
 /// A payload as Lambda delivered it.

@@ -2,7 +2,7 @@
 
 use lambda_runtime::Context;
 
-use crate::interruption::AccountId;
+use crate::identifier::AccountId;
 
 /// The function itself, as its ARN names it.
 #[derive(Clone, Debug, PartialEq, Eq)]

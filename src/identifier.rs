@@ -1,4 +1,4 @@
-//! Identifiers: texts that were checked once and are trusted from then on.
+//! Identifiers: texts that are checked once and trusted from then on. Their clones share one allocation.
 
 /// A text that is not the identifier it should be.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -12,9 +12,9 @@ pub struct NotAnId {
 macro_rules! identifier {
     ($(#[$doc:meta])* $name:ident, $expected:literal, $is_valid:expr) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+        #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Deserialize)]
         #[serde(try_from = "String")]
-        pub struct $name(String);
+        pub struct $name(std::sync::Arc<str>);
 
         impl $name {
             /// The identifier as AWS writes it.
@@ -30,10 +30,16 @@ macro_rules! identifier {
             fn try_from(found: String) -> Result<Self, Self::Error> {
                 let is_valid: fn(&str) -> bool = $is_valid;
                 if is_valid(&found) {
-                    Ok(Self(found))
+                    Ok(Self(found.into()))
                 } else {
                     Err($crate::identifier::NotAnId::new(found, $expected))
                 }
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
             }
         }
 
@@ -44,6 +50,7 @@ macro_rules! identifier {
         }
     };
 }
+
 impl NotAnId {
     /// Keeps the beginning of what was found: it may be of any length, and ends up in logs.
     pub(crate) fn new(found: String, expected: &'static str) -> Self {
@@ -54,14 +61,134 @@ impl NotAnId {
 
 pub(crate) use identifier;
 
+identifier!(
+    /// The id of an EC2 instance.
+    InstanceId,
+    "an EC2 instance id (i- and 8 or 17 hexadecimal digits)",
+    |id| id.strip_prefix("i-").is_some_and(|hex| {
+        matches!(hex.len(), 8 | 17) && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    })
+);
+
+identifier!(
+    /// The id of an AWS account.
+    AccountId,
+    "an AWS account id (12 digits)",
+    |id| id.len() == 12 && id.bytes().all(|b| b.is_ascii_digit())
+);
+
+identifier!(
+    /// The name of an AWS Region, of any partition.
+    Region,
+    "an AWS Region (such as us-east-1)",
+    |region| {
+        let mut parts = region.rsplit('-');
+        parts.next().is_some_and(|n| matches!(n.len(), 1 | 2) && n.bytes().all(|b| b.is_ascii_digit()))
+            && region.len() <= 32
+            && parts.clone().count() >= 2
+            && parts.all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase()))
+    }
+);
+
+identifier!(
+    /// The name of an ECS cluster.
+    ClusterName,
+    "the name of an ECS cluster (1 to 255 letters, digits, - and _)",
+    |name| (1..=255).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+);
+
+identifier!(
+    /// The ARN of an ECS task.
+    TaskArn,
+    "the ARN of an ECS task",
+    |arn| arn.starts_with("arn:") && arn.contains(":task/")
+);
+
+identifier!(
+    /// The ARN of an ECS container instance.
+    ContainerInstanceArn,
+    "the ARN of an ECS container instance",
+    |arn| arn.starts_with("arn:") && arn.contains(":container-instance/")
+);
+
+impl ClusterName {
+    /// Reads a cluster's name or its full ARN.
+    #[must_use]
+    pub fn from_name_or_arn(text: &str) -> Option<Self> {
+        let name = if text.starts_with("arn:") { text.split_once(":cluster/")?.1 } else { text };
+        Self::try_from(name.to_owned()).ok()
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use crate::interruption::InstanceId;
+    use super::*;
 
     #[test]
     fn an_error_names_what_was_expected_and_stays_short() {
         let error = InstanceId::try_from("x".repeat(10_000)).unwrap_err().to_string();
         assert!(error.contains("8 or 17 hexadecimal digits"), "{error}");
         assert!(error.len() < 200, "{}", error.len());
+    }
+
+    fn is<T: TryFrom<String>>(text: &str) -> bool {
+        T::try_from(text.to_owned()).is_ok()
+    }
+
+    #[test]
+    fn instance_ids() {
+        for good in ["i-1234567890abcdef0", "i-1234abcd"] {
+            assert!(is::<InstanceId>(good), "{good}");
+        }
+        for bad in [
+            "",
+            "i-",
+            "i-1234567890ABCDEF0",
+            "i-1234567890abcdef",
+            "1234567890abcdef0",
+            "i-1234abcd' or '1",
+            "I-1234abcd",
+        ] {
+            assert!(!is::<InstanceId>(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn accounts_and_regions() {
+        assert!(is::<AccountId>("012345678901"));
+        for bad in ["", "12345678901", "1234567890123", "12345678901x", "１２３４５６７８９０１２"] {
+            assert!(!is::<AccountId>(bad), "{bad}");
+        }
+        for good in
+            ["us-east-1", "ap-southeast-12", "us-gov-west-1", "cn-northwest-1", "us-isob-east-1", "eusc-de-east-1"]
+        {
+            assert!(is::<Region>(good), "{good}");
+        }
+        for bad in [
+            "",
+            "us-east",
+            "us-east-1a",
+            "useast1",
+            "us--east-1",
+            "us-1",
+            "-east-1",
+            "us-east-1.evil.example",
+            "us-east-123",
+            "US-EAST-1",
+        ] {
+            assert!(!is::<Region>(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_cluster_is_named_by_its_name_or_its_arn() {
+        let name = |text| ClusterName::from_name_or_arn(text).map(|name| name.to_string());
+        assert_eq!(name("web_1-a").as_deref(), Some("web_1-a"));
+        assert_eq!(name("arn:aws-cn:ecs:cn-north-1:123456789012:cluster/web").as_deref(), Some("web"));
+        for bad in
+            ["", "arn:aws:ecs:us-east-1:123456789012:service/web", "a b", "web/api", "arn:x:cluster/", &"x".repeat(256)]
+        {
+            assert_eq!(name(bad), None, "{bad}");
+        }
     }
 }

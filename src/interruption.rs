@@ -1,13 +1,14 @@
 //! The domain: which instance, what happens to it, and until when.
 
 use std::{
+    cmp::Ordering,
     fmt,
     time::{Duration, SystemTime},
 };
 
 use serde::{Deserialize, Serialize};
 
-use crate::identifier::identifier;
+use crate::identifier::{AccountId, InstanceId, Region};
 
 /// How long after an interruption notice EC2 acts, for `terminate` and `stop`.
 ///
@@ -42,7 +43,29 @@ pub enum Kind {
     Terminated,
 }
 
+/// Whose interruption it is: an instance of an account and Region.
+pub(crate) type Whose<'a> = (&'a AccountId, &'a Region, &'a InstanceId);
+
 impl Interruption {
+    pub(crate) fn whose(&self) -> Whose<'_> {
+        (&self.account, &self.region, &self.instance)
+    }
+
+    /// Of two for one instance that after which it does not come back, the first of such; else the latest.
+    pub(crate) fn more_decisive<'a>(&'a self, other: &'a Self) -> &'a Self {
+        let rank = |interruption: &Self| match interruption.kind {
+            Kind::Terminated => 2,
+            Kind::Notice(InstanceAction::Terminate) => 1,
+            _ => 0,
+        };
+        let is_decisive = match rank(self).cmp(&rank(other)) {
+            Ordering::Equal if rank(self) == 0 => self.time > other.time,
+            Ordering::Equal => self.time < other.time,
+            different => different == Ordering::Greater,
+        };
+        if is_decisive { self } else { other }
+    }
+
     /// When EC2 acts: two minutes after the notice, but at once for `hibernate`. Nothing else has a time of its own.
     #[must_use]
     pub fn deadline(&self) -> Option<SystemTime> {
@@ -72,35 +95,6 @@ pub enum InstanceAction {
     Hibernate,
 }
 
-identifier!(
-    /// The id of an EC2 instance.
-    InstanceId,
-    "an EC2 instance id (i- and 8 or 17 hexadecimal digits)",
-    |id| id.strip_prefix("i-").is_some_and(|hex| {
-        matches!(hex.len(), 8 | 17) && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
-    })
-);
-
-identifier!(
-    /// The id of an AWS account.
-    AccountId,
-    "an AWS account id (12 digits)",
-    |id| id.len() == 12 && id.bytes().all(|b| b.is_ascii_digit())
-);
-
-identifier!(
-    /// The name of an AWS Region, of any partition.
-    Region,
-    "an AWS Region (such as us-east-1)",
-    |region| {
-        let mut parts = region.rsplit('-');
-        parts.next().is_some_and(|n| matches!(n.len(), 1 | 2) && n.bytes().all(|b| b.is_ascii_digit()))
-            && region.len() <= 32
-            && parts.clone().count() >= 2
-            && parts.all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase()))
-    }
-);
-
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -126,62 +120,13 @@ impl fmt::Display for InstanceAction {
 mod tests {
     use super::*;
 
-    fn is<T: TryFrom<String>>(text: &str) -> bool {
-        T::try_from(text.to_owned()).is_ok()
-    }
-
-    #[test]
-    fn instance_ids() {
-        for good in ["i-1234567890abcdef0", "i-1234abcd"] {
-            assert!(is::<InstanceId>(good), "{good}");
-        }
-        for bad in [
-            "",
-            "i-",
-            "i-1234567890ABCDEF0",
-            "i-1234567890abcdef",
-            "1234567890abcdef0",
-            "i-1234abcd' or '1",
-            "I-1234abcd",
-        ] {
-            assert!(!is::<InstanceId>(bad), "{bad}");
-        }
-    }
-
-    #[test]
-    fn accounts_and_regions() {
-        assert!(is::<AccountId>("012345678901"));
-        for bad in ["", "12345678901", "1234567890123", "12345678901x", "１２３４５６７８９０１２"] {
-            assert!(!is::<AccountId>(bad), "{bad}");
-        }
-        for good in
-            ["us-east-1", "ap-southeast-12", "us-gov-west-1", "cn-northwest-1", "us-isob-east-1", "eusc-de-east-1"]
-        {
-            assert!(is::<Region>(good), "{good}");
-        }
-        for bad in [
-            "",
-            "us-east",
-            "us-east-1a",
-            "useast1",
-            "us--east-1",
-            "us-1",
-            "-east-1",
-            "us-east-1.evil.example",
-            "us-east-123",
-            "US-EAST-1",
-        ] {
-            assert!(!is::<Region>(bad), "{bad}");
-        }
-    }
-
     #[test]
     fn hibernation_starts_with_the_notice() {
         let mut interruption = Interruption {
-            instance: InstanceId("i-1234abcd".into()),
+            instance: "i-1234abcd".to_owned().try_into().unwrap(),
             kind: Kind::Notice(InstanceAction::Terminate),
-            account: AccountId("123456789012".into()),
-            region: Region("us-east-1".into()),
+            account: "123456789012".to_owned().try_into().unwrap(),
+            region: "us-east-1".to_owned().try_into().unwrap(),
             time: SystemTime::UNIX_EPOCH,
         };
         assert_eq!(interruption.deadline(), Some(SystemTime::UNIX_EPOCH + NOTICE));

@@ -1,11 +1,13 @@
 //! Takes the EC2 instance behind a Spot interruption notice out of its Amazon ECS cluster before it is gone.
 //!
 //! ```text
-//!  JSON ─► event ─► interruption ─► locate ─► plan ─► act ─► report ─► JSON, logs, metrics, events
-//!          wire      domain          reads     pure    writes  pure
+//!  JSON ─► event ─► interruption ─► scope ─► locate ─► plan ─► act ─► outcome ─► report ─► JSON, log, metrics, events
+//!          wire      domain         where     reads     pure    writes             pure
+//!                                     └── calls: coalesced, paced by quota and deadline, retried ──┘
 //! ```
 //!
-//! [`handle`] is the whole of it; the modules stand below in the order of the flow.
+//! [`handle`] is the whole of it; the modules stand below in the order of the flow. One interruption is one straight line,
+//! which does not know how many others are on their way: what they share, they share in `aws`.
 
 pub mod config;
 
@@ -13,7 +15,12 @@ pub mod event;
 
 pub mod interruption;
 
-pub mod ecs;
+pub mod scope;
+
+pub mod ec2;
+pub(crate) mod ecs;
+
+pub mod outcome;
 
 pub mod report;
 
@@ -26,28 +33,47 @@ pub mod identifier;
 pub mod log;
 
 use std::{
-    cmp::Ordering,
-    collections::{BTreeMap, BTreeSet},
+    collections::HashMap,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use futures_util::future::{join, join_all};
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, Shared, join_all},
+};
 use lambda_runtime::{Context, LambdaEvent};
 
 use crate::{
-    aws::{Aws, Calls, Deadline, Regional},
+    aws::{
+        calls::Counts,
+        deadline::{Deadline, Now},
+    },
     config::Config,
     ecs::{
-        act::{Done, act},
-        locate::{Finding, Findings, locate, new_instances},
+        act::act,
+        locate::{is_launch, locate},
         plan::plan,
     },
     error::Error,
     event::{Event, Payload, Received},
     function::Function,
-    interruption::{InstanceAction, Interruption, Kind, NOTICE},
-    report::{Cost, Response, Told},
+    interruption::{Interruption, Kind, NOTICE},
+    outcome::InstanceOutcome,
+    report::{Report, Response},
+    scope::{Scope, Scopes},
 };
+
+/// How long the warm-up may take, 2 s: an initialisation is cut off after 10 s, and a notice may be waiting.
+const WARM_UP: Duration = Duration::from_secs(2);
+
+/// Reads what the first notice needs in any case.
+pub async fn warm_up(scopes: &Scopes, config: &Config) {
+    if let Some(home) = scopes.home() {
+        let calls = home.calls(Deadline::after(WARM_UP), &Arc::default());
+        ecs::locate::warm_up(&home.ecs, config, &calls).await;
+    }
+}
 
 /// Handles one invocation.
 ///
@@ -72,176 +98,126 @@ use crate::{
 ///
 /// A batch from a queue is always answered with success: it names the messages that ended with an error, and SQS hands
 /// those out again.
-pub async fn handle(aws: &Aws, config: &Config, event: LambdaEvent<Payload>) -> Result<Response, Error> {
-    let context = &event.context;
+pub async fn handle(scopes: &Scopes, config: &Config, event: LambdaEvent<Payload>) -> Result<Response, Error> {
+    let invocation = Invocation::new(scopes, config, &event.context);
     match event.payload {
         Payload::Event(event) => {
-            let told = tell(aws, config, context, vec![event]).await.pop();
-            told.map_or(Ok(Response::batch([])), |told| Result::from(told).map(Response::Answer))
+            let report = invocation.handle_all(vec![event]).await.pop();
+            report.map_or(Ok(Response::batch([])), |report| Result::from(report).map(Response::Answer))
         }
         Payload::Batch(messages) => {
             let (ids, events): (Vec<_>, _) = messages.into_iter().map(|message| (message.id, message.event)).unzip();
-            let told = tell(aws, config, context, events).await;
-            let failed = ids.into_iter().zip(told).filter_map(|(id, told)| told.error.is_some().then_some(id));
+            let reports = invocation.handle_all(events).await;
+            let failed = ids.into_iter().zip(reports).filter_map(|(id, report)| report.error.is_some().then_some(id));
             Ok(Response::batch(failed))
         }
     }
 }
 
-/// Handles events, each by itself, and tells of them, in their order.
-async fn tell(aws: &Aws, config: &Config, context: &Context, events: Vec<Received>) -> Vec<Told> {
-    let mut told = Vec::with_capacity(events.len());
-    let mut interruptions: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
-    for (at, event) in events.into_iter().enumerate() {
-        match Event::try_from(event) {
-            Ok(Event::Interruption(interruption)) if config.concerns(&interruption) => {
-                let place = (interruption.account.clone(), interruption.region.clone());
-                interruptions.entry(place).or_default().insert(at, interruption);
-            }
-            Ok(Event::Interruption(interruption)) => {
-                let (account, region) = (Some(interruption.account), Some(interruption.region));
-                told.push((at, report::ignored(interruption.kind.to_string(), account, region)));
-            }
-            Ok(Event::Other(other)) => told.push((at, report::ignored(other.detail_type, other.account, other.region))),
-            Err(error) => told.push((at, report::invalid(error))),
-        }
-    }
-    let places = interruptions.into_values().map(|interruptions| async {
-        let (at, interruptions): (Vec<_>, Vec<_>) = interruptions.into_iter().unzip();
-        at.into_iter().zip(interrupt(aws, config, context, interruptions).await).collect::<Vec<_>>()
-    });
-    told.extend(join_all(places).await.into_iter().flatten());
-    told.sort_by_key(|(at, _)| *at);
-    if let Some(bus) = &config.outcome_bus {
-        outcome_bus::publish(aws, context, bus, told.iter().map(|(_, told)| &told.answer)).await;
-    }
-    told.into_iter().map(|(_, told)| told).collect()
+/// What all events of an invocation have in common.
+struct Invocation<'a> {
+    scopes: &'a Scopes,
+    config: &'a Config,
+    function: Function,
+    context: &'a Context,
+    now: Now,
+    counts: Arc<Counts>,
 }
 
-/// Sees to what happens to instances of one account and Region; tells of them in their order.
-async fn interrupt(aws: &Aws, config: &Config, context: &Context, interruptions: Vec<Interruption>) -> Vec<Told> {
-    let Some(Interruption { account, region, .. }) = interruptions.first() else { return Vec::new() };
-    let fail = |error: &Error, cost: Cost| -> Vec<Told> {
-        let mut unmeasured = Some(cost);
-        let tell = |interruption| report::handled(interruption, Err(error), None, cost, &mut unmeasured);
-        interruptions.iter().map(tell).collect()
-    };
-    let place = match aws.place(&Function::of(context), config.member_role.as_ref(), account, region).await {
-        Ok(place) => place,
-        Err(error) => return fail(&error, Cost::default()),
-    };
-    let function_ends = context.deadline();
-    let notices_end = interruptions.iter().map(|interruption| interruption.time + NOTICE).max();
-    let calls = &place.calls_until(Deadline::new(notices_end.unwrap_or(function_ends), function_ends));
-    match place.enter(calls).await {
-        Ok(()) => see_to(&place, config, calls, &interruptions).await,
-        Err(error) => fail(&error, Cost::of(calls)),
+/// An interruption's way through.
+type Line<'a> = Shared<BoxFuture<'a, InstanceOutcome>>;
+
+impl<'a> Invocation<'a> {
+    fn new(scopes: &'a Scopes, config: &'a Config, context: &'a Context) -> Self {
+        Self { scopes, config, function: Function::of(context), context, now: Now::read(), counts: Arc::default() }
     }
-}
 
-/// The way through, for what happens to instances of one account and Region: locate, plan, act, report.
-async fn see_to(aws: &Regional, config: &Config, calls: &Calls, interruptions: &[Interruption]) -> Vec<Told> {
-    let started = Instant::now();
-    let (running, others): (Vec<_>, Vec<_>) =
-        one_for_each_instance(interruptions).into_iter().partition(|interruption| interruption.kind == Kind::Running);
-    // Launches come with reclaims, and neither waits for the other.
-    let of_others = Box::pin(act_on(aws, config, calls, others));
-    let of_running = Box::pin(act_on_running(aws, config, calls, running));
-    let (mut acted, of_running) = join(of_others, of_running).await;
-    acted.findings.extend(of_running.findings);
-    acted.done.extend(of_running.done);
-    let locate_ms = ms(acted.located.max(of_running.located).duration_since(started));
-    let act_ms = ms(started.elapsed()).saturating_sub(locate_ms);
-    let cost = Cost { locate_ms, act_ms, ..Cost::of(calls) };
-
-    let mut done: BTreeMap<_, Vec<_>> = BTreeMap::new();
-    for one in acted.done {
-        done.entry(one.found.instance.clone()).or_default().push(one);
-    }
-    let mut unmeasured = Some(cost);
-    let tell = |interruption: &Interruption| {
-        let finding = acted.findings.get(&interruption.instance);
-        let done = done.get(&interruption.instance).map(Vec::as_slice).unwrap_or_default();
-        let error = finding.and_then(|finding| finding.located.as_ref().err());
-        let machine = finding.and_then(|finding| finding.machine.as_ref());
-        report::handled(interruption, error.map_or(Ok(done), Err), machine, cost, &mut unmeasured)
-    };
-    interruptions.iter().map(tell).collect()
-}
-
-/// What was found and done.
-struct Acted {
-    findings: Findings,
-    done: Vec<Done>,
-    /// When the first were found.
-    located: Instant,
-}
-
-/// How long the instances of a batch are sought, where that is throttled, before those that are found are seen to, 5 s.
-const AT_FIRST: Duration = Duration::from_secs(5);
-
-/// Locates instances, plans and acts. Where some can't be found for the time being, those that are do not wait.
-async fn act_on(aws: &Regional, config: &Config, calls: &Calls, interruptions: Vec<&Interruption>) -> Acted {
-    let wanted: BTreeSet<_> = interruptions.iter().map(|interruption| interruption.instance.clone()).collect();
-    let at_first = if wanted.len() > 1 { &calls.impatient(AT_FIRST.min(calls.left() / 4)) } else { calls };
-    let mut findings = locate(aws, config, at_first, &wanted).await;
-    let located = Instant::now();
-    let plan = |findings: &Findings| -> Vec<_> {
-        let located = interruptions.iter().flat_map(|interruption| {
-            let found = findings.get(&interruption.instance).and_then(|finding| finding.located.as_ref().ok());
-            found.into_iter().flatten().map(move |located| (interruption, located))
+    /// Handles events, each by itself, and reports them in their order. Several events for one instance are one.
+    async fn handle_all(&self, events: Vec<Received>) -> Vec<Report> {
+        let events: Vec<_> = events.into_iter().map(Event::try_from).collect();
+        let interruptions = events.iter().filter_map(|event| match event {
+            Ok(Event::Interruption(interruption)) if self.config.concerns(interruption) => Some(interruption),
+            _ => None,
         });
-        located
-            .map(|(interruption, located)| (located.container_instance.clone(), plan(located, interruption, config)))
-            .collect()
-    };
-    let is_missing = |finding: &Finding| finding.located.as_ref().is_err_and(Error::is_transient);
-    let missing = findings.iter().filter(|(_, finding)| wanted.len() > 1 && is_missing(finding));
-    let missing: BTreeSet<_> = missing.map(|(instance, _)| instance.clone()).collect();
-    let later = async {
-        if missing.is_empty() {
-            return (Findings::new(), Vec::new());
+        let mut decisive: HashMap<_, &Interruption> = HashMap::new();
+        for interruption in interruptions {
+            let chosen = decisive.entry(interruption.whose()).or_insert(interruption);
+            *chosen = interruption.more_decisive(chosen);
         }
-        let findings = locate(aws, config, calls, &missing).await;
-        let done = act(aws, calls, plan(&findings)).await;
-        (findings, done)
-    };
-    let (mut done, (found_later, done_later)) = join(act(aws, calls, plan(&findings)), later).await;
-    findings.extend(found_later);
-    done.extend(done_later);
-    Acted { findings, done, located }
-}
+        let lines = decisive.into_iter().map(|(whose, interruption)| (whose, self.handle(interruption).boxed().shared()));
+        let lines: HashMap<_, Line<'_>> = lines.collect();
+        let reports = join_all(events.iter().map(|event| self.report(event, &lines)));
+        // Not cut short by tokio's budget, so that all that can run have asked before the first call is made.
+        let reports = tokio::task::unconstrained(reports).await;
+        if let Some(bus) = &self.config.outcome_bus {
+            let answers = reports.iter().map(|report| &report.answer);
+            outcome_bus::publish(self.scopes, self.context.deadline(), bus, answers).await;
+        }
+        reports
+    }
 
-/// As [`act_on`], for those that were not just launched.
-async fn act_on_running(aws: &Regional, config: &Config, calls: &Calls, mut running: Vec<&Interruption>) -> Acted {
-    let new = new_instances(aws, calls, &running.iter().map(|running| running.instance.clone()).collect()).await;
-    running.retain(|interruption| !new.contains(&interruption.instance));
-    act_on(aws, config, calls, running).await
-}
-
-/// One interruption for each instance, those that end first in front. Of several for one instance that after which it
-/// does not come back counts, the first of such; else the latest.
-fn one_for_each_instance(interruptions: &[Interruption]) -> Vec<&Interruption> {
-    let rank = |interruption: &Interruption| match interruption.kind {
-        Kind::Terminated => 2,
-        Kind::Notice(InstanceAction::Terminate) => 1,
-        _ => 0,
-    };
-    let mut of_instance: BTreeMap<_, &Interruption> = BTreeMap::new();
-    for interruption in interruptions {
-        let chosen = of_instance.entry(&interruption.instance).or_insert(interruption);
-        let is_chosen = match rank(interruption).cmp(&rank(chosen)) {
-            Ordering::Equal if rank(chosen) == 0 => interruption.time > chosen.time,
-            Ordering::Equal => interruption.time < chosen.time,
-            different => different == Ordering::Greater,
-        };
-        if is_chosen {
-            *chosen = interruption;
+    /// Waits for what becomes of an event, and reports it.
+    async fn report(&self, event: &Result<Event, Error>, lines: &HashMap<interruption::Whose<'_>, Line<'_>>) -> Report {
+        match event {
+            Ok(Event::Interruption(interruption)) => match lines.get(&interruption.whose()) {
+                Some(line) if self.config.concerns(interruption) => {
+                    report::handled(interruption, &line.clone().await, &self.counts)
+                }
+                _ => {
+                    let (account, region) = (interruption.account.clone(), interruption.region.clone());
+                    report::ignored(interruption.kind.to_string(), Some(account), Some(region))
+                }
+            },
+            Ok(Event::Other(other)) => {
+                report::ignored(other.detail_type.clone(), other.account.clone(), other.region.clone())
+            }
+            Err(error) => report::invalid(error.clone()),
         }
     }
-    let mut interruptions: Vec<_> = of_instance.into_values().collect();
-    interruptions.sort_by_key(|interruption| interruption.deadline().unwrap_or(interruption.time + NOTICE));
-    interruptions
+
+    /// The way through, for one instance: scope, locate, plan, act.
+    async fn handle(&self, interruption: &Interruption) -> InstanceOutcome {
+        let Interruption { account, region, .. } = interruption;
+        let scope = self.scopes.get(&self.function, self.config.member_role.as_ref(), account, region).await;
+        match scope {
+            Ok(scope) => self.handle_in(&scope, interruption).await,
+            Err(error) => InstanceOutcome::failed(error),
+        }
+    }
+
+    async fn handle_in(&self, scope: &Scope, interruption: &Interruption) -> InstanceOutcome {
+        let deadline = Deadline::new(self.now, interruption.time + NOTICE, self.context.deadline());
+        // Launches come with reclaims, and can wait.
+        let is_notice = matches!(interruption.kind, Kind::Notice(_));
+        let deadline = if is_notice { deadline } else { deadline.without_urgency() };
+        let calls = &scope.calls(deadline, &self.counts);
+        if let Err(error) = scope.assume_role(calls).await {
+            return InstanceOutcome::failed(error);
+        }
+        let Scope { ec2, ecs, .. } = scope;
+        if interruption.kind == Kind::Running && is_launch(ec2, calls, &interruption.instance).await {
+            return InstanceOutcome::default();
+        }
+        let started = Instant::now();
+        let mut instance = None;
+        let located = locate(ec2, ecs, self.config, calls, &interruption.instance, &mut instance).await;
+        let (located, error) = located.map_or_else(|error| (Vec::new(), Some(error)), |located| (located, None));
+        let (locate_ms, acting) = (ms(started.elapsed()), Instant::now());
+        let done = join_all(located.iter().map(|located| {
+            let action = plan(located, interruption, self.config);
+            act(ecs, calls, self.now, &located.container_instance, action)
+        }));
+        let (container_instances, errors): (Vec<_>, Vec<_>) = done.await.into_iter().partition(Result::is_ok);
+        let elsewhere = instance.as_ref().and_then(|instance| instance.elsewhere()).filter(|_| located.is_empty());
+        InstanceOutcome {
+            container_instances: container_instances.into_iter().flatten().collect(),
+            reason: elsewhere.map(|elsewhere| elsewhere.to_string()),
+            error: error.or_else(|| errors.into_iter().find_map(Result::err)),
+            pool: instance.map(|instance| instance.pool.clone()),
+            locate_ms,
+            act_ms: ms(acting.elapsed()),
+        }
+    }
 }
 
 fn ms(time: Duration) -> u64 {

@@ -1,17 +1,9 @@
 //! The cold start: what is done once, before the first event.
 
-use std::{process::ExitCode, time::Duration};
+use std::process::ExitCode;
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use spot_interruption_handler::{
-    aws::{Aws, Deadline},
-    config::Config,
-    ecs::locate::warm_up,
-    handle, log,
-};
-
-/// How long the warm-up may take, 2 s: an initialisation is cut off after 10 s, and a notice may be waiting.
-const WARM_UP: Duration = Duration::from_secs(2);
+use spot_interruption_handler::{config::Config, handle, log, scope::Scopes, warm_up};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -26,10 +18,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<(), Error> {
-    let (config, aws) = (&Config::from_env()?, &Aws::from_env().await);
-    if let Some(home) = aws.home() {
-        let home = aws.region(&home);
-        warm_up(&home, config, &home.calls_until(Deadline::after(WARM_UP))).await;
-    }
-    lambda_runtime::run(service_fn(move |event: LambdaEvent<_>| handle(aws, config, event))).await
+    let (config, scopes) = (&Config::from_env()?, &Scopes::from_env().await);
+    warm_up(scopes, config).await;
+    lambda_runtime::run(service_fn(move |event: LambdaEvent<_>| handle(scopes, config, event))).await
 }

@@ -1,15 +1,23 @@
 //! The event bus that outcomes are put on, so that chat, tickets and webhooks need no code here.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 use futures_util::{StreamExt, stream};
-use lambda_runtime::Context;
 
 use crate::{
-    aws::{Aws, Deadline, left_until},
+    aws::{
+        calls::Counts,
+        deadline::{Deadline, Now},
+        operation::Operation,
+    },
     config::EventBusArn,
+    identifier::Region,
     report::Answer,
+    scope::Scopes,
 };
 
 /// The `source` of the events.
@@ -31,16 +39,22 @@ const ANSWER: Duration = Duration::from_millis(500);
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Puts outcomes on a bus. A failure is logged, and fails nothing: what was to be done is done.
-pub(crate) async fn publish(aws: &Aws, context: &Context, bus: &EventBusArn, answers: impl Iterator<Item = &Answer>) {
-    let Some(home) = aws.home() else { return };
-    let left = left_until(context.deadline()).map_or(PATIENCE, |left| left.saturating_sub(ANSWER));
-    let calls = &aws.region(&home).calls_until(Deadline::after(PATIENCE.min(left)));
-    let client = &aws.event_buses(bus.as_str().split(':').nth(3).unwrap_or_default());
-    let entries: Vec<_> = answers.filter(|answer| answer.is_news()).filter_map(|answer| entry(bus, answer)).collect();
+pub(crate) async fn publish(
+    scopes: &Scopes,
+    function_ends: SystemTime,
+    bus: &EventBusArn,
+    answers: impl Iterator<Item = &Answer>,
+) {
+    let (Some(home), Some(region)) = (scopes.home(), region(bus)) else { return };
+    let left = Now::read().until(function_ends).map_or(PATIENCE, |left| left.saturating_sub(ANSWER));
+    let calls = &home.calls(Deadline::after(PATIENCE.min(left)), &Arc::new(Counts::default()));
+    let client = &scopes.event_buses(&region);
+    let published = answers.filter(|answer| answer.is_published());
+    let entries: Vec<_> = published.filter_map(|answer| entry(bus, answer)).collect();
     stream::iter(entries.chunks(ENTRIES))
         .for_each_concurrent(WIDTH, async |entries| {
             let request = client.put_events().set_entries(Some(entries.to_vec()));
-            match calls.make("PutEvents", bus, || request.clone().send()).await {
+            match calls.make(Operation::PutEvents, bus, || request.clone().send()).await {
                 Ok(answer) => answer.entries().iter().filter(|entry| entry.error_code().is_some()).for_each(|entry| {
                     let (error, reason) = (entry.error_code(), entry.error_message());
                     tracing::warn!(error, reason, "an outcome was not published");
@@ -49,6 +63,10 @@ pub(crate) async fn publish(aws: &Aws, context: &Context, bus: &EventBusArn, ans
             }
         })
         .await;
+}
+
+fn region(bus: &EventBusArn) -> Option<Region> {
+    bus.as_str().split(':').nth(3)?.to_owned().try_into().ok()
 }
 
 fn entry(bus: &EventBusArn, answer: &Answer) -> Option<PutEventsRequestEntry> {

@@ -1,7 +1,7 @@
 //! The function in this process, and its way to the stand-in without sockets: so time can be paused, and two minutes
 //! pass in an instant.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use aws_config::{BehaviorVersion, Region};
 use aws_sdk_ecs::config::{Credentials, SharedCredentialsProvider};
@@ -14,18 +14,12 @@ use aws_smithy_runtime_api::client::{
 use aws_smithy_types::body::SdkBody;
 use lambda_runtime::{Context, LambdaEvent};
 use serde_json::Value;
-use spot_interruption_handler::{
-    aws::{Aws, Deadline},
-    config::Config,
-    ecs::locate::warm_up,
-    error::Error,
-    handle,
-};
+use spot_interruption_handler::{config::Config, error::Error, handle, scope::Scopes, warm_up};
 use standin::{ACCOUNT, REGION, Standin};
 
 /// A process of the function, as far as it keeps something from one event to the next.
 pub(crate) struct Process {
-    aws: Aws,
+    scopes: Scopes,
     config: Config,
 }
 
@@ -42,12 +36,9 @@ impl Process {
             .endpoint_url("http://standin");
         let variable = |name: &str| settings.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned());
         let config = Config::read(variable).unwrap_or_else(|error| unreachable!("{error}"));
-        let aws = Aws::load(loader).await;
-        if let Some(home) = aws.home() {
-            let home = aws.region(&home);
-            warm_up(&home, &config, &home.calls_until(Deadline::after(Duration::from_secs(2)))).await;
-        }
-        Self { aws, config }
+        let scopes = Scopes::load(loader).await;
+        warm_up(&scopes, &config).await;
+        Self { scopes, config }
     }
 
     /// Hands it an event, and gives its answer. The invocation has no end: the notice's counts.
@@ -58,7 +49,7 @@ impl Process {
     /// As [`Process::invoke`], with what Lambda says of the invocation.
     pub(crate) async fn invoke_in(&self, event: &Value, context: Context) -> Result<Value, Error> {
         let payload = serde_json::from_value(event.clone()).unwrap_or_else(|error| unreachable!("{error}"));
-        let answer = handle(&self.aws, &self.config, LambdaEvent::new(payload, context)).await?;
+        let answer = handle(&self.scopes, &self.config, LambdaEvent::new(payload, context)).await?;
         Ok(serde_json::to_value(answer).unwrap_or_default())
     }
 }

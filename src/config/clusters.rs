@@ -2,7 +2,7 @@
 
 use wildmatch::WildMatch;
 
-use crate::ecs::ClusterName;
+use crate::identifier::ClusterName;
 
 /// The clusters that may be touched: those that `CLUSTERS` matches and `EXCLUDE_CLUSTERS` doesn't.
 #[derive(Clone, Debug)]

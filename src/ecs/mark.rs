@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use aws_sdk_ecs::primitives::{DateTime, DateTimeFormat};
+use aws_smithy_types::date_time::{DateTime, Format};
 
 use crate::aws::timestamp;
 
@@ -12,19 +12,18 @@ pub(crate) const ATTRIBUTE: &str = "spot-interruption-handler.drained";
 /// That this function drained a container instance: an ECS attribute whose value is the time of the event behind it.
 ///
 /// The time keeps an event that comes late, "it is running", from undoing a draining that came after it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Mark(SystemTime);
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Mark(SystemTime);
 
 impl Mark {
     /// The mark for an event of this time.
-    #[must_use]
-    pub fn new(time: SystemTime) -> Self {
+    pub(crate) fn new(time: SystemTime) -> Self {
         Self(time)
     }
 
     /// Reads an attribute's value; one that is no time is taken for a very old one.
     pub(crate) fn read(value: &str) -> Self {
-        let time = DateTime::from_str(value, DateTimeFormat::DateTime).ok().and_then(|time| time.try_into().ok());
+        let time = DateTime::from_str(value, Format::DateTime).ok().and_then(|time| time.try_into().ok());
         Self(time.unwrap_or(SystemTime::UNIX_EPOCH))
     }
 
@@ -34,8 +33,7 @@ impl Mark {
     }
 
     /// Whether it was drained before this time.
-    #[must_use]
-    pub fn is_before(self, time: SystemTime) -> bool {
+    pub(crate) fn is_before(self, time: SystemTime) -> bool {
         self.0 < time
     }
 }

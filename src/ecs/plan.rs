@@ -2,19 +2,16 @@
 
 use std::{fmt, time::SystemTime};
 
-use super::{
-    Status,
-    locate::{Keeper, Located},
-    mark::Mark,
-};
+use super::{container_instance::Status, locate::Located, managed_by::ManagedBy, mark::Mark};
 use crate::{
     config::{Config, ManagedDraining, Mode, Resumed, StandaloneTasks, Strategy, Verdict},
     interruption::{InstanceAction, Interruption, Kind, NOTICE},
+    outcome::EndState,
 };
 
 /// What is to be done with a container instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
+pub(crate) enum Action {
     /// Change it.
     Make(Change),
     /// It is there already.
@@ -27,7 +24,7 @@ pub enum Action {
 
 /// A change to a container instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
+pub(crate) enum Change {
     /// Deregister it.
     Deregister,
     /// Set it to `DRAINING`, and mark it if it is to become `ACTIVE` again when its EC2 instance comes back.
@@ -40,29 +37,18 @@ pub enum Change {
 
 /// How a container instance is evacuated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Evacuation {
+pub(crate) struct Evacuation {
     /// When EC2 ends the instance.
-    pub deadline: SystemTime,
+    pub(crate) deadline: SystemTime,
     /// What happens to the tasks of no service.
-    pub standalone_tasks: StandaloneTasks,
-}
-
-/// How a container instance ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EndState {
-    /// No longer registered.
-    Deregistered,
-    /// `DRAINING`
-    Draining,
-    /// `ACTIVE`
-    Active,
+    pub(crate) standalone_tasks: StandaloneTasks,
 }
 
 /// Why a container instance is left alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reason {
+pub(crate) enum Reason {
     /// Someone else looks after it.
-    Kept(Keeper),
+    ManagedBy(ManagedBy),
     /// `CLUSTERS` doesn't match its cluster.
     NotIncluded,
     /// `EXCLUDE_CLUSTERS` matches its cluster.
@@ -74,8 +60,7 @@ pub enum Reason {
 }
 
 /// Decides what to do with a container instance of an EC2 instance that something happens to.
-#[must_use]
-pub fn plan(located: &Located, interruption: &Interruption, config: &Config) -> Action {
+pub(crate) fn plan(located: &Located, interruption: &Interruption, config: &Config) -> Action {
     if let Some(reason) = reason_to_leave(located, interruption, config) {
         return Action::Leave(reason);
     }
@@ -109,8 +94,7 @@ pub fn plan(located: &Located, interruption: &Interruption, config: &Config) -> 
 
 impl Change {
     /// Where it leads.
-    #[must_use]
-    pub fn end_state(self) -> EndState {
+        pub(crate) fn end_state(self) -> EndState {
         match self {
             Self::Deregister | Self::Evacuate(_) => EndState::Deregistered,
             Self::Drain(_) => EndState::Draining,
@@ -135,26 +119,26 @@ fn reason_to_leave(located: &Located, interruption: &Interruption, config: &Conf
     if is_temporary && located.started_again.is_some_and(|started| started > interruption.time) {
         return Some(Reason::StartedSince);
     }
-    let is_kept = |keeper: &&Keeper| match keeper {
-        Keeper::ManagedInstances => true,
-        Keeper::Batch => !config.clusters.name_literally(&found.cluster),
+    let is_managed = |by: &&ManagedBy| match by {
+        ManagedBy::ManagedInstances => true,
+        ManagedBy::Batch => !config.clusters.name_literally(&found.cluster),
         // There is nothing left to drain of what is gone, or back.
-        Keeper::ManagedDraining(_) => {
+        ManagedBy::ManagedDraining(_) => {
             config.managed_draining == ManagedDraining::Respect
                 && matches!(interruption.kind, Kind::Notice(_) | Kind::Rebalance)
         }
     };
-    located.keepers.iter().find(is_kept).cloned().map(Reason::Kept)
+    located.managed_by.iter().find(is_managed).cloned().map(Reason::ManagedBy)
 }
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Kept(Keeper::ManagedInstances) => {
+            Self::ManagedBy(ManagedBy::ManagedInstances) => {
                 f.write_str("ECS Managed Instances: a deregistration would terminate the instance at once")
             }
-            Self::Kept(Keeper::Batch) => f.write_str("AWS Batch: it starts interrupted jobs again by itself"),
-            Self::Kept(Keeper::ManagedDraining(provider)) => {
+            Self::ManagedBy(ManagedBy::Batch) => f.write_str("AWS Batch: it starts interrupted jobs again by itself"),
+            Self::ManagedBy(ManagedBy::ManagedDraining(provider)) => {
                 write!(f, "managed draining: ECS drains the instances of capacity provider {provider} by itself")
             }
             Self::NotIncluded => f.write_str("CLUSTERS does not match the cluster"),
@@ -172,13 +156,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::ecs::ContainerInstance;
+    use crate::ecs::{capacity_provider::ProviderName, container_instance::ContainerInstance};
 
     fn config(variables: &[(&str, &str)]) -> Config {
         Config::read(|name| variables.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned())).unwrap()
     }
 
-    fn located(cluster: &str, status: Status, keepers: &[Keeper]) -> Located {
+    fn located(cluster: &str, status: Status, managed_by: &[ManagedBy]) -> Located {
         let arn = format!("arn:aws:ecs:us-east-1:123456789012:container-instance/{cluster}/0123456789abcdef");
         Located {
             container_instance: ContainerInstance {
@@ -191,7 +175,7 @@ mod tests {
                 capacity_provider: None,
                 mark: None,
             },
-            keepers: keepers.to_vec(),
+            managed_by: managed_by.to_vec(),
             started_again: None,
         }
     }
@@ -258,7 +242,7 @@ mod tests {
             (Some(at(58)), Status::Gone, Action::Keep(EndState::Deregistered)),
             (Some(at(61)), Status::Draining, Action::Leave(Reason::NotDrainedByUs)),
         ] {
-            let mut located = located("web", status, &[Keeper::ManagedDraining("spot".into())]);
+            let mut located = located("web", status, &[ManagedBy::ManagedDraining(ProviderName::from_name_or_arn("spot"))]);
             located.container_instance.mark = mark.map(Mark::new);
             let planned = plan(&located, &event(Kind::Running), &config(&[]));
             assert_eq!(planned, expected, "{mark:?} {status:?}");
@@ -302,35 +286,35 @@ mod tests {
         assert_eq!(planned, Action::Make(Change::Drain(None)));
     }
 
-    /// A cluster, its keepers, the settings, and why it is left alone.
-    type Case<'a> = (&'a str, &'a [Keeper], &'a [(&'a str, &'a str)], Option<Reason>);
+    /// A cluster, who else manages its instances, the settings, and why it is left alone.
+    type Case<'a> = (&'a str, &'a [ManagedBy], &'a [(&'a str, &'a str)], Option<Reason>);
 
     #[test]
     fn who_is_left_alone() {
-        let managed = Keeper::ManagedDraining("spot".into());
+        let managed = ManagedBy::ManagedDraining(ProviderName::from_name_or_arn("spot"));
         let batch = "x_Batch_1";
         let cases: &[Case] = &[
-            ("web", std::slice::from_ref(&managed), &[], Some(Reason::Kept(managed.clone()))),
+            ("web", std::slice::from_ref(&managed), &[], Some(Reason::ManagedBy(managed.clone()))),
             ("web", std::slice::from_ref(&managed), &[("MANAGED_DRAINING", "override")], None),
             (
                 "web",
-                &[Keeper::ManagedInstances],
+                &[ManagedBy::ManagedInstances],
                 &[("MANAGED_DRAINING", "override"), ("CLUSTERS", "web")],
-                Some(Reason::Kept(Keeper::ManagedInstances)),
+                Some(Reason::ManagedBy(ManagedBy::ManagedInstances)),
             ),
-            (batch, &[Keeper::Batch], &[], Some(Reason::Kept(Keeper::Batch))),
-            (batch, &[Keeper::Batch], &[("CLUSTERS", "*_Batch_*")], Some(Reason::Kept(Keeper::Batch))),
-            (batch, &[Keeper::Batch], &[("CLUSTERS", "web,x_Batch_1")], None),
-            (batch, &[Keeper::Batch, managed.clone()], &[("CLUSTERS", batch)], Some(Reason::Kept(managed.clone()))),
+            (batch, &[ManagedBy::Batch], &[], Some(Reason::ManagedBy(ManagedBy::Batch))),
+            (batch, &[ManagedBy::Batch], &[("CLUSTERS", "*_Batch_*")], Some(Reason::ManagedBy(ManagedBy::Batch))),
+            (batch, &[ManagedBy::Batch], &[("CLUSTERS", "web,x_Batch_1")], None),
+            (batch, &[ManagedBy::Batch, managed.clone()], &[("CLUSTERS", batch)], Some(Reason::ManagedBy(managed.clone()))),
             ("web", &[], &[("CLUSTERS", "api,prod-*")], Some(Reason::NotIncluded)),
             ("web", &[], &[("EXCLUDE_CLUSTERS", "w*")], Some(Reason::Excluded)),
             ("web", &[], &[("CLUSTERS", "web"), ("EXCLUDE_CLUSTERS", "web")], Some(Reason::Excluded)),
         ];
-        for (cluster, keepers, variables, reason) in cases {
+        for (cluster, managed_by, variables, reason) in cases {
             for status in [Status::Active, Status::Draining] {
-                let planned = plan(&located(cluster, status, keepers), &event(TERMINATE), &config(variables));
+                let planned = plan(&located(cluster, status, managed_by), &event(TERMINATE), &config(variables));
                 let expected = reason.clone().map_or(Action::Make(Change::Deregister), Action::Leave);
-                assert_eq!(planned, expected, "{cluster} {keepers:?} {variables:?}");
+                assert_eq!(planned, expected, "{cluster} {managed_by:?} {variables:?}");
             }
         }
     }
@@ -338,9 +322,9 @@ mod tests {
     #[test]
     fn each_reason_names_what_to_look_at() {
         for (reason, named) in [
-            (Reason::Kept(Keeper::ManagedInstances), "Managed Instances"),
-            (Reason::Kept(Keeper::Batch), "AWS Batch"),
-            (Reason::Kept(Keeper::ManagedDraining("spot-cp".into())), "spot-cp"),
+            (Reason::ManagedBy(ManagedBy::ManagedInstances), "Managed Instances"),
+            (Reason::ManagedBy(ManagedBy::Batch), "AWS Batch"),
+            (Reason::ManagedBy(ManagedBy::ManagedDraining(ProviderName::from_name_or_arn("spot-cp"))), "spot-cp"),
             (Reason::NotIncluded, "CLUSTERS"),
             (Reason::Excluded, "EXCLUDE_CLUSTERS"),
             (Reason::NotDrainedByUs, "did not drain"),
@@ -350,8 +334,8 @@ mod tests {
         }
     }
 
-    fn keeper() -> impl proptest::strategy::Strategy<Value = Keeper> {
-        prop_oneof![Just(Keeper::ManagedInstances), Just(Keeper::Batch), Just(Keeper::ManagedDraining("spot".into()))]
+    fn manager() -> impl proptest::strategy::Strategy<Value = ManagedBy> {
+        prop_oneof![Just(ManagedBy::ManagedInstances), Just(ManagedBy::Batch), Just(ManagedBy::ManagedDraining(ProviderName::from_name_or_arn("spot")))]
     }
 
     proptest! {
@@ -366,18 +350,18 @@ mod tests {
             kind in prop::sample::select(vec![TERMINATE, STOP, HIBERNATE, Kind::Rebalance, Kind::Running, Kind::Terminated]),
             status in prop::sample::select(vec![Status::Active, Status::Draining, Status::Gone]),
             mark in prop::option::of(0..120_u64),
-            keepers in prop::collection::vec(keeper(), 0..3),
+            managed_by in prop::collection::vec(manager(), 0..3),
         ) {
             let config = config(&[
                 ("STRATEGY", strategy), ("DRY_RUN", dry_run), ("MANAGED_DRAINING", managed_draining), ("CLUSTERS", clusters),
                 ("REACTIVATE_RESUMED", resumed),
             ]);
-            let mut located = located(cluster, status, &keepers);
+            let mut located = located(cluster, status, &managed_by);
             located.container_instance.mark = mark.map(|minutes| Mark::new(at(minutes)));
             let planned = plan(&located, &event(kind), &config);
             if let Action::Make(change) = planned {
                 prop_assert_eq!(dry_run, "false");
-                prop_assert!(!keepers.contains(&Keeper::ManagedInstances));
+                prop_assert!(!managed_by.contains(&ManagedBy::ManagedInstances));
                 let found = &mut located.container_instance;
                 match change.end_state() {
                     EndState::Deregistered => {

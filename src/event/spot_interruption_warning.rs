@@ -8,7 +8,8 @@ use serde_json::Value;
 use super::detail;
 use crate::{
     error::Error,
-    interruption::{InstanceAction, InstanceId, Kind},
+    identifier::InstanceId,
+    interruption::{InstanceAction, Kind},
 };
 
 pub(super) const DETAIL_TYPE: &str = "EC2 Spot Instance Interruption Warning";

@@ -6,7 +6,8 @@ use serde_json::Value;
 use super::detail;
 use crate::{
     error::Error,
-    interruption::{InstanceId, Kind},
+    identifier::InstanceId,
+    interruption::Kind,
 };
 
 pub(super) const DETAIL_TYPE: &str = "EC2 Instance State-change Notification";

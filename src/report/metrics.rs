@@ -10,12 +10,13 @@ use std::{
 
 use serde::Serialize;
 
-use super::{Answer, Cost, Outcome};
 use crate::{
     aws::timestamp,
-    ecs::{ClusterName, locate::Machine},
-    interruption::{AccountId, InstanceAction, InstanceId, Interruption, Kind, Region},
+    ec2::instance::CapacityPool,
+    identifier::{AccountId, ClusterName, InstanceId, Region},
+    interruption::{InstanceAction, Interruption, Kind},
     log,
+    outcome::Outcome,
 };
 
 /// Whether this process has measured anything before.
@@ -29,27 +30,12 @@ pub(super) struct Measured<'a> {
     pub(super) outcome: Outcome,
     pub(super) error_type: Option<&'a str>,
     pub(super) interruption: Option<&'a Interruption>,
-    pub(super) machine: Option<&'a Machine>,
+    pub(super) pool: Option<&'a CapacityPool>,
     pub(super) cluster: Option<&'a ClusterName>,
     /// When the change was made.
     pub(super) changed: Option<SystemTime>,
-    /// What the invocation took, in one of its lines.
-    pub(super) cost: Option<Cost>,
-}
-
-impl<'a> Measured<'a> {
-    /// What the answer says.
-    pub(super) fn of(answer: &'a Answer) -> Self {
-        Self {
-            outcome: answer.outcome,
-            error_type: answer.error_type,
-            interruption: None,
-            machine: None,
-            cluster: answer.container_instances.first().map(|report| &report.cluster_name),
-            changed: None,
-            cost: None,
-        }
-    }
+    /// Requests, and those that were throttled, that no line has yet.
+    pub(super) calls: Option<(u32, u32)>,
 }
 
 #[derive(Serialize)]
@@ -128,7 +114,7 @@ pub(super) fn write(measured: Measured<'_>) {
 }
 
 fn line(measured: Measured<'_>, now: SystemTime) -> Line<'_> {
-    let Measured { outcome, error_type, interruption, machine, cluster, changed, cost } = measured;
+    let Measured { outcome, error_type, interruption, pool, cluster, changed, calls } = measured;
     let is_notice = interruption.is_some_and(|interruption| matches!(interruption.kind, Kind::Notice(_)));
     let since_event = |changed: SystemTime| changed.duration_since(interruption?.time).ok();
     // A hibernation has no two minutes to spare.
@@ -146,15 +132,15 @@ fn line(measured: Measured<'_>, now: SystemTime) -> Line<'_> {
         interruptions: is_notice.then_some(1),
         seconds_to_act: changed.and_then(since_event).as_ref().map(Duration::as_secs_f64),
         seconds_to_spare: changed.and_then(to_spare).as_ref().map(Duration::as_secs_f64),
-        calls: cost.map(|cost| cost.calls),
-        throttles: cost.map(|cost| cost.throttles),
-        cold_starts: cost.map(|_| u32::from(!IS_WARM.swap(true, Relaxed))),
+        calls: calls.map(|(made, _)| made),
+        throttles: calls.map(|(_, throttled)| throttled),
+        cold_starts: calls.map(|_| u32::from(!IS_WARM.swap(true, Relaxed))),
         outcome,
         error_type,
         event: interruption.map(|interruption| interruption.kind.to_string()),
         instance_id: interruption.map(|interruption| &interruption.instance),
-        instance_type: machine.and_then(|machine| machine.instance_type.as_deref()),
-        availability_zone: machine.and_then(|machine| machine.availability_zone.as_deref()),
+        instance_type: pool.and_then(|pool| pool.instance_type.as_deref()),
+        availability_zone: pool.and_then(|pool| pool.availability_zone.as_deref()),
         cluster,
         account: interruption.map(|interruption| &interruption.account),
         region: interruption.map(|interruption| &interruption.region),

@@ -16,7 +16,7 @@ use self::{
     tokens::{Token, tokens},
     unpack::unpack,
 };
-use crate::ecs::ClusterName;
+use crate::identifier::ClusterName;
 
 /// What user data says about the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]

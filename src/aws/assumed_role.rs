@@ -13,56 +13,62 @@ use aws_credential_types::{
 use aws_sdk_sts::{error::SdkError, operation::assume_role::AssumeRoleError};
 use tokio::sync::Mutex;
 
-use super::{Calls, calls::failed};
+use super::{calls::Calls, coalesce::Coalesced, failure::failed, operation::Operation};
 use crate::{
     config::MemberRole,
-    error::{Class, Error},
+    error::{Error, ErrorClass},
     function::Function,
-    interruption::AccountId,
+    identifier::AccountId,
 };
 
 /// How long before their end credentials are renewed, as the SDK does it itself.
 const RENEWED: Duration = Duration::from_secs(10);
 
-const OPERATION: &str = "AssumeRole";
-
 /// The role in another account, with credentials that all clients for the account share: the SDK would assume it once
 /// for each.
 #[derive(Clone, Debug)]
-pub(super) struct Member(Arc<Inner>);
+pub(crate) struct AssumedRole(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
     role: String,
     provider: AssumeRoleProvider,
     credentials: Mutex<Option<Credentials>>,
+    assuming: Coalesced<(), (), ()>,
 }
 
-impl Member {
-    pub(super) async fn new(sdk: &SdkConfig, function: &Function, role: &MemberRole, account: &AccountId) -> Self {
+impl AssumedRole {
+    pub(crate) async fn new(sdk: &SdkConfig, function: &Function, role: &MemberRole, account: &AccountId) -> Self {
         let MemberRole { name, external_id } = role;
         let role = format!("arn:{}:iam::{account}:role/{name}", function.partition);
         let mut provider = AssumeRoleProvider::builder(&role).session_name(&function.name).configure(sdk);
         if let Some(external_id) = external_id {
             provider = provider.external_id(external_id);
         }
-        let provider = provider.build().await;
-        Self(Arc::new(Inner { role, provider, credentials: Mutex::default() }))
+        let (provider, assuming) = (provider.build().await, Coalesced::shared(Operation::AssumeRole));
+        Self(Arc::new(Inner { role, provider, credentials: Mutex::default(), assuming }))
     }
 
-    /// Assumes the role, unless it is assumed.
+    /// Makes sure that the role is assumed.
     ///
     /// The clients would do so by themselves, but not tell a role that may not be assumed from a call that fails.
-    pub(super) async fn assume(&self, calls: &Calls) -> Result<(), Error> {
+    pub(crate) async fn assume(&self, calls: &Calls) -> Result<(), Error> {
         if self.0.credentials.lock().await.as_ref().is_some_and(is_current) {
             return Ok(());
         }
-        let assume = || async { self.credentials().await.map(drop).map_err(|error| self.refused(&error)) };
-        calls.repeat(OPERATION, &self.0.role, assume).await
+        let role = self.clone();
+        let load = move |calls: Calls| {
+            let role = role.clone();
+            async move {
+                let assume = || async { role.credentials().await.map(drop).map_err(|error| role.refused(&error)) };
+                calls.repeat(Operation::AssumeRole, &role.0.role, assume).await
+            }
+        };
+        self.0.assuming.get_one(&(), calls, load).await
     }
 
     async fn credentials(&self) -> provider::Result {
-        // Kept for as long as it takes: who comes meanwhile finds them.
+        // Locked for as long as it takes: who comes meanwhile finds them.
         let mut kept = self.0.credentials.lock().await;
         if let Some(credentials) = kept.as_ref().filter(|credentials| is_current(credentials)) {
             return Ok(credentials.clone());
@@ -74,19 +80,13 @@ impl Member {
     fn refused(&self, error: &CredentialsError) -> Error {
         let source = std::error::Error::source(error);
         match source.and_then(|source| source.downcast_ref::<SdkError<AssumeRoleError>>()) {
-            Some(error) => failed(OPERATION, &self.0.role, error),
-            None => Error::Call {
-                operation: OPERATION,
-                about: self.0.role.clone(),
-                class: Class::Rejected,
-                code: None,
-                cause: error.to_string(),
-            },
+            Some(error) => failed(Operation::AssumeRole, &self.0.role, error),
+            None => Error::call(Operation::AssumeRole, &self.0.role, ErrorClass::Rejected, error.to_string()),
         }
     }
 }
 
-impl ProvideCredentials for Member {
+impl ProvideCredentials for AssumedRole {
     fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
     where
         Self: 'a,

@@ -1,0 +1,397 @@
+//! Coalescing: callers that ask for the same kind of thing at the same time share a call.
+//!
+//! Whoever asks first starts a task, which lets everyone ask who can run, then makes one call for all of them. Each gets
+//! its own answer. The task ends when nobody waits for it any more.
+
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
+};
+
+use tokio::{
+    sync::oneshot,
+    task::{AbortHandle, yield_now},
+    time::{sleep, timeout_at},
+};
+
+use super::{calls::Calls, operation::Operation};
+use crate::error::{Error, ErrorClass};
+
+/// How long after its deadline a caller waits for the error that the call ends with then, 50 ms.
+const GRACE: Duration = Duration::from_millis(50);
+
+/// Look-ups, or changes, by key. Keys of the same group can go into one call.
+pub(crate) struct Coalesced<G, K, V> {
+    operation: Operation,
+    /// How many keys go into one call.
+    size: usize,
+    /// How long the first caller waits for others.
+    linger: Duration,
+    /// Whether a caller may join while the call is under way.
+    is_shared: bool,
+    batches: Batches<G, K, V>,
+}
+
+type Batches<G, K, V> = Arc<Mutex<HashMap<G, Arc<Mutex<Batch<K, V>>>>>>;
+
+struct Batch<K, V> {
+    calls: Calls,
+    waiters: HashMap<K, Vec<Waiter<V>>>,
+    task: Weak<Task>,
+}
+
+struct Waiter<V> {
+    calls: Calls,
+    answer: oneshot::Sender<Answer<V>>,
+}
+
+/// `None` asks a caller that is more patient than the batch was to ask again.
+type Answer<V> = Option<Result<V, Error>>;
+
+/// The task of a batch, held by all that wait for it.
+struct Task(AbortHandle);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl<G, K, V> Coalesced<G, K, V>
+where
+    G: Clone + Eq + Hash + Send + Sync + 'static,
+    K: Clone + Eq + Hash + Send + 'static,
+    V: Clone + Default + Send + 'static,
+{
+    /// One call for up to `size` keys. The operation is named where there was no answer.
+    pub(crate) fn new(operation: Operation, size: usize) -> Self {
+        Self { operation, size, linger: Duration::ZERO, is_shared: false, batches: Arc::default() }
+    }
+
+    /// The first caller waits for so long: for those whose turn comes a little later.
+    pub(crate) fn lingering(self, linger: Duration) -> Self {
+        Self { linger, ..self }
+    }
+
+    /// Gives what `load` finds for a key; the default if it finds nothing.
+    ///
+    /// `load` gets the keys that have gathered. Its calls are as patient as the least patient caller; the others ask again
+    /// if those end with an error that may pass.
+    ///
+    /// # Errors
+    ///
+    /// Those of `load`, and that this caller's deadline is over.
+    pub(crate) async fn get<L, F>(&self, group: &G, key: K, calls: &Calls, load: L) -> Result<V, Error>
+    where
+        L: Fn(Calls, Vec<K>) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Result<HashMap<K, V>, Error>> + Send + 'static,
+    {
+        loop {
+            let (answer, _task) = self.ask(group, &key, calls, &load);
+            match timeout_at(calls.deadline() + GRACE, answer).await {
+                Ok(Ok(Some(answer))) => return answer,
+                Ok(Ok(None)) => {}
+                Ok(Err(_)) | Err(_) => {
+                    return Err(Error::call(
+                        self.operation,
+                        "several callers",
+                        ErrorClass::Unavailable,
+                        "no answer before the deadline",
+                    ));
+                }
+            }
+        }
+    }
+
+    fn ask<L, F>(&self, group: &G, key: &K, calls: &Calls, load: &L) -> (oneshot::Receiver<Answer<V>>, Arc<Task>)
+    where
+        L: Fn(Calls, Vec<K>) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Result<HashMap<K, V>, Error>> + Send + 'static,
+    {
+        let (answer, receiver) = oneshot::channel();
+        let waiter = Waiter { calls: calls.clone(), answer };
+        let mut batches = lock(&self.batches);
+        if let Some(batch) = batches.get(group) {
+            let mut batch = lock(batch);
+            if let Some(task) = batch.task.upgrade()
+                && (batch.waiters.len() < self.size || batch.waiters.contains_key(key))
+            {
+                batch.calls.adapt_to(calls);
+                batch.waiters.entry(key.clone()).or_default().push(waiter);
+                return (receiver, task);
+            }
+        }
+        let waiters = HashMap::from([(key.clone(), vec![waiter])]);
+        let batch = Arc::new(Mutex::new(Batch { calls: calls.clone(), waiters, task: Weak::new() }));
+        batches.insert(group.clone(), Arc::clone(&batch));
+        let (all, linger, is_shared) = (Arc::clone(&self.batches), self.linger, self.is_shared);
+        let run = run(all, group.clone(), Arc::clone(&batch), linger, is_shared, load.clone());
+        let task = Arc::new(Task(tokio::spawn(run).abort_handle()));
+        lock(&batch).task = Arc::downgrade(&task);
+        (receiver, task)
+    }
+}
+
+impl<G, V> Coalesced<G, (), V>
+where
+    G: Clone + Eq + Hash + Send + Sync + 'static,
+    V: Clone + Default + Send + 'static,
+{
+    /// One call for all that ask for the same thing while it is under way.
+    pub(crate) fn shared(operation: Operation) -> Self {
+        Self { is_shared: true, ..Self::new(operation, 1) }
+    }
+
+    /// Whether a call that a caller may join is under way.
+    pub(crate) fn is_under_way(&self, group: &G) -> bool {
+        lock(&self.batches).get(group).is_some_and(|batch| lock(batch).task.strong_count() > 0)
+    }
+
+    /// As [`Coalesced::get`], for what has no further key.
+    pub(crate) async fn get_one<L, F>(&self, group: &G, calls: &Calls, load: L) -> Result<V, Error>
+    where
+        L: Fn(Calls) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Result<V, Error>> + Send + 'static,
+    {
+        let load = move |calls, _| {
+            let load = load(calls);
+            async { Ok(HashMap::from([((), load.await?)])) }
+        };
+        self.get(group, (), calls, load).await
+    }
+}
+
+impl<G, K, V> std::fmt::Debug for Coalesced<G, K, V> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Coalesced({})", self.operation)
+    }
+}
+
+async fn run<G, K, V, L, F>(
+    batches: Batches<G, K, V>,
+    group: G,
+    batch: Arc<Mutex<Batch<K, V>>>,
+    linger: Duration,
+    is_shared: bool,
+    load: L,
+) where
+    G: Eq + Hash,
+    K: Clone + Eq + Hash,
+    V: Clone + Default,
+    L: Fn(Calls, Vec<K>) -> F,
+    F: Future<Output = Result<HashMap<K, V>, Error>>,
+{
+    if linger.is_zero() { yield_now().await } else { sleep(linger).await }
+    let close = || {
+        let mut batches = lock(&batches);
+        if batches.get(&group).is_some_and(|current| Arc::ptr_eq(current, &batch)) {
+            batches.remove(&group);
+        }
+    };
+    if !is_shared {
+        close();
+    }
+    let (calls, keys) = {
+        let batch = lock(&batch);
+        (batch.calls.clone(), batch.waiters.keys().cloned().collect())
+    };
+    let answers = load(calls.clone(), keys).await;
+    if is_shared {
+        close();
+    }
+    let waiters = std::mem::take(&mut lock(&batch).waiters);
+    for (key, waiters) in waiters {
+        for waiter in waiters {
+            let answer = match &answers {
+                Ok(answers) => Some(Ok(answers.get(&key).cloned().unwrap_or_default())),
+                Err(error) if error.is_transient() && waiter.calls.is_more_patient_than(&calls) => None,
+                Err(error) => Some(Err(error.clone())),
+            };
+            // Who has stopped waiting needs no answer.
+            let _ = waiter.answer.send(answer);
+        }
+    }
+}
+
+/// Makes a call for several keys. One that is refused is made again for each half, since one key may be the reason, or
+/// their number.
+pub(crate) async fn in_halves<K, T, F>(keys: Vec<K>, call: impl Fn(Vec<K>) -> F) -> Vec<(Vec<K>, Result<T, Error>)>
+where
+    K: Clone,
+    F: Future<Output = Result<T, Error>>,
+{
+    let (mut open, mut answers) = (vec![keys], Vec::new());
+    while let Some(mut keys) = open.pop() {
+        match call(keys.clone()).await {
+            Err(error) if keys.len() > 1 && error.may_concern_one_key() => {
+                let other = keys.split_off(keys.len() / 2);
+                open.extend([keys, other]);
+            }
+            answer => answers.push((keys, answer)),
+        }
+    }
+    answers
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::join_all;
+    use tokio::time::{Instant, timeout};
+
+    use super::*;
+    use crate::aws::deadline::Deadline;
+
+    const OPERATION: Operation = Operation::DescribeInstances;
+
+    /// What was asked for, call by call.
+    type Log = Arc<Mutex<Vec<Vec<u32>>>>;
+
+    fn calls(seconds: u64) -> Calls {
+        Calls::new(Deadline::after(Duration::from_secs(seconds)), Arc::default(), Arc::default())
+    }
+
+    fn rejected() -> Error {
+        Error::call(OPERATION, "x", ErrorClass::Rejected, "no")
+    }
+
+    /// Doubles each key, after a second.
+    fn double(log: &Log) -> impl Fn(Calls, Vec<u32>) -> Doubling + Clone + Send + Sync + 'static {
+        let log = Arc::clone(log);
+        move |_, mut keys| {
+            keys.sort_unstable();
+            lock(&log).push(keys.clone());
+            Box::pin(async move {
+                sleep(Duration::from_secs(1)).await;
+                Ok(keys.into_iter().map(|key| (key, 2 * key)).collect())
+            })
+        }
+    }
+
+    type Doubling = std::pin::Pin<Box<dyn Future<Output = Result<HashMap<u32, u32>, Error>> + Send>>;
+
+    fn made(log: &Log) -> Vec<Vec<u32>> {
+        let mut made = lock(log).clone();
+        made.sort();
+        made
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn callers_at_the_same_time_share_a_call_for_each_group_and_size() {
+        let (coalesced, log) = (Coalesced::new(OPERATION, 3), Log::default());
+        let ask = async |(group, key)| coalesced.get(&group, key, &calls(60), double(&log)).await.unwrap();
+        let asked = [("a", 1), ("a", 2), ("b", 3), ("a", 4), ("a", 2), ("a", 5)];
+        assert_eq!(join_all(asked.map(ask)).await, [2, 4, 6, 8, 4, 10]);
+        assert_eq!(made(&log), [vec![1, 2, 4], vec![3], vec![5]]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_caller_that_comes_later_has_a_call_of_its_own_unless_calls_are_shared() {
+        for (is_shared, expected) in [(false, 2), (true, 1)] {
+            let (coalesced, log) = (Coalesced { is_shared, ..Coalesced::new(OPERATION, 9) }, Log::default());
+            let ask = async |after: u64| {
+                sleep(Duration::from_millis(after)).await;
+                coalesced.get(&(), 1, &calls(60), double(&log)).await.unwrap()
+            };
+            assert_eq!(join_all([0, 500].map(ask)).await, [2, 2]);
+            assert_eq!(made(&log).len(), expected, "shared: {is_shared}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lingering_caller_waits_for_others() {
+        let coalesced = Coalesced::new(OPERATION, 9).lingering(Duration::from_millis(200));
+        let log = Log::default();
+        let ask = async |key: u32| {
+            sleep(Duration::from_millis(u64::from(key))).await;
+            coalesced.get(&(), key, &calls(60), double(&log)).await.unwrap()
+        };
+        join_all([0, 150, 250].map(ask)).await;
+        assert_eq!(made(&log), [vec![0, 150], vec![250]]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cancelled_caller_leaves_the_others_unharmed() {
+        let (coalesced, log) = (Coalesced::new(OPERATION, 9), Log::default());
+        let ask = async |(key, patience): (u32, u64)| {
+            let calls = calls(60);
+            let asked = coalesced.get(&(), key, &calls, double(&log));
+            timeout(Duration::from_millis(patience), asked).await.ok().map(Result::unwrap)
+        };
+        // The first one started the call.
+        assert_eq!(join_all([(1, 500), (2, 5_000), (3, 0)].map(ask)).await, [None, Some(4), None]);
+        assert_eq!(made(&log), [[1, 2, 3]]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_nobody_waits_for_ends() {
+        let coalesced: Coalesced<(), u32, u32> = Coalesced::new(OPERATION, 9);
+        let ended = Arc::new(Mutex::new(0));
+        let counted = Arc::clone(&ended);
+        let load = move |_, _| {
+            let counted = Arc::clone(&counted);
+            async move {
+                sleep(Duration::from_secs(1)).await;
+                *lock(&counted) += 1;
+                Ok(HashMap::new())
+            }
+        };
+        let calls = calls(60);
+        let asked = coalesced.get(&(), 1, &calls, load.clone());
+        assert!(timeout(Duration::from_millis(500), asked).await.is_err());
+        sleep(Duration::from_secs(5)).await;
+        assert_eq!(*lock(&ended), 0);
+        coalesced.get(&(), 1, &calls, load).await.unwrap();
+        assert_eq!(*lock(&ended), 1, "and the next one starts its own");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_error_is_everybodys_and_the_next_call_is_a_new_one() {
+        let coalesced: Coalesced<(), u32, u32> = Coalesced::new(OPERATION, 9);
+        let ask = async |key| coalesced.get(&(), key, &calls(60), |_, _| async { Err(rejected()) }).await;
+        assert!(join_all([1, 2].map(ask)).await.iter().all(Result::is_err));
+        let log = Log::default();
+        assert_eq!(coalesced.get(&(), 1, &calls(60), double(&log)).await.unwrap(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_more_time_than_the_others_asks_again() {
+        let coalesced: Coalesced<(), u32, u32> = Coalesced::new(OPERATION, 9);
+        let started = Instant::now();
+        // It is throttled for 20 s.
+        let load = move |calls: Calls, keys: Vec<u32>| async move {
+            let opens = started + Duration::from_secs(20);
+            tokio::time::sleep_until(opens.min(calls.deadline())).await;
+            if Instant::now() < opens {
+                return Err(Error::call(OPERATION, "x", ErrorClass::Throttled, "no"));
+            }
+            Ok(keys.into_iter().map(|key| (key, key)).collect())
+        };
+        let ask = async |(key, seconds)| {
+            let answer = coalesced.get(&(), key, &calls(seconds), load).await;
+            (answer.map_err(|error| error.error_type()), started.elapsed().as_secs())
+        };
+        let answers = join_all([(1, 5), (2, 10), (3, 60), (4, 90)].map(ask)).await;
+        assert_eq!(answers[..2], [(Err("Throttled"), 5), (Err("Throttled"), 10)]);
+        assert_eq!(answers[2..], [(Ok(3), 20), (Ok(4), 20)]);
+    }
+
+    #[tokio::test]
+    async fn a_key_that_is_refused_fails_alone() {
+        let made = Mutex::new(0);
+        let call = |keys: Vec<u32>| {
+            *lock(&made) += 1;
+            async move { if keys.contains(&7) { Err(rejected()) } else { Ok(keys.len()) } }
+        };
+        let answers = in_halves((0..10).collect(), call).await;
+        let failed: Vec<_> = answers.iter().filter(|(_, answer)| answer.is_err()).map(|(keys, _)| keys.clone()).collect();
+        assert_eq!(failed, [[7]]);
+        assert_eq!(answers.iter().filter_map(|(_, answer)| answer.as_ref().ok()).sum::<usize>(), 9);
+        assert!(*lock(&made) <= 9, "{}", lock(&made));
+    }
+}

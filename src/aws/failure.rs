@@ -1,0 +1,60 @@
+//! What an SDK's error means.
+
+use std::fmt::Display;
+
+use aws_runtime::retries::classifiers::{THROTTLING_ERRORS, TRANSIENT_ERRORS};
+use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
+
+use super::operation::Operation;
+use crate::error::{Error, ErrorClass};
+
+pub(super) fn failed<E>(operation: Operation, resource: &impl Display, error: &SdkError<E>) -> Error
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    Error::Call {
+        operation,
+        resource: resource.to_string(),
+        class: class(error),
+        code: error.code().map(str::to_owned),
+        cause: cause(error),
+    }
+}
+
+/// AWS's own words where there are any, else the chain of causes.
+///
+/// Not `DisplayErrorContext`: that adds the answer's debug form, and an answer can hold user data.
+fn cause<E>(error: &SdkError<E>) -> String
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    if let Some(code) = error.code() {
+        return format!("{code}: {}", error.message().unwrap_or("no message"));
+    }
+    let mut text = error.to_string();
+    let mut next = std::error::Error::source(error);
+    while let Some(cause) = next {
+        text = format!("{text}: {cause}");
+        next = cause.source();
+    }
+    text
+}
+
+fn class<E: ProvideErrorMetadata>(error: &SdkError<E>) -> ErrorClass {
+    let SdkError::ServiceError(answer) = error else {
+        return match error {
+            // Built wrongly or without credentials: it never left.
+            SdkError::ConstructionFailure(_) => ErrorClass::Rejected,
+            _ => ErrorClass::Unavailable,
+        };
+    };
+    let status = answer.raw().status().as_u16();
+    match error.code().unwrap_or_default() {
+        code if THROTTLING_ERRORS.contains(&code) => ErrorClass::Throttled,
+        code if TRANSIENT_ERRORS.contains(&code) => ErrorClass::Unavailable,
+        "AccessDeniedException" | "AccessDenied" | "UnauthorizedOperation" => ErrorClass::Denied,
+        _ if status == 429 => ErrorClass::Throttled,
+        _ if status >= 500 => ErrorClass::Unavailable,
+        _ => ErrorClass::Rejected,
+    }
+}

@@ -1,0 +1,111 @@
+//! Every API operation that is called, and the request quota that it draws on.
+
+use std::fmt;
+
+/// An API operation, by AWS's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "AWS's own names")]
+pub enum Operation {
+    AssumeRole,
+    DeleteAttributes,
+    DeregisterContainerInstance,
+    DescribeCapacityProviders,
+    DescribeClusters,
+    DescribeContainerInstances,
+    DescribeInstanceAttribute,
+    DescribeInstances,
+    DescribeServices,
+    DescribeTaskDefinition,
+    DescribeTasks,
+    ListClusters,
+    ListContainerInstances,
+    ListTasks,
+    PutAttributes,
+    PutEvents,
+    StopTask,
+    UpdateContainerInstancesState,
+}
+
+/// A request quota of an account and Region: a token bucket that all its callers share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Quota {
+    ClusterRead,
+    ClusterResourceRead,
+    ClusterResourceModify,
+    CapacityProviderRead,
+    ServiceRead,
+    TaskDefinitionRead,
+    Ec2Read,
+    AssumeRole,
+    PutEvents,
+}
+
+impl Operation {
+    pub(super) fn quota(self) -> Quota {
+        match self {
+            Self::ListClusters | Self::DescribeClusters => Quota::ClusterRead,
+            Self::ListContainerInstances | Self::DescribeContainerInstances | Self::ListTasks | Self::DescribeTasks => {
+                Quota::ClusterResourceRead
+            }
+            Self::DeregisterContainerInstance
+            | Self::UpdateContainerInstancesState
+            | Self::StopTask
+            | Self::PutAttributes
+            | Self::DeleteAttributes => Quota::ClusterResourceModify,
+            Self::DescribeCapacityProviders => Quota::CapacityProviderRead,
+            Self::DescribeServices => Quota::ServiceRead,
+            Self::DescribeTaskDefinition => Quota::TaskDefinitionRead,
+            Self::DescribeInstances | Self::DescribeInstanceAttribute => Quota::Ec2Read,
+            Self::AssumeRole => Quota::AssumeRole,
+            Self::PutEvents => Quota::PutEvents,
+        }
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+impl Quota {
+    pub(super) const ALL: [Self; 9] = [
+        Self::ClusterRead,
+        Self::ClusterResourceRead,
+        Self::ClusterResourceModify,
+        Self::CapacityProviderRead,
+        Self::ServiceRead,
+        Self::TaskDefinitionRead,
+        Self::Ec2Read,
+        Self::AssumeRole,
+        Self::PutEvents,
+    ];
+
+    /// The requests that are admitted at once, and those a second after that.
+    ///
+    /// Sources: "Request throttling for the Amazon ECS API" in the Amazon ECS API Reference, "Request throttling for the
+    /// Amazon EC2 API" in the Amazon EC2 Developer Guide, "Quotas" in the IAM User Guide, and the least of "Amazon
+    /// EventBridge quotas" for any Region.
+    pub(super) fn limits(self) -> (f64, f64) {
+        match self {
+            Self::ClusterRead | Self::CapacityProviderRead => (50.0, 20.0),
+            Self::ClusterResourceRead | Self::ServiceRead | Self::Ec2Read => (100.0, 20.0),
+            Self::ClusterResourceModify => (100.0, 40.0),
+            // Not documented: the least of the others.
+            Self::TaskDefinitionRead => (50.0, 20.0),
+            Self::AssumeRole | Self::PutEvents => (600.0, 600.0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_quota_stands_at_its_own_place() {
+        for (at, quota) in Quota::ALL.into_iter().enumerate() {
+            assert_eq!(quota as usize, at);
+        }
+    }
+}

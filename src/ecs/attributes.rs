@@ -1,0 +1,65 @@
+//! `PutAttributes` and `DeleteAttributes`: the mark on what this function drained.
+
+use std::collections::HashMap;
+
+use aws_sdk_ecs::types::{Attribute, TargetType};
+
+use super::{
+    Ecs,
+    mark::{ATTRIBUTE, Mark},
+};
+use crate::{
+    aws::{calls::Calls, coalesce::in_halves, operation::Operation},
+    error::Error,
+    identifier::{ClusterName, ContainerInstanceArn},
+};
+
+/// A mark to put on a container instance; `None` to take it off.
+type Marking = (ContainerInstanceArn, Option<Mark>);
+
+impl Ecs {
+    /// Puts a mark on a container instance, or takes it off.
+    pub(crate) async fn mark(
+        &self,
+        calls: &Calls,
+        cluster: &ClusterName,
+        arn: &ContainerInstanceArn,
+        mark: Option<Mark>,
+    ) -> Result<(), Error> {
+        let (ecs, of) = (self.clone(), cluster.clone());
+        let load = move |calls, markings: Vec<Marking>| {
+            let (ecs, cluster) = (ecs.clone(), of.clone());
+            async move {
+                let (puts, deletes): (Vec<_>, Vec<_>) = markings.into_iter().partition(|(_, mark)| mark.is_some());
+                let mut answers = HashMap::new();
+                for markings in [puts, deletes] {
+                    // A call is refused for all its items if one of their targets is gone.
+                    for (markings, answer) in in_halves(markings, |some| ecs.mark_all(&calls, &cluster, some)).await {
+                        answers.extend(markings.into_iter().map(|marking| (marking, Some(answer.clone()))));
+                    }
+                }
+                Ok(answers)
+            }
+        };
+        self.shared.marks.get(cluster, (arn.clone(), mark), calls, load).await?.unwrap_or(Ok(()))
+    }
+
+    /// Marks that are all to be put, or all to be taken off.
+    async fn mark_all(&self, calls: &Calls, cluster: &ClusterName, markings: Vec<Marking>) -> Result<(), Error> {
+        let Some((_, first)) = markings.first() else { return Ok(()) };
+        let (ecs, cluster, is_put) = (&self.client, cluster.as_str(), first.is_some());
+        let attributes = markings.into_iter().filter_map(|(arn, mark)| {
+            let attribute = Attribute::builder().name(ATTRIBUTE).set_value(mark.map(Mark::value));
+            // It always can be built, as it has a name.
+            attribute.target_type(TargetType::ContainerInstance).target_id(arn.as_str()).build().ok()
+        });
+        let attributes = Some(attributes.collect());
+        if is_put {
+            let request = ecs.put_attributes().cluster(cluster).set_attributes(attributes);
+            calls.make(Operation::PutAttributes, cluster, || request.clone().send()).await.map(drop)
+        } else {
+            let request = ecs.delete_attributes().cluster(cluster).set_attributes(attributes);
+            calls.make(Operation::DeleteAttributes, cluster, || request.clone().send()).await.map(drop)
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! A capacity provider, as far as it matters here.
+
+use std::{fmt, sync::Arc};
+
+use aws_sdk_ecs::types::{self, CapacityProviderStatus, CapacityProviderType};
+
+/// A capacity provider's name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct ProviderName(Arc<str>);
+
+/// Who launches and ends a capacity provider's instances.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum CapacityProvider {
+    /// An Auto Scaling group.
+    AutoScalingGroup { group: String, managed_draining: ManagedDraining },
+    /// Amazon ECS: deregistering such an instance terminates it.
+    ManagedInstances,
+    /// There is no such provider any more.
+    #[default]
+    Missing,
+}
+
+/// Whether ECS sets a provider's interrupted instances to `DRAINING`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ManagedDraining {
+    Enabled,
+    Disabled,
+}
+
+impl ProviderName {
+    /// ECS takes and gives both.
+    pub(crate) fn from_name_or_arn(text: &str) -> Self {
+        Self(text.rsplit('/').next().unwrap_or(text).into())
+    }
+}
+
+impl fmt::Display for ProviderName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl CapacityProvider {
+    /// `None` for a provider that has no instances of the account.
+    pub(crate) fn new(described: &types::CapacityProvider) -> Option<Self> {
+        let is_managed = described.managed_instances_provider.is_some()
+            || described.r#type == Some(CapacityProviderType::ManagedInstances);
+        match &described.auto_scaling_group_provider {
+            _ if is_managed => Some(Self::ManagedInstances),
+            // It was deleted, and drains nothing any more.
+            _ if described.status == Some(CapacityProviderStatus::Inactive) => Some(Self::Missing),
+            Some(group) => Some(Self::AutoScalingGroup {
+                group: group.auto_scaling_group_arn.rsplit('/').next().unwrap_or_default().to_owned(),
+                managed_draining: match group.managed_draining {
+                    Some(types::ManagedDraining::Enabled) => ManagedDraining::Enabled,
+                    _ => ManagedDraining::Disabled,
+                },
+            }),
+            None => None,
+        }
+    }
+
+    /// Whether its instances are of this Auto Scaling group.
+    pub(crate) fn has_group(&self, name: &str) -> bool {
+        matches!(self, Self::AutoScalingGroup { group, .. } if group == name)
+    }
+}

@@ -1,0 +1,126 @@
+//! The clusters of an account and Region, as they were at a time.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use aws_sdk_ecs::types;
+
+use super::{capacity_provider::ProviderName, limits::PAGE};
+use crate::{
+    config::{Clusters, Verdict},
+    identifier::ClusterName,
+};
+
+/// The tag that AWS Batch puts on its instances and clusters.
+pub(crate) const BATCH_TAG: &str = "AWSBatchServiceTag";
+
+/// How long the clusters are cached, 10 minutes: they change with deployments, and a miss reads them anew.
+const MAX_AGE: Duration = Duration::from_mins(10);
+
+/// How long "in none of these clusters" can be trusted, 10 s: an instance is in service for longer than this before
+/// it is interrupted.
+const FRESH: Duration = Duration::from_secs(10);
+
+/// How many instance ids go into one filter, 2,400 characters. The longest filter that ECS takes is not documented:
+/// one that it refuses is split.
+pub(crate) const FILTER_IDS: usize = 100;
+
+/// A cluster, as far as it matters here.
+#[derive(Clone, Debug)]
+pub(crate) struct Cluster {
+    pub(crate) name: ClusterName,
+    /// `ACTIVE` and `DRAINING` ones.
+    pub(crate) container_instances: usize,
+    /// Running and pending ones.
+    pub(crate) tasks: usize,
+    pub(crate) capacity_providers: Vec<ProviderName>,
+    /// Whether it carries AWS Batch's tag.
+    pub(crate) has_batch_tag: bool,
+}
+
+/// The clusters that may be touched, those first that a scan looks at first.
+#[derive(Clone, Debug)]
+pub(crate) struct ClusterList {
+    clusters: Arc<[Cluster]>,
+    read: Instant,
+}
+
+impl Cluster {
+    pub(crate) fn new(described: types::Cluster) -> Option<Self> {
+        let count = |counted: i32| usize::try_from(counted).unwrap_or_default();
+        Some(Self {
+            name: described.cluster_name.and_then(|name| name.try_into().ok())?,
+            container_instances: count(described.registered_container_instances_count),
+            tasks: count(described.running_tasks_count) + count(described.pending_tasks_count),
+            capacity_providers: described
+                .capacity_providers
+                .unwrap_or_default()
+                .iter()
+                // These have no instances of the account.
+                .filter(|name| *name != "FARGATE" && *name != "FARGATE_SPOT")
+                .map(|name| ProviderName::from_name_or_arn(name))
+                .collect(),
+            has_batch_tag: described.tags.unwrap_or_default().iter().any(|tag| tag.key() == Some(BATCH_TAG)),
+        })
+    }
+
+    /// One that could not be described: it may have container instances, which a scan will tell.
+    pub(crate) fn undescribed(name: ClusterName) -> Self {
+        Self { name, container_instances: 1, tasks: usize::MAX, capacity_providers: Vec::new(), has_batch_tag: false }
+    }
+
+    /// How many lists it takes to look for so many instances: by filter, or all pages and their descriptions.
+    fn lists(&self, instances: usize) -> usize {
+        instances.div_ceil(FILTER_IDS).min(2 * self.container_instances.div_ceil(PAGE))
+    }
+}
+
+impl Default for ClusterList {
+    fn default() -> Self {
+        Self { clusters: Arc::default(), read: Instant::now() }
+    }
+}
+
+impl ClusterList {
+    /// The likeliest come first: those with many instances that the settings do not leave alone.
+    pub(crate) fn new(mut clusters: Vec<Cluster>, settings: &Clusters, read: Instant) -> Self {
+        clusters.sort_by_cached_key(|cluster| {
+            let is_left_alone = settings.verdict(&cluster.name) != Verdict::Included || cluster.has_batch_tag;
+            (is_left_alone, std::cmp::Reverse(cluster.container_instances))
+        });
+        Self { clusters: clusters.into(), read }
+    }
+
+    pub(crate) fn is_current(&self) -> bool {
+        self.read.elapsed() < MAX_AGE
+    }
+
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.read.elapsed() < FRESH
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Cluster> {
+        self.clusters.iter()
+    }
+
+    pub(crate) fn get(&self, name: &ClusterName) -> Option<&Cluster> {
+        self.iter().find(|cluster| cluster.name == *name)
+    }
+
+    /// Those that a scan has to look at.
+    pub(crate) fn with_instances(&self) -> impl Iterator<Item = &ClusterName> {
+        self.iter().filter(|cluster| cluster.container_instances > 0).map(|cluster| &cluster.name)
+    }
+
+    /// How many lists it takes to scan for so many instances.
+    pub(crate) fn scan_lists(&self, instances: usize) -> usize {
+        self.iter().map(|cluster| cluster.lists(instances)).sum()
+    }
+
+    /// The clusters that have this capacity provider in their list.
+    pub(crate) fn with_capacity_provider(&self, provider: &ProviderName) -> impl Iterator<Item = &ClusterName> {
+        self.iter().filter(|cluster| cluster.capacity_providers.contains(provider)).map(|cluster| &cluster.name)
+    }
+}

@@ -1,0 +1,98 @@
+//! `ListClusters` and `DescribeClusters`: which clusters there are, and which have container instances.
+
+use std::time::{Duration, Instant};
+
+use aws_sdk_ecs::types::ClusterField;
+
+use super::{
+    Ecs,
+    cluster_list::{Cluster, ClusterList},
+    limits::PAGE,
+};
+use crate::{
+    aws::{calls::Calls, next, operation::Operation},
+    config::Clusters,
+    error::Error,
+    identifier::ClusterName,
+};
+
+/// How long throttled look-ups of capacity providers are retried, 2 s: they are one hint of several.
+const PROVIDERS: Duration = Duration::from_secs(2);
+
+impl Ecs {
+    /// Reads the clusters that may be touched, and the capacity providers that they list.
+    ///
+    /// Those are all clusters, unless `CLUSTERS` has plain names only: then no others are asked for.
+    pub(crate) async fn read_clusters(&self, calls: &Calls, settings: &Clusters) -> Result<ClusterList, Error> {
+        let (ecs, settings) = (self.clone(), settings.clone());
+        let load = move |calls| {
+            let (ecs, settings) = (ecs.clone(), settings.clone());
+            async move { ecs.read(&calls, &settings, usize::MAX).await }
+        };
+        self.shared.clusters.get_one(&(), calls, load).await
+    }
+
+    /// As [`Ecs::read_clusters`], but gives up where it would take more than a page: the first notice may have a better
+    /// hint.
+    pub(crate) async fn read_few_clusters(&self, calls: &Calls, settings: &Clusters) -> Result<(), Error> {
+        self.read(calls, settings, 1).await.map(drop)
+    }
+
+    async fn read(&self, calls: &Calls, settings: &Clusters, pages: usize) -> Result<ClusterList, Error> {
+        let started = Instant::now();
+        let clusters = if let Some(names) = settings.plain_names() {
+            self.describe_named(calls, names).await
+        } else {
+            let Some(arns) = self.list_clusters(calls, pages).await? else {
+                return Ok(ClusterList::default());
+            };
+            self.describe_clusters(calls, &arns).await?
+        };
+        let clusters = ClusterList::new(clusters, settings, started);
+        self.cache.set_clusters(clusters.clone());
+        let providers = clusters.iter().flat_map(|cluster| &cluster.capacity_providers).collect();
+        if let Err(error) = self.read_capacity_providers(&calls.impatient(PROVIDERS), providers).await {
+            // They are one hint of several; that of a container instance is read before it is changed.
+            tracing::info!(%error, "the capacity providers are not known");
+        }
+        Ok(clusters)
+    }
+
+    /// `None` if there are more pages than these.
+    async fn list_clusters(&self, calls: &Calls, pages: usize) -> Result<Option<Vec<String>>, Error> {
+        let mut request = self.client.list_clusters();
+        let mut arns = Vec::new();
+        for _ in 0..pages {
+            let page = calls.make(Operation::ListClusters, "the Region", || request.clone().send()).await?;
+            arns.extend(page.cluster_arns.unwrap_or_default());
+            match next(page.next_token) {
+                Some(token) => request = request.next_token(token),
+                None => return Ok(Some(arns)),
+            }
+        }
+        Ok(None)
+    }
+
+    /// As `describe_clusters`, where not even that is needed: any of these may have container instances.
+    pub(crate) async fn describe_named(&self, calls: &Calls, names: Vec<ClusterName>) -> Vec<Cluster> {
+        let ids: Vec<_> = names.iter().map(ToString::to_string).collect();
+        self.describe_clusters(calls, &ids).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the named clusters can't be described");
+            names.into_iter().map(Cluster::undescribed).collect()
+        })
+    }
+
+    async fn describe_clusters(&self, calls: &Calls, ids: &[String]) -> Result<Vec<Cluster>, Error> {
+        let mut clusters = Vec::with_capacity(ids.len());
+        for ids in ids.chunks(PAGE) {
+            let request = self.client.describe_clusters().set_clusters(Some(ids.to_vec())).include(ClusterField::Tags);
+            let resource = format!("{} clusters", ids.len());
+            let answer = calls.make(Operation::DescribeClusters, resource, || request.clone().send()).await?;
+            let failed = answer.failures().iter().filter(|failure| failure.reason() != Some("MISSING"));
+            let names = failed.filter_map(|failure| ClusterName::from_name_or_arn(failure.arn()?));
+            clusters.extend(names.map(Cluster::undescribed));
+            clusters.extend(answer.clusters.unwrap_or_default().into_iter().filter_map(Cluster::new));
+        }
+        Ok(clusters)
+    }
+}

@@ -1,0 +1,67 @@
+//! A container instance, as ECS describes it.
+
+use aws_sdk_ecs::types;
+
+use super::{
+    capacity_provider::ProviderName,
+    mark::{ATTRIBUTE, Mark},
+};
+use crate::identifier::{ClusterName, ContainerInstanceArn, InstanceId};
+
+/// An EC2 instance's registration in a cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ContainerInstance {
+    /// The cluster it is registered in.
+    pub(crate) cluster: ClusterName,
+    /// Its ARN.
+    pub(crate) arn: ContainerInstanceArn,
+    /// The EC2 instance behind it: the proof that this is the right one.
+    pub(crate) instance: InstanceId,
+    /// Whether tasks are placed on it.
+    pub(crate) status: Status,
+    /// How many tasks run on it; those that are being stopped do not count.
+    pub(crate) running_tasks: i32,
+    /// How many tasks are on their way to running.
+    pub(crate) pending_tasks: i32,
+    /// The capacity provider it belongs to.
+    pub(crate) capacity_provider: Option<ProviderName>,
+    /// Whether this function drained it, for as long as it has not come back.
+    pub(crate) mark: Option<Mark>,
+}
+
+/// Whether tasks are placed on a container instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Status {
+    /// `ACTIVE`, or on its way there.
+    Active,
+    /// `DRAINING`
+    Draining,
+    /// `INACTIVE`, or on its way there: it is no longer registered.
+    Gone,
+}
+
+impl ContainerInstance {
+    /// `None` without an ARN and an EC2 instance id of the right form: it could not be proven to be the right one.
+    pub(crate) fn new(cluster: &ClusterName, described: types::ContainerInstance) -> Option<Self> {
+        let mark = described.attributes().iter().find(|attribute| attribute.name() == ATTRIBUTE);
+        Some(Self {
+            cluster: cluster.clone(),
+            mark: mark.map(|mark| Mark::read(mark.value().unwrap_or_default())),
+            arn: described.container_instance_arn?.try_into().ok()?,
+            instance: described.ec2_instance_id?.try_into().ok()?,
+            status: match described.status.as_deref() {
+                Some("DRAINING") => Status::Draining,
+                Some("INACTIVE" | "DEREGISTERING") => Status::Gone,
+                _ => Status::Active,
+            },
+            running_tasks: described.running_tasks_count,
+            pending_tasks: described.pending_tasks_count,
+            capacity_provider: described.capacity_provider_name.as_deref().map(ProviderName::from_name_or_arn),
+        })
+    }
+
+    /// How many tasks ECS counts as running or on their way there.
+    pub(crate) fn tasks(&self) -> usize {
+        self.running_tasks.saturating_add(self.pending_tasks).try_into().unwrap_or_default()
+    }
+}

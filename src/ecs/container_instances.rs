@@ -1,0 +1,209 @@
+//! `ListContainerInstances` and `DescribeContainerInstances`: what is registered in a cluster, and the proof of it.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
+use futures_util::future::try_join_all;
+
+use super::{Ecs, cluster_list::FILTER_IDS, container_instance::ContainerInstance, limits::PAGE, none_failed};
+use crate::{
+    aws::{
+        calls::Calls,
+        coalesce::in_halves,
+        next,
+        operation::Operation::{self, DescribeContainerInstances, ListContainerInstances},
+    },
+    error::Error,
+    identifier::{ClusterName, ContainerInstanceArn, InstanceId},
+};
+
+/// How many instances make it likely that one of them is in any cluster.
+const MANY: usize = 10;
+
+/// For how long it is believed that an instance is not in a cluster that was read as a whole, 1 s.
+const JUST_READ: Duration = Duration::from_secs(1);
+
+/// How long to wait before another look at what ECS does not show alike everywhere, 0.5 s.
+const SETTLED: Duration = Duration::from_millis(500);
+
+impl Ecs {
+    /// The container instances of an EC2 instance in a cluster, of which there may be several. No such cluster: none.
+    pub(crate) async fn registrations(
+        &self,
+        calls: &Calls,
+        cluster: &ClusterName,
+        instance: &InstanceId,
+    ) -> Result<Vec<ContainerInstance>, Error> {
+        let (ecs, of) = (self.clone(), cluster.clone());
+        let load = move |calls, instances| {
+            let (ecs, cluster) = (ecs.clone(), of.clone());
+            async move {
+                let found = ecs.find(&calls, &cluster, instances).await;
+                found.inspect_err(|error| tracing::warn!(%cluster, %error, "a cluster could not be searched"))
+            }
+        };
+        self.shared.registrations.get(cluster, instance.clone(), calls, load).await
+    }
+
+    /// Describes a container instance; `None` if it is no longer known.
+    pub(crate) async fn container_instance(
+        &self,
+        calls: &Calls,
+        cluster: &ClusterName,
+        arn: &ContainerInstanceArn,
+    ) -> Result<Option<ContainerInstance>, Error> {
+        let (ecs, of) = (self.clone(), cluster.clone());
+        let load = move |calls, arns: Vec<_>| {
+            let (ecs, cluster) = (ecs.clone(), of.clone());
+            async move {
+                let described = ecs.describe(&calls, &cluster, &arns).await?;
+                Ok(described.into_iter().map(|described| (described.arn.clone(), Some(described))).collect())
+            }
+        };
+        self.shared.container_instances.get(cluster, arn.clone(), calls, load).await
+    }
+
+    /// That each belongs to one of the instances is checked with a description, so a list without a filter does as well:
+    /// it is taken where it needs no more calls, and cached for the next notices.
+    async fn find(
+        &self,
+        calls: &Calls,
+        cluster: &ClusterName,
+        instances: Vec<InstanceId>,
+    ) -> Result<HashMap<InstanceId, Vec<ContainerInstance>>, Error> {
+        let was_just_read = || self.cache.roster_age(cluster).is_some_and(|age| age < JUST_READ);
+        if self.reads_whole(cluster, instances.len()) || was_just_read() {
+            if !was_just_read() {
+                let (ecs, of) = (self.clone(), cluster.clone());
+                let load = move |calls| {
+                    let (ecs, cluster) = (ecs.clone(), of.clone());
+                    async move { ecs.read_roster(&calls, &cluster).await }
+                };
+                self.shared.rosters.get_one(cluster, calls, load).await?;
+            }
+            let take = |instance| {
+                let found = self.cache.take_from(cluster, &instance);
+                (instance, found)
+            };
+            return Ok(instances.into_iter().map(take).collect());
+        }
+        let chunks = instances.chunks(FILTER_IDS).map(|ids| self.list_filtered(calls, cluster, ids.to_vec()));
+        let arns = try_join_all(chunks).await?.concat();
+        let mut found: HashMap<_, Vec<_>> = HashMap::new();
+        for described in self.describe_listed(calls, cluster, &arns).await? {
+            found.entry(described.instance.clone()).or_default().push(described);
+        }
+        Ok(found)
+    }
+
+    fn reads_whole(&self, cluster: &ClusterName, instances: usize) -> bool {
+        // One of many is likely to be there, and to be described.
+        let filtered = instances.div_ceil(FILTER_IDS) + usize::from(instances >= MANY);
+        let known = self.cache.clusters();
+        let registered = known.as_ref().and_then(|known| known.get(cluster)).map(|known| known.container_instances);
+        registered.is_some_and(|registered| 2 * registered.div_ceil(PAGE) <= filtered)
+            || self.shared.rosters.is_under_way(cluster)
+    }
+
+    async fn read_roster(&self, calls: &Calls, cluster: &ClusterName) -> Result<(), Error> {
+        let read = Instant::now();
+        let arns = self.list(calls, cluster, None).await?;
+        let found = self.describe_listed(calls, cluster, &arns).await?;
+        self.cache.insert_roster(cluster.clone(), read, found);
+        Ok(())
+    }
+
+    async fn list_filtered(
+        &self,
+        calls: &Calls,
+        cluster: &ClusterName,
+        ids: Vec<InstanceId>,
+    ) -> Result<Vec<ContainerInstanceArn>, Error> {
+        let listed = in_halves(ids, |ids| self.list(calls, cluster, Some(filter(&ids)))).await;
+        Ok(listed.into_iter().map(|(_, arns)| arns).collect::<Result<Vec<_>, _>>()?.concat())
+    }
+
+    async fn list(
+        &self,
+        calls: &Calls,
+        cluster: &ClusterName,
+        filter: Option<String>,
+    ) -> Result<Vec<ContainerInstanceArn>, Error> {
+        let mut request = self.client.list_container_instances().cluster(cluster.as_str()).set_filter(filter);
+        let mut arns = Vec::new();
+        loop {
+            let page = match calls.make(ListContainerInstances, cluster, || request.clone().send()).await {
+                Err(error) if error.code() == Some("ClusterNotFoundException") => return Ok(Vec::new()),
+                page => page?,
+            };
+            let listed = page.container_instance_arns.unwrap_or_default();
+            arns.extend(listed.into_iter().filter_map(|arn| arn.try_into().ok()));
+            match next(page.next_token) {
+                Some(token) => request = request.next_token(token),
+                None => return Ok(arns),
+            }
+        }
+    }
+
+    async fn describe_listed(
+        &self,
+        calls: &Calls,
+        cluster: &ClusterName,
+        arns: &[ContainerInstanceArn],
+    ) -> Result<Vec<ContainerInstance>, Error> {
+        let describe = async || {
+            let pages = arns.chunks(PAGE).map(|arns| self.describe(calls, cluster, arns));
+            Ok(try_join_all(pages).await?.concat())
+        };
+        let found = describe().await?;
+        if found.len() == arns.len() {
+            return Ok(found);
+        }
+        // What is listed but not described is on its way in or out.
+        tokio::time::sleep(SETTLED.min(calls.left())).await;
+        describe().await
+    }
+
+    /// Those that are no longer known are left out.
+    async fn describe(
+        &self,
+        calls: &Calls,
+        cluster: &ClusterName,
+        arns: &[ContainerInstanceArn],
+    ) -> Result<Vec<ContainerInstance>, Error> {
+        const OPERATION: Operation = DescribeContainerInstances;
+        let arns = arns.iter().map(ToString::to_string).collect();
+        let request =
+            self.client.describe_container_instances().cluster(cluster.as_str()).set_container_instances(Some(arns));
+        let answer = calls.make(OPERATION, cluster, || request.clone().send()).await?;
+        none_failed(OPERATION, cluster.as_str(), answer.failures(), &["MISSING", "INACTIVE"])?;
+        let described = answer.container_instances.unwrap_or_default().into_iter();
+        Ok(described.filter_map(|described| ContainerInstance::new(cluster, described)).collect())
+    }
+}
+
+/// The filter in the cluster query language. An id holds letters, digits and a hyphen: nothing to escape.
+fn filter(ids: &[InstanceId]) -> String {
+    match ids {
+        [id] => format!("ec2InstanceId == '{id}'"),
+        ids => {
+            let quoted: Vec<_> = ids.iter().map(|id| format!("'{id}'")).collect();
+            format!("ec2InstanceId in [{}]", quoted.join(", "))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters() {
+        let ids: Vec<InstanceId> =
+            ["i-1234abcd", "i-1234567890abcdef0"].map(|id| id.to_owned().try_into().unwrap()).into();
+        assert_eq!(filter(&ids[..1]), "ec2InstanceId == 'i-1234abcd'");
+        assert_eq!(filter(&ids), "ec2InstanceId in ['i-1234abcd', 'i-1234567890abcdef0']");
+    }
+}

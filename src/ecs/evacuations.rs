@@ -1,0 +1,60 @@
+//! The evacuations under way in an account and Region: what they need to share their looks.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::time::Instant;
+
+use crate::identifier::ClusterName;
+
+#[derive(Debug)]
+pub(crate) struct Evacuations {
+    /// Looks are taken at multiples of a time since then.
+    pub(crate) epoch: Instant,
+    /// How many each cluster has.
+    clusters: Mutex<BTreeMap<ClusterName, usize>>,
+}
+
+/// One evacuation, while it lives.
+pub(crate) struct Evacuating<'a> {
+    all: &'a Evacuations,
+    cluster: ClusterName,
+}
+
+impl Default for Evacuations {
+    fn default() -> Self {
+        Self { epoch: Instant::now(), clusters: Mutex::default() }
+    }
+}
+
+impl Evacuations {
+    pub(crate) fn begin(&self, cluster: &ClusterName) -> Evacuating<'_> {
+        *self.lock().entry(cluster.clone()).or_default() += 1;
+        Evacuating { all: self, cluster: cluster.clone() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<ClusterName, usize>> {
+        self.clusters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Evacuating<'_> {
+    /// How many clusters have evacuations.
+    pub(crate) fn clusters(&self) -> usize {
+        self.all.lock().len()
+    }
+}
+
+impl Drop for Evacuating<'_> {
+    fn drop(&mut self) {
+        let mut clusters = self.all.lock();
+        if let Some(evacuations) = clusters.get_mut(&self.cluster) {
+            *evacuations -= 1;
+            if *evacuations == 0 {
+                clusters.remove(&self.cluster);
+            }
+        }
+    }
+}

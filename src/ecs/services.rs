@@ -1,0 +1,56 @@
+//! `DescribeServices`: which services are daemons, whose tasks are to outlive the others. It never changes.
+
+use std::collections::HashMap;
+
+use aws_sdk_ecs::types::SchedulingStrategy;
+
+use super::Ecs;
+use crate::{
+    aws::{calls::Calls, operation::Operation},
+    error::Error,
+    identifier::ClusterName,
+};
+
+impl Ecs {
+    /// Whether a service of a cluster runs one task on each instance. One that is gone, or can't be read, is taken for
+    /// none.
+    ///
+    /// # Errors
+    ///
+    /// If it may be read later.
+    pub(crate) async fn is_daemon(&self, calls: &Calls, cluster: &ClusterName, service: &str) -> Result<bool, Error> {
+        if let Some(known) = self.cache.is_daemon(cluster, service) {
+            return Ok(known);
+        }
+        let (ecs, of) = (self.clone(), cluster.clone());
+        let load = move |calls, services| {
+            let (ecs, cluster) = (ecs.clone(), of.clone());
+            async move { ecs.read_daemons(&calls, &cluster, services).await }
+        };
+        self.shared.daemons.get(cluster, service.to_owned(), &calls.once(), load).await
+    }
+
+    async fn read_daemons(
+        &self,
+        calls: &Calls,
+        cluster: &ClusterName,
+        services: Vec<String>,
+    ) -> Result<HashMap<String, bool>, Error> {
+        let request = self.client.describe_services().cluster(cluster.as_str()).set_services(Some(services));
+        let described = match calls.make(Operation::DescribeServices, cluster, || request.clone().send()).await {
+            Ok(answer) => answer.services.unwrap_or_default(),
+            Err(error) if error.is_transient() => return Err(error),
+            Err(error) => {
+                tracing::warn!(%error, "its services are taken for no daemons");
+                Vec::new()
+            }
+        };
+        let daemons = described.into_iter().filter_map(|service| {
+            let is_daemon = service.scheduling_strategy() == Some(&SchedulingStrategy::Daemon);
+            let name = service.service_name?;
+            self.cache.insert_daemon(cluster.clone(), name.clone(), is_daemon);
+            Some((name, is_daemon))
+        });
+        Ok(daemons.collect())
+    }
+}

@@ -1,0 +1,86 @@
+//! `UpdateContainerInstancesState`
+
+use std::collections::HashMap;
+
+use aws_sdk_ecs::types::ContainerInstanceStatus;
+
+use super::Ecs;
+use crate::{
+    aws::{calls::Calls, coalesce::in_halves, operation::Operation},
+    error::Error,
+    identifier::{ClusterName, ContainerInstanceArn},
+    outcome::EndState,
+};
+
+const OPERATION: Operation = Operation::UpdateContainerInstancesState;
+
+/// What came of each container instance.
+type Answers = HashMap<ContainerInstanceArn, Option<Result<(), Error>>>;
+
+impl Ecs {
+    /// Sets a container instance to `ACTIVE` or `DRAINING`.
+    ///
+    /// # Errors
+    ///
+    /// If the call fails, or its answer does not show the container instance in that state.
+    pub(crate) async fn set_state(
+        &self,
+        calls: &Calls,
+        cluster: &ClusterName,
+        arn: &ContainerInstanceArn,
+        state: EndState,
+    ) -> Result<(), Error> {
+        let (ecs, group) = (self.clone(), (cluster.clone(), state));
+        let of = cluster.clone();
+        let load = move |calls, arns| {
+            let (ecs, cluster) = (ecs.clone(), of.clone());
+            async move {
+                let updates = in_halves(arns, |arns| ecs.update(&calls, &cluster, arns, state)).await;
+                let answers = updates.into_iter().flat_map(|(arns, answer)| match answer {
+                    Ok(answers) => answers,
+                    Err(error) => arns.into_iter().map(|arn| (arn, Some(Err(error.clone())))).collect(),
+                });
+                Ok(answers.collect())
+            }
+        };
+        let answer = self.shared.states.get(&group, arn.clone(), calls, load).await?;
+        answer.unwrap_or_else(|| Err(unchanged(arn, "the answer does not mention it")))
+    }
+
+    async fn update(
+        &self,
+        calls: &Calls,
+        cluster: &ClusterName,
+        arns: Vec<ContainerInstanceArn>,
+        state: EndState,
+    ) -> Result<Answers, Error> {
+        let status = match state {
+            EndState::Active => ContainerInstanceStatus::Active,
+            EndState::Draining | EndState::Deregistered => ContainerInstanceStatus::Draining,
+        };
+        let request = self
+            .client
+            .update_container_instances_state()
+            .cluster(cluster.as_str())
+            .set_container_instances(Some(arns.iter().map(ToString::to_string).collect()))
+            .status(status.clone());
+        let answer = calls.make(OPERATION, cluster, || request.clone().send()).await?;
+        let is_there = |arn: &str| {
+            let mut updated = answer.container_instances().iter();
+            updated.any(|u| u.container_instance_arn() == Some(arn) && u.status() == Some(status.as_str()))
+        };
+        let result = |arn: &ContainerInstanceArn| {
+            if is_there(arn.as_str()) {
+                return Ok(());
+            }
+            let failure = answer.failures().iter().find(|failure| failure.arn() == Some(arn.as_str()));
+            let reason = failure.and_then(|failure| failure.reason()).map(str::to_owned);
+            Err(unchanged(arn, reason.unwrap_or_else(|| format!("the answer does not show it as {status}"))))
+        };
+        Ok(arns.into_iter().map(|arn| (arn.clone(), Some(result(&arn)))).collect())
+    }
+}
+
+fn unchanged(arn: &ContainerInstanceArn, reason: impl Into<String>) -> Error {
+    Error::Unchanged { operation: OPERATION, resource: arn.to_string(), reason: reason.into() }
+}

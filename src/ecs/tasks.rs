@@ -1,0 +1,176 @@
+//! `ListTasks`, `DescribeTasks` and `StopTask`. Each read is attempted once: who evacuates tries again.
+
+use std::collections::HashMap;
+
+use aws_sdk_ecs::types::DesiredStatus;
+use futures_util::future::{join_all, try_join_all};
+
+use super::{Ecs, limits::PAGE, none_failed, task::{Listed, Task}};
+use crate::{
+    aws::{calls::Calls, coalesce::in_halves, next, operation::Operation},
+    error::Error,
+    identifier::{ClusterName, ContainerInstanceArn, TaskArn},
+};
+
+/// A container instance, and how many tasks ECS counts on it.
+type Counted = (ContainerInstanceArn, usize);
+
+impl Ecs {
+    /// The tasks of a container instance that nobody has begun to stop.
+    pub(crate) async fn tasks_on(
+        &self,
+        calls: &Calls,
+        cluster: &ClusterName,
+        arn: &ContainerInstanceArn,
+        counted: usize,
+    ) -> Result<Vec<Listed>, Error> {
+        let (ecs, of) = (self.clone(), cluster.clone());
+        let load = move |calls, hosts: Vec<Counted>| {
+            let (ecs, cluster) = (ecs.clone(), of.clone());
+            async move {
+                if ecs.lists_whole(&cluster, &hosts) {
+                    // Many pages have to come, all of them: where one does not, each container instance is asked for.
+                    let listed = ecs.list_whole(&calls, &cluster, hosts).await;
+                    listed.inspect_err(|_| ecs.cache.set_lists_by_instance(cluster))
+                } else {
+                    Ok(ecs.list_each(&calls, &cluster, hosts).await)
+                }
+            }
+        };
+        self.shared.tasks_on.get(cluster, (arn.clone(), counted), calls, load).await?.unwrap_or(Ok(Vec::new()))
+    }
+
+    /// The tasks of a container instance that are being stopped, or have stopped.
+    pub(crate) async fn stopping_tasks_on(
+        &self,
+        calls: &Calls,
+        cluster: &ClusterName,
+        arn: &ContainerInstanceArn,
+    ) -> Result<Vec<Listed>, Error> {
+        let listed = self.list_tasks(calls, cluster, Some(arn), DesiredStatus::Stopped).await?;
+        Ok(listed.into_iter().map(|task| (task, None)).collect())
+    }
+
+    /// Describes a task; `None` if it is no longer known: it stopped more than an hour ago.
+    pub(crate) async fn task(&self, calls: &Calls, cluster: &ClusterName, arn: &TaskArn) -> Result<Option<Task>, Error> {
+        let (ecs, of) = (self.clone(), cluster.clone());
+        let load = move |calls, arns| {
+            let (ecs, cluster) = (ecs.clone(), of.clone());
+            async move {
+                let described = ecs.describe_tasks(&calls, &cluster, arns).await?;
+                Ok(described.into_iter().map(|(arn, task)| (arn, Some(task))).collect())
+            }
+        };
+        self.shared.tasks.get(cluster, arn.clone(), &calls.once(), load).await
+    }
+
+    /// Stops a task: its containers get SIGTERM, and SIGKILL after their stop timeouts.
+    pub(crate) async fn stop_task(
+        &self,
+        calls: &Calls,
+        cluster: &ClusterName,
+        task: &TaskArn,
+        reason: &str,
+    ) -> Result<(), Error> {
+        let request = self.client.stop_task().cluster(cluster.as_str()).task(task.as_str()).reason(reason);
+        calls.make(Operation::StopTask, task, || request.clone().send()).await.map(drop)
+    }
+
+    /// Whether the tasks of the whole cluster take no more calls than those of each container instance.
+    fn lists_whole(&self, cluster: &ClusterName, hosts: &[Counted]) -> bool {
+        let pages = |tasks: usize| tasks.div_ceil(PAGE);
+        let each = hosts.len() + pages(hosts.iter().map(|(_, counted)| counted).sum());
+        let known = self.cache.clusters();
+        let tasks = known.as_ref().and_then(|known| known.get(cluster)).map(|cluster| cluster.tasks);
+        tasks.is_some_and(|tasks| pages(tasks) <= each / 2) && !self.cache.lists_by_instance(cluster)
+    }
+
+    async fn list_whole(
+        &self,
+        calls: &Calls,
+        cluster: &ClusterName,
+        hosts: Vec<Counted>,
+    ) -> Result<HashMap<Counted, Option<Result<Vec<Listed>, Error>>>, Error> {
+        let listed = self.list_tasks(calls, cluster, None, DesiredStatus::Running).await?;
+        let pages = listed.chunks(PAGE).map(|arns| self.describe_tasks(calls, cluster, arns.to_vec()));
+        let mut by_host: HashMap<_, Vec<_>> = HashMap::new();
+        for (arn, task) in try_join_all(pages).await?.into_iter().flatten() {
+            by_host.entry(task.container_instance.clone()).or_default().push((arn, Some(task)));
+        }
+        let of = |host: Counted| {
+            let tasks = by_host.remove(host.0.as_str()).unwrap_or_default();
+            (host, Some(Ok(tasks)))
+        };
+        Ok(hosts.into_iter().map(of).collect())
+    }
+
+    async fn list_each(
+        &self,
+        calls: &Calls,
+        cluster: &ClusterName,
+        hosts: Vec<Counted>,
+    ) -> HashMap<Counted, Option<Result<Vec<Listed>, Error>>> {
+        let list = async |(arn, _): &Counted| self.list_tasks(calls, cluster, Some(arn), DesiredStatus::Running).await;
+        let listed = join_all(hosts.iter().map(list)).await;
+        let arns: Vec<_> = listed.iter().flatten().flatten().cloned().collect();
+        let pages = arns.chunks(PAGE).map(|arns| self.describe_tasks(calls, cluster, arns.to_vec()));
+        // What can't be described is listed at least.
+        let mut tasks: HashMap<_, _> = join_all(pages).await.into_iter().flatten().flatten().collect();
+        let mut with_tasks = |arns: Vec<TaskArn>| {
+            let describe = |arn| {
+                let task = tasks.remove(&arn);
+                (arn, task)
+            };
+            arns.into_iter().map(describe).collect()
+        };
+        hosts.into_iter().zip(listed).map(|(host, listed)| (host, Some(listed.map(&mut with_tasks)))).collect()
+    }
+
+    async fn list_tasks(
+        &self,
+        calls: &Calls,
+        cluster: &ClusterName,
+        container_instance: Option<&ContainerInstanceArn>,
+        desired: DesiredStatus,
+    ) -> Result<Vec<TaskArn>, Error> {
+        let mut request = self
+            .client
+            .list_tasks()
+            .cluster(cluster.as_str())
+            .set_container_instance(container_instance.map(ToString::to_string))
+            .desired_status(desired);
+        let resource = container_instance.map_or(cluster.as_str(), ContainerInstanceArn::as_str);
+        let mut arns = Vec::new();
+        loop {
+            // Each page has its time: there may be many.
+            let page = calls.once().make(Operation::ListTasks, resource, || request.clone().send()).await?;
+            let listed = page.task_arns.unwrap_or_default();
+            arns.extend(listed.into_iter().filter_map(|arn| TaskArn::try_from(arn).ok()));
+            match next(page.next_token) {
+                Some(token) => request = request.next_token(token),
+                None => return Ok(arns),
+            }
+        }
+    }
+
+    async fn describe_tasks(
+        &self,
+        calls: &Calls,
+        cluster: &ClusterName,
+        arns: Vec<TaskArn>,
+    ) -> Result<HashMap<TaskArn, Task>, Error> {
+        const OPERATION: Operation = Operation::DescribeTasks;
+        let describe = async |arns: Vec<TaskArn>| {
+            let arns = arns.iter().map(ToString::to_string).collect();
+            let request = self.client.describe_tasks().cluster(cluster.as_str()).set_tasks(Some(arns));
+            let answer = calls.once().make(OPERATION, cluster, || request.clone().send()).await?;
+            none_failed(OPERATION, cluster.as_str(), answer.failures(), &["MISSING"])?;
+            Ok(answer.tasks.unwrap_or_default().into_iter().filter_map(Task::new).collect::<Vec<_>>())
+        };
+        let mut tasks = HashMap::with_capacity(arns.len());
+        for (_, described) in in_halves(arns, describe).await {
+            tasks.extend(described?.into_iter().map(|task| (task.arn.clone(), task)));
+        }
+        Ok(tasks)
+    }
+}

@@ -1,0 +1,182 @@
+//! Scopes: accounts and Regions, and what it takes to act there. The only file that knows every service.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use aws_config::{ConfigLoader, SdkConfig};
+use aws_credential_types::provider::SharedCredentialsProvider;
+
+use crate::{
+    aws::{
+        self,
+        assumed_role::AssumedRole,
+        calls::{Calls, Counts},
+        deadline::Deadline,
+        token_bucket::TokenBuckets,
+    },
+    config::MemberRole,
+    ec2::Ec2,
+    ecs::Ecs,
+    error::Error,
+    function::Function,
+    identifier::{AccountId, Region},
+};
+
+/// How many scopes are kept ready, 100: clients and caches, some 200 kB each. Past that the one that was used longest ago
+/// is dropped.
+const READY: usize = 100;
+
+/// All scopes, kept for as long as the process lives.
+#[derive(Debug)]
+pub struct Scopes {
+    sdk: SdkConfig,
+    kept: Mutex<Kept>,
+}
+
+/// One account and Region: its clients and caches.
+#[derive(Debug)]
+pub struct Scope {
+    pub(crate) ec2: Ec2,
+    pub(crate) ecs: Ecs,
+    buckets: Arc<TokenBuckets>,
+    role: Option<AssumedRole>,
+}
+
+/// An account, if it is not the function's own, and a Region.
+type Key = (Option<AccountId>, Region);
+
+#[derive(Debug, Default)]
+struct Kept {
+    scopes: HashMap<Key, (Arc<Scope>, u64)>,
+    roles: HashMap<AccountId, AssumedRole>,
+    /// Counts the uses, to tell which was the longest ago.
+    uses: u64,
+}
+
+impl Scopes {
+    /// Reads credentials, endpoints and the home Region as every AWS SDK does.
+    pub async fn from_env() -> Self {
+        Self { sdk: aws::from_env().await, kept: Mutex::default() }
+    }
+
+    /// As [`Scopes::from_env`], where what the loader sets comes first: a transport, credentials, a Region.
+    pub async fn load(loader: ConfigLoader) -> Self {
+        Self { sdk: aws::load(loader).await, kept: Mutex::default() }
+    }
+
+    /// The function's own account in its own Region, if that is known.
+    #[must_use]
+    pub fn home(&self) -> Option<Arc<Scope>> {
+        let region = self.sdk.region()?.to_string().try_into().ok()?;
+        Some(self.in_own_account(&region))
+    }
+
+    fn in_own_account(&self, region: &Region) -> Arc<Scope> {
+        self.lock().get((None, region.clone()), || Scope::new(&self.sdk, region, None))
+    }
+
+    /// An account in a Region: with the function's own credentials if it is its own, else with those of the member role.
+    ///
+    /// # Errors
+    ///
+    /// If the account is another one and there is no member role. Whether it can be assumed shows later.
+    pub async fn get(
+        &self,
+        function: &Function,
+        role: Option<&MemberRole>,
+        account: &AccountId,
+        region: &Region,
+    ) -> Result<Arc<Scope>, Error> {
+        if function.is_at_home_in(account) {
+            return Ok(self.in_own_account(region));
+        }
+        let role = role.ok_or_else(|| Error::ForeignAccount(account.clone()))?;
+        let known = self.lock().roles.get(account).cloned();
+        let role = if let Some(role) = known {
+            role
+        } else {
+            let role = AssumedRole::new(&self.sdk, function, role, account).await;
+            // Another event of the account may have been faster.
+            self.lock().roles.entry(account.clone()).or_insert(role).clone()
+        };
+        let make = || Scope::new(&self.sdk, region, Some(role));
+        Ok(self.lock().get((Some(account.clone()), region.clone()), make))
+    }
+
+    /// A client for event buses in a Region, with the function's own credentials.
+    pub(crate) fn event_buses(&self, region: &Region) -> aws_sdk_eventbridge::Client {
+        aws_sdk_eventbridge::Client::new(&aws::in_region(&self.sdk, region))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    fn get(&mut self, key: Key, make: impl FnOnce() -> Scope) -> Arc<Scope> {
+        self.uses += 1;
+        let (scope, used) = self.scopes.entry(key).or_insert_with(|| (Arc::new(make()), 0));
+        *used = self.uses;
+        let scope = Arc::clone(scope);
+        if self.scopes.len() > READY {
+            self.drop_one();
+        }
+        scope
+    }
+
+    fn drop_one(&mut self) {
+        let oldest = self.scopes.iter().min_by_key(|(_, (_, used))| *used).map(|(key, _)| key.clone());
+        if let Some(key) = oldest {
+            self.scopes.remove(&key);
+        }
+        let scopes = &self.scopes;
+        self.roles.retain(|account, _| scopes.keys().any(|(of, _)| of.as_ref() == Some(account)));
+    }
+}
+
+impl Scope {
+    fn new(sdk: &SdkConfig, region: &Region, role: Option<AssumedRole>) -> Self {
+        let mut sdk = aws::in_region(sdk, region);
+        if let Some(role) = &role {
+            sdk = sdk.to_builder().credentials_provider(SharedCredentialsProvider::new(role.clone())).build();
+        }
+        Self { ec2: Ec2::new(&sdk), ecs: Ecs::new(&sdk), buckets: Arc::default(), role }
+    }
+
+    /// Makes sure that calls can be made here: in another account, its role has to be assumed.
+    pub(crate) async fn assume_role(&self, calls: &Calls) -> Result<(), Error> {
+        match &self.role {
+            Some(role) => role.assume(calls).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Calls that are retried until the deadline.
+    pub(crate) fn calls(&self, deadline: Deadline, counts: &Arc<Counts>) -> Calls {
+        Calls::new(deadline, Arc::clone(&self.buckets), Arc::clone(counts))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_bounded_number_of_scopes_is_kept_ready() {
+        let scopes = Scopes::from_env().await;
+        let id = |text: String| AccountId::try_from(text).unwrap();
+        let region = Region::try_from("us-east-1".to_owned()).unwrap();
+        let function = Function { partition: "aws".into(), account: Some(id("123456789012".into())), name: "f".into() };
+        let role = MemberRole { name: "member".into(), external_id: None };
+        let home = scopes.in_own_account(&region);
+        for n in 0..2 * READY {
+            scopes.get(&function, Some(&role), &id(format!("{n:012}")), &region).await.unwrap();
+            assert!(Arc::ptr_eq(&home, &scopes.in_own_account(&region)), "what is used is kept");
+        }
+        let kept = scopes.lock();
+        assert_eq!((kept.scopes.len(), kept.roles.len()), (READY, READY - 1));
+    }
+}
