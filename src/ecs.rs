@@ -48,7 +48,8 @@ use crate::{
     outcome::EndState,
 };
 
-/// How long the first of several evacuations waits for the others, 0.2 s: what is drained together is listed together.
+/// How long the first of several container instances waits for the others, 0.2 s: those that are found one after the
+/// other are drained together, and those that are drained together are listed together.
 const TOGETHER: Duration = Duration::from_millis(200);
 
 /// Amazon ECS in one account and Region.
@@ -81,20 +82,21 @@ pub(crate) struct Shared {
 
 impl Ecs {
     pub(crate) fn new(sdk: &SdkConfig) -> Self {
+        let seeking = Arc::default();
         let shared = Shared {
             clusters: Coalesced::shared(Operation::DescribeClusters),
             capacity_providers: Coalesced::shared(Operation::DescribeCapacityProviders),
             rosters: Coalesced::shared(Operation::ListContainerInstances),
             registrations: Coalesced::new(Operation::ListContainerInstances, usize::MAX),
             container_instances: Coalesced::new(Operation::DescribeContainerInstances, PAGE),
-            states: Coalesced::new(Operation::UpdateContainerInstancesState, UPDATE),
+            states: Coalesced::new(Operation::UpdateContainerInstancesState, UPDATE).lingering_for(TOGETHER, &seeking),
             marks: Coalesced::new(Operation::PutAttributes, ATTRIBUTES),
             tasks_on: Coalesced::new(Operation::ListTasks, usize::MAX).lingering(TOGETHER),
             tasks: Coalesced::new(Operation::DescribeTasks, PAGE),
             stop_timeouts: Coalesced::shared(Operation::DescribeTaskDefinition),
             daemons: Coalesced::new(Operation::DescribeServices, SERVICES),
         };
-        Self { client: aws_sdk_ecs::Client::new(sdk), cache: Arc::default(), shared: Arc::new(shared), seeking: Arc::default(), evacuations: Arc::default() }
+        Self { client: aws_sdk_ecs::Client::new(sdk), cache: Arc::default(), shared: Arc::new(shared), seeking, evacuations: Arc::default() }
     }
 }
 

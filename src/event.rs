@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::{
     error::Error,
     identifier::{AccountId, Region},
-    interruption::Interruption,
+    interruption::{Interruption, NOTICE},
 };
 
 /// A payload as Lambda delivered it.
@@ -49,6 +49,17 @@ pub enum Event {
     Interruption(Interruption),
     /// Something that this function has no answer to.
     Other(Other),
+}
+
+impl Event {
+    /// When what it announces happens, or happened; nothing for other events.
+    #[must_use]
+    pub fn time(&self) -> Option<SystemTime> {
+        match self {
+            Self::Interruption(interruption) => Some(interruption.deadline().unwrap_or(interruption.time + NOTICE)),
+            Self::Other(_) => None,
+        }
+    }
 }
 
 /// An event of another kind.

@@ -146,9 +146,14 @@ impl<'a> Invocation<'a> {
         }
         let lines = decisive.into_iter().map(|(whose, interruption)| (whose, self.handle(interruption).boxed().shared()));
         let lines: HashMap<_, Line<'_>> = lines.collect();
-        let reports = join_all(events.iter().map(|event| self.report(event, &lines)));
+        // Those that end first go first.
+        let mut in_order: Vec<_> = events.iter().enumerate().collect();
+        in_order.sort_by_key(|(_, event)| event.as_ref().ok().and_then(Event::time));
+        let reports = in_order.into_iter().map(async |(at, event)| (at, self.report(event, &lines).await));
         // Not cut short by tokio's budget, so that all that can run have asked before the first call is made.
-        let reports = tokio::task::unconstrained(reports).await;
+        let mut reports = tokio::task::unconstrained(join_all(reports)).await;
+        reports.sort_unstable_by_key(|(at, _)| *at);
+        let reports: Vec<_> = reports.into_iter().map(|(_, report)| report).collect();
         if let Some(bus) = &self.config.outcome_bus {
             let answers = reports.iter().map(|report| &report.answer);
             outcome_bus::publish(self.scopes, self.context.deadline(), bus, answers).await;

@@ -18,12 +18,17 @@ pub(crate) struct Bound {
 impl Bound {
     /// The bound that holds: the latest.
     pub(crate) fn of(options: &Options) -> Option<Self> {
-        needs(options).into_iter().filter_map(Self::new).max_by(|a, b| a.seconds().total_cmp(&b.seconds()))
+        if options.strategy == Strategy::Evacuate {
+            // It is meant to take the whole notice.
+            return None;
+        }
+        let of = |(bucket, calls)| Self::new(bucket, calls, options.quota_factor);
+        needs(options).into_iter().filter_map(of).max_by(|a, b| a.seconds().total_cmp(&b.seconds()))
     }
 
     /// The bound of so many calls; none where they are not limited.
-    pub(crate) fn new((bucket, calls): (Bucket, usize)) -> Option<Self> {
-        let (burst, per_second) = Quotas::aws().get(bucket)?;
+    pub(crate) fn new(bucket: Bucket, calls: usize, factor: f64) -> Option<Self> {
+        let (burst, per_second) = Quotas::aws().times(factor).get(bucket)?;
         Some(Self { bucket, calls: count(calls), burst, per_second })
     }
 

@@ -1,8 +1,10 @@
 //! The instances of a wave and what goes wrong with calls.
 
-use standin::{CapacityProvider, Cluster, ContainerInstance, Fault, Instance, Region};
+use std::time::Duration;
 
-use crate::options::{Hints, Options, Percent};
+use standin::{CapacityProvider, Cluster, Container, ContainerInstance, Fault, Instance, Region, Task, TaskDefinition};
+
+use crate::options::{Hints, Options, Percent, Strategy};
 
 /// The key of the EC2 tag that names the cluster.
 pub(crate) const CLUSTER_TAG: &str = "cluster";
@@ -27,13 +29,32 @@ pub(crate) fn fill(home: &Region, options: &Options) -> Vec<Member> {
             home.cluster(cluster);
         }
     }
-    (0..options.events).map(|n| member(home, options.hints, n, n % options.clusters)).collect()
+    let fleet: Vec<_> = (0..options.events).map(|n| member(home, options, n, n % options.clusters)).collect();
+    if options.strategy == Strategy::Evacuate {
+        place_tasks(home, &fleet);
+    }
+    fleet
 }
 
-fn member(home: &Region, hints: Hints, n: usize, place: usize) -> Member {
+/// Two tasks on each instance, of no service, since those are what draining leaves alone: one is done soon after SIGTERM,
+/// one takes its time.
+fn place_tasks(home: &Region, fleet: &[Member]) {
+    for (family, stop_timeout, needs_s) in [("quick", 30, 5), ("slow", 60, 50)] {
+        let container = Container::new(family).stop_timeout(stop_timeout).exits_after(Duration::from_secs(needs_s));
+        home.task_definition(TaskDefinition::new(family).container(container));
+        for member in fleet {
+            home.task(&member.container_instance, Task::standalone(family).task_definition(family));
+        }
+    }
+}
+
+fn member(home: &Region, options: &Options, n: usize, place: usize) -> Member {
+    let (hints, strategy) = (options.hints, options.strategy);
     let id = format!("i-{n:017x}");
     let instance = Instance::new(&id);
-    let registered = ContainerInstance::new(&id).running_tasks(2);
+    let registered = ContainerInstance::new(&id);
+    // Tasks that are only counted, but for an evacuation, which looks for them.
+    let registered = if strategy == Strategy::Evacuate { registered } else { registered.running_tasks(2) };
     let (instance, registered) = match hints {
         Hints::None => (instance, registered),
         Hints::Tag => (instance.tag(CLUSTER_TAG, cluster(place)), registered),

@@ -1,4 +1,4 @@
-//! A reclaim wave, with nothing installed but Rust: `cargo run --release --example wave -- --events 200 --clusters 20`.
+//! A reclaim wave, with nothing installed but Rust: `cargo run --release --example wave`.
 //!
 //! Starts a stand-in for AWS with the documented request quotas, gives notice to all instances of a fleet within
 //! seconds, plays what stands between EC2 and the function (Lambda's asynchronous invocations, or a queue), and tells
@@ -36,7 +36,7 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
         }
     };
     let function = options.function.clone().map_or_else(build, Ok)?;
-    let aws = Standin::builder().quotas(Quotas::aws()).latency(options.latency).start().await?;
+    let aws = Standin::builder().quotas(Quotas::aws().times(options.quota_factor)).latency(options.latency).start().await?;
     let fleet = fleet::fill(&aws.home(), &options);
     for fault in fleet::faults(options.faults) {
         aws.fault(fault);

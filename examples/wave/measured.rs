@@ -14,6 +14,8 @@ pub(crate) struct Measured {
     pub(crate) handled: usize,
     /// Those that were not.
     pub(crate) lost: usize,
+    /// Containers that got SIGTERM and as much of their stop timeout as they needed, of all, where that is played.
+    pub(crate) graceful: Option<(usize, usize)>,
     /// From its own notice.
     pub(crate) after_notice: Spread,
     /// From the first notice.
@@ -33,6 +35,8 @@ impl Measured {
             malformed: played.sent.len() - sent.len(),
             handled: handled.len(),
             lost: sent.len() - handled.len(),
+            graceful: (!played.fates.is_empty())
+                .then(|| (played.fates.iter().filter(|fate| fate.is_graceful()).count(), played.fates.len())),
             after_notice: Spread::of(handled.iter().map(|(sent, at)| *at - *sent)),
             after_first: Spread::of(handled.iter().filter_map(|(_, at)| Some(*at - first?))),
         }
@@ -56,13 +60,14 @@ impl Spread {
         self.0.get(rank.saturating_sub(1)).map_or(0.0, Duration::as_secs_f64)
     }
 
-    /// p50, p99 and the last.
-    pub(crate) fn row(&self) -> [f64; 3] {
-        [50, 99, 100].map(|percent| self.percentile(percent))
+    /// The first, the half, 99 % and the last.
+    pub(crate) fn row(&self) -> [f64; 4] {
+        let first = self.0.first().map_or(0.0, Duration::as_secs_f64);
+        [first, self.percentile(50), self.percentile(99), self.percentile(100)]
     }
 
     pub(crate) fn json(&self) -> Value {
-        let [p50, p99, max] = self.row().map(|seconds| (seconds * 1e3).round() / 1e3);
-        json!({ "p50": p50, "p99": p99, "max": max })
+        let [first, half, p99, last] = self.row().map(|seconds| (seconds * 1e3).round() / 1e3);
+        json!({ "first": first, "p50": half, "p99": p99, "max": last })
     }
 }

@@ -18,6 +18,7 @@ pub(crate) struct Options {
     pub(crate) hints: Hints,
     pub(crate) spread: Duration,
     pub(crate) latency: Duration,
+    pub(crate) quota_factor: f64,
     pub(crate) faults: Percent,
     pub(crate) malformed: Percent,
     pub(crate) duplicates: Percent,
@@ -63,7 +64,7 @@ words!(
 
 words!(
     /// The function's `STRATEGY`.
-    Strategy { Deregister = "deregister", Drain = "drain" }
+    Strategy { Deregister = "deregister", Drain = "drain", Evacuate = "evacuate" }
 );
 
 words!(
@@ -91,27 +92,29 @@ impl Options {
         if args.flag("--help") {
             return Err("A reclaim wave against AWS's request quotas".to_owned());
         }
-        let delivery = args.value("--delivery")?.unwrap_or(Delivery::Direct);
+        let strategy = args.value("--strategy")?.unwrap_or(Strategy::Deregister);
+        let delivery = args.value("--delivery")?.unwrap_or(Delivery::Queue);
         let seconds = |seconds: Option<f64>, default| seconds.map_or(default, Duration::from_secs_f64);
         let options = Self {
             events: args.value("--events")?.unwrap_or(200).max(1),
             clusters: args.value("--clusters")?.unwrap_or(20).max(1),
             delivery,
-            strategy: args.value("--strategy")?.unwrap_or(Strategy::Deregister),
+            strategy,
             hints: args.value("--hints")?.unwrap_or(Hints::Asg),
             spread: seconds(args.value("--spread-s")?, Duration::from_secs(5)),
+            quota_factor: args.value("--quota-factor")?.filter(|factor| *factor > 0.0).unwrap_or(1.0),
             latency: Duration::from_millis(args.value("--latency-ms")?.unwrap_or(10)),
             faults: args.value("--faults")?.unwrap_or(Percent(0.0)),
             malformed: args.value("--malformed")?.unwrap_or(Percent(0.0)),
             duplicates: args.value("--duplicates")?.unwrap_or(Percent(1.0)),
             kills: args.value("--kills")?.unwrap_or_default(),
-            timeout: seconds(args.value("--timeout-s")?, template::timeout(delivery)),
+            timeout: seconds(args.value("--timeout-s")?, template::timeout(delivery, strategy)),
             mapping: EventSourceMapping {
-                batch_size: args.value("--batch-size")?.unwrap_or(template::MAPPING.batch_size).max(1),
-                window: seconds(args.value("--window-s")?, template::MAPPING.window),
-                concurrency: args.value("--concurrency")?.unwrap_or(template::MAPPING.concurrency).max(1),
+                batch_size: args.value("--batch-size")?.unwrap_or(template::mapping(strategy).batch_size).max(1),
+                window: seconds(args.value("--window-s")?, template::mapping(strategy).window),
+                concurrency: args.value("--concurrency")?.unwrap_or(template::mapping(strategy).concurrency).max(1),
             },
-            visibility: seconds(args.value("--visibility-s")?, template::VISIBILITY),
+            visibility: seconds(args.value("--visibility-s")?, template::visibility(strategy)),
             function: args.value("--function")?,
             json: args.flag("--json"),
             plot: args.value("--plot")?,

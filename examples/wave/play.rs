@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use standin::{Function, PoolFigures, QueueFigures, Region, Standin};
+use standin::{Fate, Function, PoolFigures, QueueFigures, Region, Standin};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::{
@@ -25,6 +25,8 @@ pub(crate) struct Played {
     pub(crate) sent: Vec<Sent>,
     pub(crate) pool: PoolFigures,
     pub(crate) queue: Option<QueueFigures>,
+    /// What became of the containers, where that is played.
+    pub(crate) fates: Vec<Fate>,
 }
 
 /// A notice that was given.
@@ -52,6 +54,10 @@ pub(crate) async fn play(aws: &Standin, options: &Options, function: &Path, flee
         tick.tick().await;
         while let Some(notice) = to_come.next_if(|notice| notice.after <= first.elapsed()) {
             sent.push(Sent::now(&notice));
+            if options.strategy == Strategy::Evacuate {
+                // From then on it is played what becomes of its tasks.
+                home.interrupt(&notice.member.instance, "terminate");
+            }
             channel.send(&notice.text(home), notice.twice);
         }
         let kill_after = options.spread * (killed + 1) / (options.kills + 1);
@@ -67,13 +73,17 @@ pub(crate) async fn play(aws: &Standin, options: &Options, function: &Path, flee
             shown = looked;
             show(aws, first, &sent, fleet.len(), &channel);
         }
-        if to_come.peek().is_none() && sent.iter().all(Sent::is_over) {
+        let is_over = |sent: &Sent| {
+            // Containers may still be at their end when the instance is no longer registered.
+            sent.is_over() && (options.strategy != Strategy::Evacuate || sent.at.elapsed() > NOTICE)
+        };
+        if to_come.peek().is_none() && sent.iter().all(is_over) {
             break;
         }
     }
     settle(&channel).await;
     show(aws, first, &sent, fleet.len(), &channel);
-    Played { sent, pool: channel.pool(), queue: channel.queue() }
+    Played { sent, pool: channel.pool(), queue: channel.queue(), fates: home.fates() }
 }
 
 fn configured(aws: &Standin, options: &Options, function: &Path) -> Function {
@@ -88,7 +98,7 @@ fn configured(aws: &Standin, options: &Options, function: &Path) -> Function {
 /// Notes what is handled by now.
 fn look(home: &Region, strategy: Strategy, sent: &mut [Sent]) {
     let wanted = match strategy {
-        Strategy::Deregister => "INACTIVE",
+        Strategy::Deregister | Strategy::Evacuate => "INACTIVE",
         Strategy::Drain => "DRAINING",
     };
     let there = home.container_instances().into_iter().filter(|found| found.status == wanted);

@@ -11,7 +11,7 @@ use crate::{bound::Bound, measured::Measured, notices::share, options::Options, 
 
 /// Prints it in the form that was asked for.
 pub(crate) fn print(aws: &Standin, options: &Options, played: &Played, measured: &Measured) {
-    let (tally, needed) = (aws.tally(), needed(aws));
+    let (tally, needed) = (aws.tally(), needed(aws, options.quota_factor));
     if options.json {
         println!("{:#}", json(options, played, measured, &tally));
     } else {
@@ -20,12 +20,12 @@ pub(crate) fn print(aws: &Standin, options: &Options, played: &Played, measured:
 }
 
 /// How long the calls that were made take, by quota: those that were throttled are not counted.
-fn needed(aws: &Standin) -> Vec<Bound> {
+fn needed(aws: &Standin, factor: f64) -> Vec<Bound> {
     let mut made: BTreeMap<Bucket, usize> = BTreeMap::new();
     for bucket in aws.calls().iter().filter(|call| !call.is_throttled()).filter_map(standin::Call::bucket) {
         *made.entry(bucket).or_default() += 1;
     }
-    made.into_iter().filter_map(Bound::new).collect()
+    made.into_iter().filter_map(|(bucket, calls)| Bound::new(bucket, calls, factor)).collect()
 }
 
 fn text(
@@ -43,8 +43,11 @@ fn text(
         format!("{:5} lost", measured.lost),
         format!("{:5} malformed", measured.malformed),
         String::new(),
-        format!("{:<28} {:>9} {:>9} {:>9}", "handled, in seconds", "p50", "p99", "last"),
+        format!("{:<28} {:>9} {:>9} {:>9} {:>9}", "handled, in seconds", "first", "half", "99 %", "last"),
     ];
+    if let Some((graceful, all)) = measured.graceful {
+        lines.insert(5, format!("{graceful:5} of {all} containers got SIGTERM and the time they needed"));
+    }
     for (name, times) in
         [("  after its own notice", &measured.after_notice), ("  after the first notice", &measured.after_first)]
     {
@@ -64,7 +67,7 @@ fn text(
 
 fn title(options: &Options) -> String {
     format!(
-        "{} notices over {} clusters within {:.0} s, {}, {}, hints: {}, {:.0} ms a call, {} % faults",
+        "{} notices over {} clusters within {:.0} s, {}, {}, hints: {}, {:.0} ms a call, {} times the quotas, {} % faults",
         options.events,
         options.clusters,
         options.spread.as_secs_f64(),
@@ -72,6 +75,7 @@ fn title(options: &Options) -> String {
         options.strategy.word(),
         options.hints.word(),
         options.latency.as_secs_f64() * 1e3,
+        options.quota_factor,
         options.faults.0,
     )
 }
@@ -114,6 +118,7 @@ fn json(options: &Options, played: &Played, measured: &Measured, tally: &BTreeMa
             "hints": options.hints.word(),
             "spreadSeconds": options.spread.as_secs_f64(),
             "latencyMs": options.latency.as_millis(),
+            "quotaFactor": options.quota_factor,
             "faultsPercent": options.faults.0,
             "kills": options.kills,
         },
@@ -121,6 +126,7 @@ fn json(options: &Options, played: &Played, measured: &Measured, tally: &BTreeMa
         "malformed": measured.malformed,
         "handled": measured.handled,
         "lost": measured.lost,
+        "graceful": measured.graceful.map(|(graceful, all)| json!({ "containers": all, "graceful": graceful })),
         "secondsAfterNotice": measured.after_notice.json(),
         "secondsAfterFirst": measured.after_first.json(),
         "bound": Bound::of(options).map(|bound| json!({

@@ -91,6 +91,11 @@ impl Calls {
         Self { patience: PATIENCE, ..self.until(Instant::now() + throttled) }
     }
 
+    /// The same calls, where what fails is retried for no longer than this.
+    pub(crate) fn retried_for(&self, patience: Duration) -> Self {
+        Self { patience, ..self.clone() }
+    }
+
     /// The same calls, each attempted once, for as long as an attempt takes.
     pub(crate) fn once(&self) -> Self {
         Self { patience: Duration::ZERO, attempts: Attempts::One, ..self.until(Instant::now() + ATTEMPT) }
@@ -196,7 +201,8 @@ impl Calls {
                 return Err(last.unwrap_or_else(|| Error::call(operation, resource, ErrorClass::Throttled, cause)));
             }
             self.counts.made.fetch_add(1, Relaxed);
-            let error = match timeout_at(self.deadline.at, attempt()).await {
+            // In a box, since the SDK's futures are large, and most callers wait for a token.
+            let error = match timeout_at(self.deadline.at, Box::pin(attempt())).await {
                 Ok(Ok(answer)) => {
                     permit.as_ref().inspect(|permit| permit.answered());
                     return Ok(answer);

@@ -6,7 +6,10 @@
 use std::{
     collections::HashMap,
     hash::Hash,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -29,6 +32,8 @@ pub(crate) struct Coalesced<G, K, V> {
     size: usize,
     /// How long the first caller waits for others.
     linger: Duration,
+    /// Only if there are any of these, if set.
+    others: Option<Arc<AtomicUsize>>,
     /// Whether a caller may join while the call is under way.
     is_shared: bool,
     batches: Batches<G, K, V>,
@@ -67,12 +72,17 @@ where
 {
     /// One call for up to `size` keys. The operation is named where there was no answer.
     pub(crate) fn new(operation: Operation, size: usize) -> Self {
-        Self { operation, size, linger: Duration::ZERO, is_shared: false, batches: Arc::default() }
+        Self { operation, size, linger: Duration::ZERO, others: None, is_shared: false, batches: Arc::default() }
     }
 
     /// The first caller waits for so long: for those whose turn comes a little later.
     pub(crate) fn lingering(self, linger: Duration) -> Self {
         Self { linger, ..self }
+    }
+
+    /// As [`Coalesced::lingering`], but only while there are others that may come.
+    pub(crate) fn lingering_for(self, linger: Duration, others: &Arc<AtomicUsize>) -> Self {
+        Self { linger, others: Some(Arc::clone(others)), ..self }
     }
 
     /// Gives what `load` finds for a key; the default if it finds nothing.
@@ -126,7 +136,9 @@ where
         let waiters = HashMap::from([(key.clone(), vec![waiter])]);
         let batch = Arc::new(Mutex::new(Batch { calls: calls.clone(), waiters, task: Weak::new() }));
         batches.insert(group.clone(), Arc::clone(&batch));
-        let (all, linger, is_shared) = (Arc::clone(&self.batches), self.linger, self.is_shared);
+        let lingers = self.others.as_ref().is_none_or(|others| others.load(Relaxed) > 0);
+        let linger = if lingers { self.linger } else { Duration::ZERO };
+        let (all, is_shared) = (Arc::clone(&self.batches), self.is_shared);
         let run = run(all, group.clone(), Arc::clone(&batch), linger, is_shared, load.clone());
         let task = Arc::new(Task(tokio::spawn(run).abort_handle()));
         lock(&batch).task = Arc::downgrade(&task);

@@ -47,7 +47,7 @@ pub(crate) async fn act(
         Change::Drain(mark) => drain(ecs, calls, found, mark).await?,
         Change::Reactivate => reactivate(ecs, calls, found).await?,
         Change::Evacuate(evacuation) => {
-            let (ended, stopped, left) = evacuate(ecs, calls, now, found, evacuation).await?;
+            let (ended, stopped, left) = Box::pin(evacuate(ecs, calls, now, found, evacuation)).await?;
             evacuated = Some((stopped, left));
             ended
         }

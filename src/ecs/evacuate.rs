@@ -17,10 +17,12 @@ mod clock;
 mod step;
 mod tracked;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use futures_util::stream::{FuturesUnordered, StreamExt};
-use tokio::time::{Instant, sleep_until};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep_until},
+};
 
 use self::{
     clock::{CHECK, Clock, DEREGISTER_RUSH, STOP_RUSH, open, poll},
@@ -62,13 +64,15 @@ pub(super) async fn evacuate(
     // The same instant for all that end together, so that their looks and stops come together.
     let ends = (now.instant + less_margin(left)).min(calls.deadline());
     let deadline = timestamp(evacuation.deadline);
-    let reason = &format!("EC2 Spot interruption: {} is terminated at {deadline}", found.instance);
+    let reason = format!("EC2 Spot interruption: {} is terminated at {deadline}", found.instance);
 
     let started = Instant::now();
     let mut tracked = Tracked::new(found, evacuation.standalone_tasks, started);
     let (mut stops, mut deregistration) = (calls.announce(StopTask, ends), calls.announce(DeregisterContainerInstance, ends));
     deregistration.set(1);
-    let mut under_way = FuturesUnordered::new();
+    let subject = Arc::new(Subject { ecs: ecs.clone(), calls: calls.clone(), found: found.clone(), reason });
+    // All of it ends with this.
+    let mut under_way = JoinSet::new();
     loop {
         stops.set(open(&tracked));
         let clock = Clock {
@@ -82,9 +86,11 @@ pub(super) async fn evacuate(
             epoch: ecs.evacuations.epoch,
         };
         let (steps, wakes) = clock.tick(&mut tracked, Instant::now());
-        under_way.extend(steps.into_iter().map(|step| take(ecs, calls, found, reason, step)));
+        for step in steps {
+            under_way.spawn(take(Arc::clone(&subject), step));
+        }
         tokio::select! {
-            Some(completion) = under_way.next() => match completion {
+            Some(Ok(completion)) = under_way.join_next() => match completion {
                 // What is empty has time.
                 Completion::Deregistered(Err(error)) if !error.is_transient() || Instant::now() + CHECK >= ends => {
                     return Err(error);
@@ -100,10 +106,19 @@ pub(super) async fn evacuate(
     }
 }
 
+/// What steps are taken with.
+struct Subject {
+    ecs: Ecs,
+    calls: Calls,
+    found: ContainerInstance,
+    reason: String,
+}
+
 /// Reads are attempted once: they are tried again by the clock.
-async fn take(ecs: &Ecs, calls: &Calls, found: &ContainerInstance, reason: &str, step: Step) -> Completion {
+async fn take(subject: Arc<Subject>, step: Step) -> Completion {
+    let Subject { ecs, calls, found, reason } = &*subject;
     let ContainerInstance { cluster, arn, .. } = found;
-    let retried = || calls.impatient(RETRIED);
+    let retried = || calls.retried_for(RETRIED);
     match step {
         Step::Drain => {
             let now = retried().due(Instant::now());

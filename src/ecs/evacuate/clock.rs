@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{
     step::Step,
-    tracked::{Detail, Drained, List, Tracked, TrackedTask},
+    tracked::{Detail, Drained, List, StopRequest, Tracked, TrackedTask},
 };
 use crate::{config::StandaloneTasks, identifier::TaskArn};
 
@@ -146,17 +146,18 @@ impl Clock {
         }
         for (task, due) in self.due(tracked, now) {
             if let Some(task) = tracked.tasks.get_mut(&task) {
-                task.stop_requested = true;
+                task.stop = StopRequest::UnderWay;
             }
             steps.push(Step::Stop { task, due });
         }
     }
 
-    /// The tasks to stop at this time, in their order, and when each was due. No daemon, as long as another task is due as
-    /// well.
+    /// The tasks to stop at this time, in their order, and when each was due. No daemon, as long as another task is due, or
+    /// being asked.
     fn due(&self, tracked: &Tracked, now: Instant) -> Vec<(TaskArn, Instant)> {
         let mut due: Vec<_> = stops(tracked).filter(|stop| self.due_at(stop, now) <= now).collect();
-        if due.iter().any(|stop| stop.rank == Rank::Ordinary) {
+        let is_asked = |task: &TrackedTask| task.stop == StopRequest::UnderWay && !task.is_daemon();
+        if due.iter().any(|stop| stop.rank == Rank::Ordinary) || tracked.tasks.values().any(is_asked) {
             due.retain(|stop| stop.rank == Rank::Ordinary);
         }
         due.sort_by_key(|stop| Reverse(stop.before_end));
@@ -321,6 +322,9 @@ mod tests {
     /// Has everything stopped that is due.
     fn stop(tracked: &mut Tracked, (clock, now): (Clock, Instant)) {
         clock.stop(tracked, now, &mut Vec::new(), &mut Vec::new());
+        assert!(due(tracked, (clock, now)).is_empty(), "not while others are asked");
+        let asked = tracked.tasks.values_mut().filter(|task| task.stop == StopRequest::UnderWay);
+        asked.for_each(|task| task.stop = StopRequest::Over);
     }
 
     #[test]

@@ -79,12 +79,21 @@ pub(super) struct TrackedTask {
     pub(super) is_being_described: bool,
     /// Whether ECS could not say more of it.
     pub(super) is_obscure: bool,
-    /// Whether it is, or was, asked to stop.
-    pub(super) stop_requested: bool,
+    pub(super) stop: StopRequest,
     /// How long its containers have after SIGTERM.
     pub(super) stop_timeout: Detail<Duration>,
     /// Whether its service runs one task on each instance.
     pub(super) is_daemon: Detail<bool>,
+}
+
+/// Whether a task is asked to stop.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum StopRequest {
+    #[default]
+    No,
+    UnderWay,
+    /// It was, or ECS refused it.
+    Over,
 }
 
 /// What has to be read beside the task.
@@ -314,14 +323,13 @@ impl Tracked {
     }
 
     fn record_stopped(&mut self, task: &TaskArn, stopped: Result<(), Error>, now: Instant) {
+        let is_over = !stopped.as_ref().is_err_and(Error::is_transient);
+        if let Some(task) = self.tasks.get_mut(task) {
+            task.stop = if is_over { StopRequest::Over } else { StopRequest::No };
+        }
         match stopped {
             Ok(()) => self.stopped += 1,
-            Err(error) if error.is_transient() => {
-                if let Some(task) = self.tasks.get_mut(task) {
-                    task.stop_requested = false;
-                }
-                self.writes_after = now + WRITE_AGAIN;
-            }
+            Err(_) if !is_over => self.writes_after = now + WRITE_AGAIN,
             // It has ended meanwhile, or the role may not stop it.
             Err(error) => self.warn(error),
         }
@@ -360,7 +368,7 @@ impl TrackedTask {
     /// Whether it may have to be stopped. What was only listed is described first, if it can be.
     pub(super) fn is_open(&self) -> bool {
         let is_running = self.task.as_ref().map_or(self.is_obscure, |task| task.progress != Progress::Stopping);
-        is_running && !self.stop_requested
+        is_running && self.stop == StopRequest::No
     }
 
     pub(super) fn timeout(&self) -> Duration {

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use futures_util::{StreamExt, stream};
+use futures_util::{FutureExt, future::select_all};
 
 use super::user_data::{Mention, mention};
 use crate::{
@@ -238,26 +238,37 @@ impl<'a> Search<'a> {
 
     /// Looks for it in clusters, several at a time, until it is found.
     async fn look(&mut self, calls: &Calls, clusters: Vec<ClusterName>) -> Found {
-        let (ecs, id, missed) = (self.ecs, self.id, &mut self.missed);
-        let clusters: Vec<_> = clusters.into_iter().filter(|cluster| !missed.contains(cluster)).collect();
-        let looks = clusters.into_iter().map(async |cluster| {
-            let found = ecs.registrations(calls, &cluster, id).await;
-            (cluster, found)
-        });
-        let mut looks = std::pin::pin!(stream::iter(looks).buffer_unordered(WIDTH));
-        while let Some((cluster, found)) = looks.next().await {
+        let (ecs, id) = (self.ecs, self.id);
+        let look = |cluster: ClusterName| {
+            let look = async move {
+                let found = ecs.registrations(calls, &cluster, id).await;
+                (cluster, found)
+            };
+            look.boxed()
+        };
+        let mut clusters = clusters.into_iter();
+        let mut looks = Vec::with_capacity(WIDTH);
+        loop {
+            let missed = &self.missed;
+            let more = clusters.by_ref().filter(|cluster| !missed.contains(cluster)).take(WIDTH - looks.len());
+            looks.extend(more.map(look));
+            if looks.is_empty() {
+                return Vec::new();
+            }
+            // Not a `FuturesUnordered`, which wakes whoever polls it: then lines would not run together.
+            let ((cluster, found), _, others) = select_all(looks).await;
+            looks = others;
             match found {
                 Ok(found) => {
                     self.unread.remove(&cluster);
                     if !found.is_empty() {
                         return found;
                     }
-                    missed.insert(cluster);
+                    self.missed.insert(cluster);
                 }
                 Err(error) => drop(self.unread.insert(cluster, error)),
             }
         }
-        Vec::new()
     }
 
     /// How long throttled EC2 look-ups are retried: a second for each list that they save; half of what is left where

@@ -86,6 +86,13 @@ impl Quotas {
         self
     }
 
+    /// The same quotas, so many times as large.
+    #[must_use]
+    pub fn times(mut self, factor: f64) -> Self {
+        self.0.values_mut().for_each(|(burst, per_second)| (*burst, *per_second) = (*burst * factor, *per_second * factor));
+        self
+    }
+
     /// Burst and calls per second of a bucket; `None` where it is not limited.
     #[must_use]
     pub fn get(&self, bucket: Bucket) -> Option<(f64, f64)> {
