@@ -45,8 +45,11 @@ impl Ec2 {
 
     /// Reads an instance's user data, in base64; empty if it has none. It holds secrets.
     pub(crate) async fn user_data(&self, calls: &Calls, id: &InstanceId) -> Result<String, Error> {
-        let request =
-            self.client.describe_instance_attribute().instance_id(id.as_str()).attribute(InstanceAttributeName::UserData);
+        let request = self
+            .client
+            .describe_instance_attribute()
+            .instance_id(id.as_str())
+            .attribute(InstanceAttributeName::UserData);
         let answer = calls.make(Operation::DescribeInstanceAttribute, id, || request.clone().send()).await?;
         Ok(answer.user_data.and_then(|attribute| attribute.value).unwrap_or_default())
     }

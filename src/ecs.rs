@@ -19,8 +19,8 @@ pub(crate) mod mark;
 pub(crate) mod plan;
 pub(crate) mod services;
 pub(crate) mod state;
-pub(crate) mod task_definitions;
 pub(crate) mod task;
+pub(crate) mod task_definitions;
 pub(crate) mod tasks;
 
 use std::{
@@ -69,6 +69,8 @@ pub(crate) struct Shared {
     pub(crate) clusters: Coalesced<(), (), ClusterList>,
     pub(crate) capacity_providers: Coalesced<(ClusterName, ProviderName), (), CapacityProvider>,
     pub(crate) rosters: Coalesced<ClusterName, (), ()>,
+    /// What large scans wait for.
+    pub(crate) turns: Coalesced<(), (), ()>,
     pub(crate) registrations: Coalesced<ClusterName, InstanceId, Vec<ContainerInstance>>,
     pub(crate) container_instances: Coalesced<ClusterName, ContainerInstanceArn, Option<ContainerInstance>>,
     /// The default, for what ECS does not mention: not changed.
@@ -87,6 +89,7 @@ impl Ecs {
             clusters: Coalesced::shared(Operation::DescribeClusters),
             capacity_providers: Coalesced::shared(Operation::DescribeCapacityProviders),
             rosters: Coalesced::shared(Operation::ListContainerInstances),
+            turns: Coalesced::shared(Operation::ListContainerInstances),
             registrations: Coalesced::new(Operation::ListContainerInstances, usize::MAX),
             container_instances: Coalesced::new(Operation::DescribeContainerInstances, PAGE),
             states: Coalesced::new(Operation::UpdateContainerInstancesState, UPDATE).lingering_for(TOGETHER, &seeking),
@@ -96,7 +99,13 @@ impl Ecs {
             stop_timeouts: Coalesced::shared(Operation::DescribeTaskDefinition),
             daemons: Coalesced::new(Operation::DescribeServices, SERVICES),
         };
-        Self { client: aws_sdk_ecs::Client::new(sdk), cache: Arc::default(), shared: Arc::new(shared), seeking, evacuations: Arc::default() }
+        Self {
+            client: aws_sdk_ecs::Client::new(sdk),
+            cache: Arc::default(),
+            shared: Arc::new(shared),
+            seeking,
+            evacuations: Arc::default(),
+        }
     }
 }
 

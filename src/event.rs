@@ -1,5 +1,6 @@
 //! The wire: what arrives as a Lambda payload.
 
+mod envelope;
 mod rebalance_recommendation;
 mod spot_interruption_warning;
 mod sqs;
@@ -7,10 +8,11 @@ mod state_change;
 
 use std::time::SystemTime;
 
-use aws_lambda_events::event::eventbridge::EventBridgeEvent;
-use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+pub use self::envelope::{Message, Received};
+use self::envelope::{required, time};
 use crate::{
     error::Error,
     identifier::{AccountId, Region},
@@ -24,22 +26,6 @@ pub enum Payload {
     Event(Received),
     /// A batch of messages from an SQS queue, with an event each.
     Batch(Vec<Message>),
-}
-
-/// An `EventBridge` event, or the reason why it is none.
-///
-/// The reason is kept rather than returned, so that even a payload that is no JSON ends as an
-/// [`Error::InvalidEvent`] of ours.
-#[derive(Debug)]
-pub struct Received(Result<EventBridgeEvent<Value>, String>);
-
-/// A message of a batch.
-#[derive(Debug)]
-pub struct Message {
-    /// By which SQS is told that it failed.
-    pub id: String,
-    /// The event in its body.
-    pub event: Received,
 }
 
 /// What an event asks for.
@@ -87,12 +73,6 @@ impl<'de> Deserialize<'de> for Payload {
     }
 }
 
-impl From<Value> for Received {
-    fn from(event: Value) -> Self {
-        Self(serde_path_to_error::deserialize(event).map_err(|error| describe(&error, "")))
-    }
-}
-
 impl TryFrom<Received> for Event {
     type Error = Error;
 
@@ -117,35 +97,6 @@ impl TryFrom<Received> for Event {
         let (account, region) = (required("account", event.account)?, required("region", event.region)?);
         Ok(Self::Interruption(Interruption { instance, kind, account, region, time }))
     }
-}
-
-/// Reads an event's `detail`.
-fn detail<T: DeserializeOwned>(detail: Value) -> Result<T, Error> {
-    serde_path_to_error::deserialize(detail).map_err(|error| Error::InvalidEvent(describe(&error, "detail")))
-}
-
-/// Reads a field of the envelope that the events handled here always have.
-fn required<T>(field: &str, value: Option<String>) -> Result<T, Error>
-where
-    T: TryFrom<String>,
-    T::Error: std::fmt::Display,
-{
-    let value = value.ok_or_else(|| Error::InvalidEvent(format!("{field}: missing")))?;
-    T::try_from(value).map_err(|error| Error::InvalidEvent(format!("{field}: {error}")))
-}
-
-/// Reads the envelope's `time`.
-fn time(event: &EventBridgeEvent<Value>) -> Result<SystemTime, Error> {
-    let time = event.time.ok_or_else(|| Error::InvalidEvent("time: missing".into()))?;
-    Ok(time.into())
-}
-
-/// Says what is wrong and where, without repeating the event.
-fn describe<E: std::fmt::Display>(error: &serde_path_to_error::Error<E>, parent: &str) -> String {
-    let path = error.path().to_string();
-    let place = [parent, &path].into_iter().filter(|part| !matches!(*part, "" | ".")).collect::<Vec<_>>().join(".");
-    let separator = if place.is_empty() { "" } else { ": " };
-    format!("{place}{separator}{}", error.inner())
 }
 
 #[cfg(test)]

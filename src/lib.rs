@@ -144,7 +144,8 @@ impl<'a> Invocation<'a> {
             let chosen = decisive.entry(interruption.whose()).or_insert(interruption);
             *chosen = interruption.more_decisive(chosen);
         }
-        let lines = decisive.into_iter().map(|(whose, interruption)| (whose, self.handle(interruption).boxed().shared()));
+        let lines =
+            decisive.into_iter().map(|(whose, interruption)| (whose, self.handle(interruption).boxed().shared()));
         let lines: HashMap<_, Line<'_>> = lines.collect();
         // Those that end first go first.
         let mut in_order: Vec<_> = events.iter().enumerate().collect();

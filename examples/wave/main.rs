@@ -36,7 +36,8 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
         }
     };
     let function = options.function.clone().map_or_else(build, Ok)?;
-    let aws = Standin::builder().quotas(Quotas::aws().times(options.quota_factor)).latency(options.latency).start().await?;
+    let aws =
+        Standin::builder().quotas(Quotas::aws().times(options.quota_factor)).latency(options.latency).start().await?;
     let fleet = fleet::fill(&aws.home(), &options);
     for fault in fleet::faults(options.faults) {
         aws.fault(fault);

@@ -152,6 +152,11 @@ impl Calls {
         self.buckets.of(operation).slowness()
     }
 
+    /// Whether AWS has throttled such calls since then.
+    pub(crate) fn were_throttled_since(&self, operation: Operation, then: Instant) -> bool {
+        self.buckets.of(operation).was_throttled_since(then)
+    }
+
     /// Announces calls that have to be made by a time, for as long as the announcement lives.
     pub(crate) fn announce(&self, operation: Operation, by: Instant) -> Announced {
         Announced { buckets: Arc::clone(&self.buckets), operation, by, calls: 0 }

@@ -4,7 +4,7 @@
 //! its own answer. The task ends when nobody waits for it any more.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     hash::Hash,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
@@ -43,7 +43,7 @@ type Batches<G, K, V> = Arc<Mutex<HashMap<G, Arc<Mutex<Batch<K, V>>>>>>;
 
 struct Batch<K, V> {
     calls: Calls,
-    waiters: HashMap<K, Vec<Waiter<V>>>,
+    waiters: BTreeMap<K, Vec<Waiter<V>>>,
     task: Weak<Task>,
 }
 
@@ -67,8 +67,8 @@ impl Drop for Task {
 impl<G, K, V> Coalesced<G, K, V>
 where
     G: Clone + Eq + Hash + Send + Sync + 'static,
-    K: Clone + Eq + Hash + Send + 'static,
-    V: Clone + Default + Send + 'static,
+    K: Clone + Ord + Hash + Send + Sync + 'static,
+    V: Clone + Default + Send + Sync + 'static,
 {
     /// One call for up to `size` keys. The operation is named where there was no answer.
     pub(crate) fn new(operation: Operation, size: usize) -> Self {
@@ -133,7 +133,7 @@ where
                 return (receiver, task);
             }
         }
-        let waiters = HashMap::from([(key.clone(), vec![waiter])]);
+        let waiters = BTreeMap::from([(key.clone(), vec![waiter])]);
         let batch = Arc::new(Mutex::new(Batch { calls: calls.clone(), waiters, task: Weak::new() }));
         batches.insert(group.clone(), Arc::clone(&batch));
         let lingers = self.others.as_ref().is_none_or(|others| others.load(Relaxed) > 0);
@@ -149,7 +149,7 @@ where
 impl<G, V> Coalesced<G, (), V>
 where
     G: Clone + Eq + Hash + Send + Sync + 'static,
-    V: Clone + Default + Send + 'static,
+    V: Clone + Default + Send + Sync + 'static,
 {
     /// One call for all that ask for the same thing while it is under way.
     pub(crate) fn shared(operation: Operation) -> Self {
@@ -190,12 +190,16 @@ async fn run<G, K, V, L, F>(
     load: L,
 ) where
     G: Eq + Hash,
-    K: Clone + Eq + Hash,
+    K: Clone + Ord + Hash,
     V: Clone + Default,
     L: Fn(Calls, Vec<K>) -> F,
     F: Future<Output = Result<HashMap<K, V>, Error>>,
 {
-    if linger.is_zero() { yield_now().await } else { sleep(linger).await }
+    if linger.is_zero() {
+        yield_now().await
+    } else {
+        sleep(linger).await
+    }
     let close = || {
         let mut batches = lock(&batches);
         if batches.get(&group).is_some_and(|current| Arc::ptr_eq(current, &batch)) {
@@ -401,7 +405,8 @@ mod tests {
             async move { if keys.contains(&7) { Err(rejected()) } else { Ok(keys.len()) } }
         };
         let answers = in_halves((0..10).collect(), call).await;
-        let failed: Vec<_> = answers.iter().filter(|(_, answer)| answer.is_err()).map(|(keys, _)| keys.clone()).collect();
+        let failed: Vec<_> =
+            answers.iter().filter(|(_, answer)| answer.is_err()).map(|(keys, _)| keys.clone()).collect();
         assert_eq!(failed, [[7]]);
         assert_eq!(answers.iter().filter_map(|(_, answer)| answer.as_ref().ok()).sum::<usize>(), 9);
         assert!(*lock(&made) <= 9, "{}", lock(&made));

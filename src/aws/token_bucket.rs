@@ -76,8 +76,8 @@ struct State {
     rate: f64,
     /// The quota as a multiple of the documented one, as far as it is known.
     scale: f64,
-    is_throttled_at_times: bool,
     refilled: Instant,
+    throttled: Option<Instant>,
     /// When the rate was last halved.
     halved: Option<Instant>,
     /// Since when there are fewer tokens than callers, apart from throttling.
@@ -116,8 +116,8 @@ impl TokenBucket {
             tokens: burst,
             rate: per_second,
             scale: 1.0,
-            is_throttled_at_times: false,
             refilled: Instant::now(),
+            throttled: None,
             halved: None,
             short: None,
             in_flight: 0,
@@ -194,6 +194,11 @@ impl TokenBucket {
         self.full_rate * state.scale / state.rate
     }
 
+    /// Whether AWS has throttled since then.
+    pub(super) fn was_throttled_since(&self, then: Instant) -> bool {
+        self.lock().throttled.is_some_and(|throttled| throttled >= then)
+    }
+
     /// Announces calls that have to be made by a time, in place of so many that were announced before.
     pub(super) fn announce(&self, operation: Operation, by: Instant, before: usize, calls: usize) {
         let mut state = self.lock();
@@ -218,7 +223,7 @@ impl TokenBucket {
             let is_over = state.tokens + elapsed * state.rate >= ENOUGH;
             if is_over || now.saturating_duration_since(since) >= PROOF {
                 state.short = (!is_over).then_some(now);
-                state.scale = (state.scale + STEPS[usize::from(state.is_throttled_at_times)]).min(LARGEST);
+                state.scale = (state.scale + STEPS[usize::from(state.throttled.is_some())]).min(LARGEST);
                 state.rate = self.full_rate * state.scale;
             }
         }
@@ -252,7 +257,7 @@ impl Permit<'_> {
         let TokenBucket { full_rate, .. } = self.0;
         let mut state = self.0.refilled(now);
         state.tokens = state.tokens.min(0.0);
-        (state.short, state.is_throttled_at_times) = (None, true);
+        (state.short, state.throttled) = (None, Some(now));
         // Calls that were under way together are throttled together: that counts once.
         if state.halved.is_none_or(|halved| now.saturating_duration_since(halved) >= ROUND) {
             state.halved = Some(now);

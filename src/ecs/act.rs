@@ -33,7 +33,8 @@ pub(crate) async fn act(
         tasks_left: None,
         changed: None,
     };
-    let because = |outcome_is, reason| ContainerInstanceOutcome { outcome: outcome_is, reason: Some(reason), ..outcome.clone() };
+    let because =
+        |outcome_is, reason| ContainerInstanceOutcome { outcome: outcome_is, reason: Some(reason), ..outcome.clone() };
     let already = |state: EndState| because(state.into(), format!("it was {} already", state.word()));
     let change = match action {
         Action::Keep(state) => return Ok(already(state)),

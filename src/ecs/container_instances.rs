@@ -65,6 +65,16 @@ impl Ecs {
         self.shared.container_instances.get(cluster, arn.clone(), calls, load).await
     }
 
+    /// Reads all container instances of a cluster into the cache.
+    pub(crate) async fn roster(&self, calls: &Calls, cluster: &ClusterName) -> Result<(), Error> {
+        let (ecs, of) = (self.clone(), cluster.clone());
+        let load = move |calls| {
+            let (ecs, cluster) = (ecs.clone(), of.clone());
+            async move { ecs.read_roster(&calls, &cluster).await }
+        };
+        self.shared.rosters.get_one(cluster, calls, load).await
+    }
+
     /// That each belongs to one of the instances is checked with a description, so a list without a filter does as well:
     /// it is taken where it needs no more calls, and cached for the next notices.
     async fn find(
@@ -76,12 +86,7 @@ impl Ecs {
         let was_just_read = || self.cache.roster_age(cluster).is_some_and(|age| age < JUST_READ);
         if self.reads_whole(cluster, instances.len()) || was_just_read() {
             if !was_just_read() {
-                let (ecs, of) = (self.clone(), cluster.clone());
-                let load = move |calls| {
-                    let (ecs, cluster) = (ecs.clone(), of.clone());
-                    async move { ecs.read_roster(&calls, &cluster).await }
-                };
-                self.shared.rosters.get_one(cluster, calls, load).await?;
+                self.roster(calls, cluster).await?;
             }
             let take = |instance| {
                 let found = self.cache.take_from(cluster, &instance);

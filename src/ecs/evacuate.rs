@@ -68,7 +68,8 @@ pub(super) async fn evacuate(
 
     let started = Instant::now();
     let mut tracked = Tracked::new(found, evacuation.standalone_tasks, started);
-    let (mut stops, mut deregistration) = (calls.announce(StopTask, ends), calls.announce(DeregisterContainerInstance, ends));
+    let (mut stops, mut deregistration) =
+        (calls.announce(StopTask, ends), calls.announce(DeregisterContainerInstance, ends));
     deregistration.set(1);
     let subject = Arc::new(Subject { ecs: ecs.clone(), calls: calls.clone(), found: found.clone(), reason });
     // All of it ends with this.
@@ -125,9 +126,7 @@ async fn take(subject: Arc<Subject>, step: Step) -> Completion {
             Completion::Drained(set_state(ecs, &now, found, EndState::Draining).await)
         }
         Step::Count => Completion::Counted(ecs.container_instance(&calls.once(), cluster, arn).await),
-        Step::ListRunning { counted } => {
-            Completion::ListedRunning(ecs.tasks_on(calls, cluster, arn, counted).await)
-        }
+        Step::ListRunning { counted } => Completion::ListedRunning(ecs.tasks_on(calls, cluster, arn, counted).await),
         Step::ListStopping => Completion::ListedStopping(ecs.stopping_tasks_on(calls, cluster, arn).await),
         Step::Describe(task) => {
             let described = ecs.task(calls, cluster, &task).await;
@@ -136,9 +135,7 @@ async fn take(subject: Arc<Subject>, step: Step) -> Completion {
         Step::ReadStopTimeout { task, definition } => {
             Completion::StopTimeout(task, ecs.stop_timeout(calls, &definition).await)
         }
-        Step::ReadService { task, service } => {
-            Completion::Daemon(task, ecs.is_daemon(calls, cluster, &service).await)
-        }
+        Step::ReadService { task, service } => Completion::Daemon(task, ecs.is_daemon(calls, cluster, &service).await),
         Step::Stop { task, due } => {
             let stopped = ecs.stop_task(&retried().due(due), cluster, &task, reason).await;
             Completion::Stopped(task, stopped)

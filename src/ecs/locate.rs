@@ -13,6 +13,7 @@
 //! described in any case: who manages it is part of the proof.
 
 mod search;
+mod turn;
 mod user_data;
 
 use std::{

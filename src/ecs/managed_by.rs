@@ -6,12 +6,7 @@ use super::{
     cluster_list::BATCH_TAG,
     container_instance::{ContainerInstance, Status},
 };
-use crate::{
-    aws::calls::Calls,
-    ec2::instance::Instance,
-    error::Error,
-    identifier::ClusterName,
-};
+use crate::{aws::calls::Calls, ec2::instance::Instance, error::Error, identifier::ClusterName};
 
 /// Someone who handles a container instance's tasks without us.
 #[derive(Clone, Debug, PartialEq, Eq)]

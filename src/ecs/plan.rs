@@ -94,7 +94,7 @@ pub(crate) fn plan(located: &Located, interruption: &Interruption, config: &Conf
 
 impl Change {
     /// Where it leads.
-        pub(crate) fn end_state(self) -> EndState {
+    pub(crate) fn end_state(self) -> EndState {
         match self {
             Self::Deregister | Self::Evacuate(_) => EndState::Deregistered,
             Self::Drain(_) => EndState::Draining,
@@ -242,7 +242,8 @@ mod tests {
             (Some(at(58)), Status::Gone, Action::Keep(EndState::Deregistered)),
             (Some(at(61)), Status::Draining, Action::Leave(Reason::NotDrainedByUs)),
         ] {
-            let mut located = located("web", status, &[ManagedBy::ManagedDraining(ProviderName::from_name_or_arn("spot"))]);
+            let mut located =
+                located("web", status, &[ManagedBy::ManagedDraining(ProviderName::from_name_or_arn("spot"))]);
             located.container_instance.mark = mark.map(Mark::new);
             let planned = plan(&located, &event(Kind::Running), &config(&[]));
             assert_eq!(planned, expected, "{mark:?} {status:?}");
@@ -305,7 +306,12 @@ mod tests {
             (batch, &[ManagedBy::Batch], &[], Some(Reason::ManagedBy(ManagedBy::Batch))),
             (batch, &[ManagedBy::Batch], &[("CLUSTERS", "*_Batch_*")], Some(Reason::ManagedBy(ManagedBy::Batch))),
             (batch, &[ManagedBy::Batch], &[("CLUSTERS", "web,x_Batch_1")], None),
-            (batch, &[ManagedBy::Batch, managed.clone()], &[("CLUSTERS", batch)], Some(Reason::ManagedBy(managed.clone()))),
+            (
+                batch,
+                &[ManagedBy::Batch, managed.clone()],
+                &[("CLUSTERS", batch)],
+                Some(Reason::ManagedBy(managed.clone())),
+            ),
             ("web", &[], &[("CLUSTERS", "api,prod-*")], Some(Reason::NotIncluded)),
             ("web", &[], &[("EXCLUDE_CLUSTERS", "w*")], Some(Reason::Excluded)),
             ("web", &[], &[("CLUSTERS", "web"), ("EXCLUDE_CLUSTERS", "web")], Some(Reason::Excluded)),
@@ -335,7 +341,11 @@ mod tests {
     }
 
     fn manager() -> impl proptest::strategy::Strategy<Value = ManagedBy> {
-        prop_oneof![Just(ManagedBy::ManagedInstances), Just(ManagedBy::Batch), Just(ManagedBy::ManagedDraining(ProviderName::from_name_or_arn("spot")))]
+        prop_oneof![
+            Just(ManagedBy::ManagedInstances),
+            Just(ManagedBy::Batch),
+            Just(ManagedBy::ManagedDraining(ProviderName::from_name_or_arn("spot")))
+        ]
     }
 
     proptest! {

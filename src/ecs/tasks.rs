@@ -5,7 +5,12 @@ use std::collections::HashMap;
 use aws_sdk_ecs::types::DesiredStatus;
 use futures_util::future::{join_all, try_join_all};
 
-use super::{Ecs, limits::PAGE, none_failed, task::{Listed, Task}};
+use super::{
+    Ecs,
+    limits::PAGE,
+    none_failed,
+    task::{Listed, Task},
+};
 use crate::{
     aws::{calls::Calls, coalesce::in_halves, next, operation::Operation},
     error::Error,
@@ -52,7 +57,12 @@ impl Ecs {
     }
 
     /// Describes a task; `None` if it is no longer known: it stopped more than an hour ago.
-    pub(crate) async fn task(&self, calls: &Calls, cluster: &ClusterName, arn: &TaskArn) -> Result<Option<Task>, Error> {
+    pub(crate) async fn task(
+        &self,
+        calls: &Calls,
+        cluster: &ClusterName,
+        arn: &TaskArn,
+    ) -> Result<Option<Task>, Error> {
         let (ecs, of) = (self.clone(), cluster.clone());
         let load = move |calls, arns| {
             let (ecs, cluster) = (ecs.clone(), of.clone());

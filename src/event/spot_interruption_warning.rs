@@ -5,7 +5,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::detail;
+use super::envelope::detail;
 use crate::{
     error::Error,
     identifier::InstanceId,

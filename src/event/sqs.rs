@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Message, Received};
+use super::envelope::{Message, Received};
 
 /// Reads a batch, if it is one: its messages have ids, and an event each, which may be malformed.
 pub(super) fn messages(payload: &Value) -> Option<Vec<Message>> {

@@ -3,12 +3,8 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::detail;
-use crate::{
-    error::Error,
-    identifier::InstanceId,
-    interruption::Kind,
-};
+use super::envelope::detail;
+use crate::{error::Error, identifier::InstanceId, interruption::Kind};
 
 pub(super) const DETAIL_TYPE: &str = "EC2 Instance State-change Notification";
 

@@ -40,26 +40,25 @@ def main():
         os.environ.clear()
         os.environ.update(environment(endpoint))
 
-        checks.heading("every parameter at its default")
+        checks.heading("every parameter at its default: the rules write to the queue, the function takes from it")
         deploy("defaults", {})
-        check_stack(checks, "defaults", DEFAULTS, ["DeregisterPolicy", "DrainPolicy", "MarkPolicy"])
-        checks.heading("sample events: does a deployed rule's pattern match, and what does the function answer")
-        point_at("defaults", standin)
-        check_events(checks, "defaults")
-        checks.heading("dead letters: handled again, one by one")
-        check_redrive(checks, "defaults", standin)
-
-        checks.heading("Delivery=queue: the rules write to the queue, the function takes from it")
-        queued = {"Delivery": "queue"}
-        deploy("queued", queued)
         policies = ["DeregisterPolicy", "DrainPolicy", "MarkPolicy", "ReceivePolicy"]
-        check_stack(checks, "queued", DEFAULTS | queued, policies)
-        point_at("queued", standin)
-        check_queued_events(checks, "queued")
+        check_stack(checks, "defaults", DEFAULTS, policies)
+        point_at("defaults", standin)
+        check_queued_events(checks, "defaults")
         checks.heading("dead letters: moved back to the queue")
-        check_move(checks, "queued", standin)
+        check_move(checks, "defaults", standin)
 
-        checks.heading("every parameter set to another value: a dry run may change nothing; a hub, from a queue")
+        checks.heading("Delivery=direct: does a deployed rule's pattern match, and what does the function answer")
+        direct = {"Delivery": "direct"}
+        deploy("direct", direct)
+        check_stack(checks, "direct", DEFAULTS | direct, ["DeregisterPolicy", "DrainPolicy", "MarkPolicy"])
+        point_at("direct", standin)
+        check_events(checks, "direct")
+        checks.heading("dead letters: handled again, one by one")
+        check_redrive(checks, "direct", standin)
+
+        checks.heading("every parameter but Delivery set to another value: a dry run may change nothing; a hub, from a queue")
         deploy("all-set", ALL_SET)
         check_stack(checks, "all-set", ALL_SET, ["AssumeRolePolicy", "ReceivePolicy", "TellPolicy"])
         check_arrival(checks, "all-set", json.loads(samples()["terminate.json"]))
@@ -67,22 +66,22 @@ def main():
         checks.heading("Strategy=drain, ReactivateResumed=false: nothing may be deregistered or marked")
         drain = {"Strategy": "drain", "ReactivateResumed": "false"}
         deploy("drain", drain)
-        check_stack(checks, "drain", DEFAULTS | drain, ["DrainPolicy"])
+        check_stack(checks, "drain", DEFAULTS | drain, ["DrainPolicy", "ReceivePolicy"])
 
         checks.heading("Strategy=drain, CleanUpTerminated=true, RebalanceRecommendation=drain: three rules")
         life = {"Strategy": "drain", "CleanUpTerminated": "true", "RebalanceRecommendation": "drain"}
         deploy("life", life)
-        check_stack(checks, "life", DEFAULTS | life, ["DeregisterPolicy", "DrainPolicy", "MarkPolicy"])
+        check_stack(checks, "life", DEFAULTS | life, ["DeregisterPolicy", "DrainPolicy", "MarkPolicy", "ReceivePolicy"])
 
-        checks.heading("Strategy=evacuate, Delivery=queue: the whole notice, and many batches at once")
-        evacuate = {"Strategy": "evacuate", "Delivery": "queue"}
+        checks.heading("Strategy=evacuate: the whole notice, and many batches at once")
+        evacuate = {"Strategy": "evacuate"}
         deploy("evacuate", evacuate)
         policies = ["DeregisterPolicy", "DrainPolicy", "EvacuatePolicy", "MarkPolicy", "ReceivePolicy"]
         check_stack(checks, "evacuate", DEFAULTS | evacuate, policies)
 
         checks.heading("OrganizationId, MemberRoleName: a hub that is invoked directly, by six rules on two buses")
         hub = {"OrganizationId": "o-exampleorgid", "MemberRoleName": "spot-interruption-handler-member"}
-        hub |= {"RebalanceRecommendation": "drain", "CleanUpTerminated": "true"}
+        hub |= {"RebalanceRecommendation": "drain", "CleanUpTerminated": "true", "Delivery": "direct"}
         deploy("hub", hub)
         policies = ["AssumeRolePolicy", "DeregisterPolicy", "DrainPolicy", "MarkPolicy"]
         check_stack(checks, "hub", DEFAULTS | hub, policies)

@@ -18,7 +18,7 @@ DEFAULTS = {
     "ExternalId": "",
     "Accounts": "",
     "OutcomeBusArn": "",
-    "Delivery": "direct",
+    "Delivery": "queue",
     "Architecture": "x86_64",
     "LogRetentionDays": "30",
     "LogLevel": "INFO",

@@ -124,6 +124,11 @@ impl<'a> Search<'a> {
 
     /// Looks for it in all clusters that have container instances.
     async fn scan(&mut self, known: &ClusterList) -> Found {
+        self.ecs.wait_for_turn(self.calls, known, self.ecs.seeking.load(Relaxed)).await;
+        let cached = self.ecs.cache.take_registrations(self.id);
+        if !cached.is_empty() {
+            return cached;
+        }
         let mut clusters: Vec<_> = known.with_instances().cloned().collect();
         // What was read for other notices would have been found.
         clusters.sort_by_key(|cluster| self.ecs.cache.roster_age(cluster).is_some());
@@ -160,7 +165,8 @@ impl<'a> Search<'a> {
         // Each instance's takes a call of its own, and a list and a description after that.
         let user_data_pays = scan_lists.is_none_or(|lists| 2 * ecs.seeking.load(Relaxed) <= lists);
         // Beside the description, unless that is likely to be enough: a call for a round trip.
-        let is_eager = user_data_pays && self.config.cluster_tag.is_none() && !ecs.cache.has_groups();
+        let is_likely_enough = self.config.cluster_tag.is_some() || ecs.cache.has_groups() || ecs.cache.has_others();
+        let is_eager = user_data_pays && !is_likely_enough;
         let mut user_data = None;
         if is_eager && self.described.is_none() {
             let (described, read) = tokio::join!(ec2.instance(calls, id), ec2.user_data(calls, id));

@@ -14,7 +14,7 @@ use std::collections::HashMap;
 
 use self::{
     tokens::{Token, tokens},
-    unpack::unpack,
+    unpack::{after_prefix, unpack},
 };
 use crate::identifier::ClusterName;
 
@@ -194,11 +194,6 @@ fn formatted(format: &str, after: &[Token]) -> String {
     let mut pieces = format.split("%s");
     let first = pieces.next().unwrap_or_default().to_owned();
     pieces.fold(first, |text, piece| text + words.next().unwrap_or("%s") + piece)
-}
-/// What follows a prefix, whatever its case.
-fn after_prefix<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
-    let (start, rest) = text.split_at_checked(prefix.len())?;
-    start.eq_ignore_ascii_case(prefix).then_some(rest)
 }
 
 #[cfg(test)]

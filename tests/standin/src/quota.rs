@@ -89,7 +89,9 @@ impl Quotas {
     /// The same quotas, so many times as large.
     #[must_use]
     pub fn times(mut self, factor: f64) -> Self {
-        self.0.values_mut().for_each(|(burst, per_second)| (*burst, *per_second) = (*burst * factor, *per_second * factor));
+        self.0
+            .values_mut()
+            .for_each(|(burst, per_second)| (*burst, *per_second) = (*burst * factor, *per_second * factor));
         self
     }
 

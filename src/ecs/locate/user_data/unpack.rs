@@ -8,8 +8,6 @@ use base64::{
 };
 use flate2::bufread::GzDecoder;
 
-use super::after_prefix;
-
 /// Lays user data open, as `DescribeInstanceAttribute` gives it; `None` if it can't be read.
 pub(super) fn unpack(user_data: &str) -> Option<String> {
     let packed: String = user_data.split_whitespace().collect();
@@ -114,4 +112,10 @@ fn is_base64_char(c: char) -> bool {
 /// Whether a line may be one of many: other than `EOF`, those have whole groups of four characters.
 fn is_base64(line: &str) -> bool {
     !line.is_empty() && line.len().is_multiple_of(4) && line.trim_end_matches('=').chars().all(is_base64_char)
+}
+
+/// What follows a prefix, whatever its case.
+pub(super) fn after_prefix<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
+    let (start, rest) = text.split_at_checked(prefix.len())?;
+    start.eq_ignore_ascii_case(prefix).then_some(rest)
 }

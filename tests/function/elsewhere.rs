@@ -1,0 +1,67 @@
+//! Instances that are a part of something else than an ECS cluster.
+
+use standin::{Instance, Standin};
+
+use crate::{ID, OTHER, apis, crowd, function, handled, notice, register, standin};
+
+/// What tells that an instance is a part of something else, and what the answer names.
+const MARKS: [(&str, &str); 6] = [
+    ("aws:eks:cluster-name", "Kubernetes"),
+    ("eks:cluster-name", "Kubernetes"),
+    ("eks:eks-cluster-name", "Kubernetes"),
+    ("kubernetes.io/cluster/web", "Kubernetes"),
+    ("aws:elasticmapreduce:job-flow-id", "Amazon EMR"),
+    ("aws:elasticmapreduce:instance-group-role", "Amazon EMR"),
+];
+
+async fn crowded(clusters: usize) -> Standin {
+    let aws = standin().await;
+    crowd(&aws.home(), clusters);
+    aws
+}
+
+#[tokio::test]
+async fn no_cluster_is_asked_about_it() {
+    for (tag, named) in MARKS {
+        let aws = crowded(40).await;
+        aws.home().instance(Instance::new(ID).tag(tag, "x").asg("group").user_data("ECS_CLUSTER=crowd-1"));
+        let function = function(&aws, &[]).await;
+        let answer = handled(&function, notice(ID, "terminate")).await;
+        assert_eq!(answer["outcome"], "not-found", "{tag}");
+        assert!(answer["reason"].as_str().unwrap().contains(named), "{answer}");
+        let calls = aws.calls();
+        // A cold process reads user data beside the description, which saves a round trip where it names a cluster.
+        assert!(calls.len() <= 2 && calls.iter().all(|call| call.api.starts_with("DescribeInstance")), "{calls:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_process_that_has_seen_one_takes_one_call_however_few_clusters_there_are() {
+    for clusters in [0, 1, 2, 40] {
+        let aws = crowded(clusters).await;
+        for id in [ID, OTHER] {
+            aws.home().instance(Instance::new(id).operator("eks.amazonaws.com"));
+        }
+        let function = function(&aws, &[]).await;
+        handled(&function, notice(OTHER, "terminate")).await;
+        aws.forget_calls();
+        let answer = handled(&function, notice(ID, "terminate")).await;
+        assert_eq!(answer["outcome"], "not-found");
+        assert!(answer["reason"].as_str().unwrap().contains("eks.amazonaws.com"), "{answer}");
+        assert_eq!(apis(&aws.calls()), ["DescribeInstances"], "{clusters} clusters");
+    }
+}
+
+#[tokio::test]
+async fn an_instance_of_ecs_beside_them_is_found_as_before() {
+    for clusters in [1, 20] {
+        let aws = crowded(clusters).await;
+        aws.home().instance(Instance::new("i-1234abcd").tag("aws:eks:cluster-name", "x"));
+        let (arn, other) = register(&aws.home(), "web");
+        let function = function(&aws, &[]).await;
+        handled(&function, notice("i-1234abcd", "terminate")).await;
+        assert_eq!(handled(&function, notice(ID, "terminate")).await["outcome"], "deregistered");
+        assert_eq!(aws.home().status(&arn).as_deref(), Some("INACTIVE"));
+        assert_eq!(aws.home().status(&other).as_deref(), Some("ACTIVE"));
+    }
+}
