@@ -5,7 +5,10 @@ pub mod instance;
 use std::{collections::HashMap, sync::Arc};
 
 use aws_config::SdkConfig;
-use aws_sdk_ec2::types::{Filter, InstanceAttributeName};
+use aws_sdk_ec2::{
+    Client,
+    types::{Filter, InstanceAttributeName},
+};
 
 use self::instance::Instance;
 use crate::{
@@ -17,30 +20,25 @@ use crate::{
 /// The most values that a filter takes.
 const FILTER_VALUES: usize = 200;
 
+/// What EC2 knows, by instance.
+type Described = HashMap<InstanceId, Option<Arc<Instance>>>;
+
 /// Amazon EC2 in one account and Region.
 #[derive(Clone, Debug)]
 pub(crate) struct Ec2 {
-    client: aws_sdk_ec2::Client,
+    client: Client,
     instances: Arc<Coalesced<(), InstanceId, Option<Arc<Instance>>>>,
 }
 
 impl Ec2 {
     pub(crate) fn new(sdk: &SdkConfig) -> Self {
         let instances = Coalesced::new(Operation::DescribeInstances, FILTER_VALUES);
-        Self { client: aws_sdk_ec2::Client::new(sdk), instances: Arc::new(instances) }
+        Self { client: Client::new(sdk), instances: Arc::new(instances) }
     }
 
     /// Describes an instance; `None` if it is gone.
     pub(crate) async fn instance(&self, calls: &Calls, id: &InstanceId) -> Result<Option<Arc<Instance>>, Error> {
-        let client = self.client.clone();
-        let load = move |calls, ids| {
-            let client = client.clone();
-            async move {
-                let described = describe(&client, &calls, ids).await;
-                described.inspect_err(|error| tracing::warn!(%error, "EC2 does not describe instances"))
-            }
-        };
-        self.instances.get(&(), id.clone(), calls, load).await
+        self.instances.get(&self.client, calls, &(), id.clone(), describe).await
     }
 
     /// Reads an instance's user data, in base64; empty if it has none. It holds secrets.
@@ -55,11 +53,7 @@ impl Ec2 {
     }
 }
 
-async fn describe(
-    client: &aws_sdk_ec2::Client,
-    calls: &Calls,
-    ids: Vec<InstanceId>,
-) -> Result<HashMap<InstanceId, Option<Arc<Instance>>>, Error> {
+async fn describe(client: Client, calls: Calls, (): (), ids: Vec<InstanceId>) -> Result<Described, Error> {
     let resource = format!("{} instances", ids.len());
     // By filter: asked for by id, one instance that is gone fails the whole call.
     let ids = ids.iter().map(ToString::to_string).collect();
@@ -67,14 +61,13 @@ async fn describe(
         client.describe_instances().filters(Filter::builder().name("instance-id").set_values(Some(ids)).build());
     let mut instances = HashMap::new();
     loop {
-        let page = calls.make(Operation::DescribeInstances, &resource, || request.clone().send()).await?;
+        let page = calls.make(Operation::DescribeInstances, &resource, || request.clone().send()).await;
+        let page = page.inspect_err(|error| tracing::warn!(%error, "EC2 does not describe instances"))?;
         let described = page.reservations.unwrap_or_default().into_iter().flat_map(|r| r.instances.unwrap_or_default());
-        for described in described {
+        instances.extend(described.filter_map(|described| {
             let instance = Instance::new(&described);
-            if let Some(id) = described.instance_id.and_then(|id| id.try_into().ok()) {
-                instances.insert(id, Some(Arc::new(instance)));
-            }
-        }
+            Some((described.instance_id?.try_into().ok()?, Some(Arc::new(instance))))
+        }));
         match next(page.next_token) {
             Some(token) => request = request.next_token(token),
             None => return Ok(instances),

@@ -63,6 +63,9 @@ pub(crate) struct Ecs {
     pub(crate) evacuations: Arc<Evacuations>,
 }
 
+/// What an answer of 200 says of one of its items; `None` if it does not mention it.
+pub(crate) type ItemAnswer<T> = Option<Result<T, Error>>;
+
 /// Calls that are shared by those that ask at the same time.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -73,10 +76,9 @@ pub(crate) struct Shared {
     pub(crate) turns: Coalesced<(), (), ()>,
     pub(crate) registrations: Coalesced<ClusterName, InstanceId, Vec<ContainerInstance>>,
     pub(crate) container_instances: Coalesced<ClusterName, ContainerInstanceArn, Option<ContainerInstance>>,
-    /// The default, for what ECS does not mention: not changed.
-    pub(crate) states: Coalesced<(ClusterName, EndState), ContainerInstanceArn, Option<Result<(), Error>>>,
-    pub(crate) marks: Coalesced<ClusterName, (ContainerInstanceArn, Option<Mark>), Option<Result<(), Error>>>,
-    pub(crate) tasks_on: Coalesced<ClusterName, (ContainerInstanceArn, usize), Option<Result<Vec<Listed>, Error>>>,
+    pub(crate) states: Coalesced<(ClusterName, EndState), ContainerInstanceArn, ItemAnswer<()>>,
+    pub(crate) marks: Coalesced<ClusterName, (ContainerInstanceArn, Option<Mark>), ItemAnswer<()>>,
+    pub(crate) tasks_on: Coalesced<ClusterName, (ContainerInstanceArn, usize), ItemAnswer<Vec<Listed>>>,
     pub(crate) tasks: Coalesced<ClusterName, TaskArn, Option<Task>>,
     pub(crate) stop_timeouts: Coalesced<String, (), Duration>,
     pub(crate) daemons: Coalesced<ClusterName, String, bool>,

@@ -86,7 +86,7 @@ impl Error {
     /// A call without an answer that could be used.
     pub(crate) fn call(
         operation: Operation,
-        resource: impl ToString,
+        resource: &(impl ToString + ?Sized),
         class: ErrorClass,
         cause: impl Into<String>,
     ) -> Self {

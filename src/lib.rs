@@ -17,6 +17,8 @@ pub mod interruption;
 
 pub mod scope;
 
+pub(crate) mod invocation;
+
 pub mod ec2;
 pub(crate) mod ecs;
 
@@ -32,36 +34,24 @@ pub mod function;
 pub mod identifier;
 pub mod log;
 
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use futures_util::{
     FutureExt,
     future::{BoxFuture, Shared, join_all},
 };
-use lambda_runtime::{Context, LambdaEvent};
+use lambda_runtime::LambdaEvent;
 
 use crate::{
-    aws::{
-        calls::Counts,
-        deadline::{Deadline, Now},
-    },
+    aws::deadline::Deadline,
     config::Config,
-    ecs::{
-        act::act,
-        locate::{is_launch, locate},
-        plan::plan,
-    },
     error::Error,
     event::{Event, Payload, Received},
-    function::Function,
-    interruption::{Interruption, Kind, NOTICE},
+    interruption::{Interruption, Whose},
+    invocation::Invocation,
     outcome::InstanceOutcome,
     report::{Report, Response},
-    scope::{Scope, Scopes},
+    scope::Scopes,
 };
 
 /// How long the warm-up may take, 2 s: an initialisation is cut off after 10 s, and a notice may be waiting.
@@ -114,24 +104,10 @@ pub async fn handle(scopes: &Scopes, config: &Config, event: LambdaEvent<Payload
     }
 }
 
-/// What all events of an invocation have in common.
-struct Invocation<'a> {
-    scopes: &'a Scopes,
-    config: &'a Config,
-    function: Function,
-    context: &'a Context,
-    now: Now,
-    counts: Arc<Counts>,
-}
-
 /// An interruption's way through.
 type Line<'a> = Shared<BoxFuture<'a, InstanceOutcome>>;
 
-impl<'a> Invocation<'a> {
-    fn new(scopes: &'a Scopes, config: &'a Config, context: &'a Context) -> Self {
-        Self { scopes, config, function: Function::of(context), context, now: Now::read(), counts: Arc::default() }
-    }
-
+impl Invocation<'_> {
     /// Handles events, each by itself, and reports them in their order. Several events for one instance are one.
     async fn handle_all(&self, events: Vec<Received>) -> Vec<Report> {
         let events: Vec<_> = events.into_iter().map(Event::try_from).collect();
@@ -163,7 +139,7 @@ impl<'a> Invocation<'a> {
     }
 
     /// Waits for what becomes of an event, and reports it.
-    async fn report(&self, event: &Result<Event, Error>, lines: &HashMap<interruption::Whose<'_>, Line<'_>>) -> Report {
+    async fn report(&self, event: &Result<Event, Error>, lines: &HashMap<Whose<'_>, Line<'_>>) -> Report {
         match event {
             Ok(Event::Interruption(interruption)) => match lines.get(&interruption.whose()) {
                 Some(line) if self.config.concerns(interruption) => {
@@ -180,52 +156,4 @@ impl<'a> Invocation<'a> {
             Err(error) => report::invalid(error.clone()),
         }
     }
-
-    /// The way through, for one instance: scope, locate, plan, act.
-    async fn handle(&self, interruption: &Interruption) -> InstanceOutcome {
-        let Interruption { account, region, .. } = interruption;
-        let scope = self.scopes.get(&self.function, self.config.member_role.as_ref(), account, region).await;
-        match scope {
-            Ok(scope) => self.handle_in(&scope, interruption).await,
-            Err(error) => InstanceOutcome::failed(error),
-        }
-    }
-
-    async fn handle_in(&self, scope: &Scope, interruption: &Interruption) -> InstanceOutcome {
-        let deadline = Deadline::new(self.now, interruption.time + NOTICE, self.context.deadline());
-        // Launches come with reclaims, and can wait.
-        let is_notice = matches!(interruption.kind, Kind::Notice(_));
-        let deadline = if is_notice { deadline } else { deadline.without_urgency() };
-        let calls = &scope.calls(deadline, &self.counts);
-        if let Err(error) = scope.assume_role(calls).await {
-            return InstanceOutcome::failed(error);
-        }
-        let Scope { ec2, ecs, .. } = scope;
-        if interruption.kind == Kind::Running && is_launch(ec2, calls, &interruption.instance).await {
-            return InstanceOutcome::default();
-        }
-        let started = Instant::now();
-        let mut instance = None;
-        let located = locate(ec2, ecs, self.config, calls, &interruption.instance, &mut instance).await;
-        let (located, error) = located.map_or_else(|error| (Vec::new(), Some(error)), |located| (located, None));
-        let (locate_ms, acting) = (ms(started.elapsed()), Instant::now());
-        let done = join_all(located.iter().map(|located| {
-            let action = plan(located, interruption, self.config);
-            act(ecs, calls, self.now, &located.container_instance, action)
-        }));
-        let (container_instances, errors): (Vec<_>, Vec<_>) = done.await.into_iter().partition(Result::is_ok);
-        let elsewhere = instance.as_ref().and_then(|instance| instance.elsewhere()).filter(|_| located.is_empty());
-        InstanceOutcome {
-            container_instances: container_instances.into_iter().flatten().collect(),
-            reason: elsewhere.map(|elsewhere| elsewhere.to_string()),
-            error: error.or_else(|| errors.into_iter().find_map(Result::err)),
-            pool: instance.map(|instance| instance.pool.clone()),
-            locate_ms,
-            act_ms: ms(acting.elapsed()),
-        }
-    }
-}
-
-fn ms(time: Duration) -> u64 {
-    time.as_millis().try_into().unwrap_or(u64::MAX)
 }

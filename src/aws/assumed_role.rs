@@ -56,15 +56,12 @@ impl AssumedRole {
         if self.0.credentials.lock().await.as_ref().is_some_and(is_current) {
             return Ok(());
         }
-        let role = self.clone();
-        let load = move |calls: Calls| {
-            let role = role.clone();
-            async move {
-                let assume = || async { role.credentials().await.map(drop).map_err(|error| role.refused(&error)) };
-                calls.repeat(Operation::AssumeRole, &role.0.role, assume).await
-            }
-        };
-        self.0.assuming.get_one(&(), calls, load).await
+        self.0.assuming.get_one(self, calls, &(), Self::assume_once).await
+    }
+
+    async fn assume_once(self, calls: Calls, (): ()) -> Result<(), Error> {
+        let assume = || async { self.credentials().await.map(drop).map_err(|error| self.refused(&error)) };
+        calls.repeat(Operation::AssumeRole, &self.0.role, assume).await
     }
 
     async fn credentials(&self) -> provider::Result {

@@ -49,11 +49,11 @@ struct Batch<K, V> {
 
 struct Waiter<V> {
     calls: Calls,
-    answer: oneshot::Sender<Answer<V>>,
+    answer: oneshot::Sender<Reply<V>>,
 }
 
 /// `None` asks a caller that is more patient than the batch was to ask again.
-type Answer<V> = Option<Result<V, Error>>;
+type Reply<V> = Option<Result<V, Error>>;
 
 /// The task of a batch, held by all that wait for it.
 struct Task(AbortHandle);
@@ -87,19 +87,20 @@ where
 
     /// Gives what `load` finds for a key; the default if it finds nothing.
     ///
-    /// `load` gets the keys that have gathered. Its calls are as patient as the least patient caller; the others ask again
-    /// if those end with an error that may pass.
+    /// `load` gets the context, the group and the keys that have gathered. Its calls are as patient as the least patient
+    /// caller; the others ask again if those end with an error that may pass.
     ///
     /// # Errors
     ///
     /// Those of `load`, and that this caller's deadline is over.
-    pub(crate) async fn get<L, F>(&self, group: &G, key: K, calls: &Calls, load: L) -> Result<V, Error>
+    pub(crate) async fn get<C, L, F>(&self, context: &C, calls: &Calls, group: &G, key: K, load: L) -> Result<V, Error>
     where
-        L: Fn(Calls, Vec<K>) -> F + Clone + Send + Sync + 'static,
+        C: Clone + Send + Sync + 'static,
+        L: Fn(C, Calls, G, Vec<K>) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Result<HashMap<K, V>, Error>> + Send + 'static,
     {
         loop {
-            let (answer, _task) = self.ask(group, &key, calls, &load);
+            let (answer, _task) = self.ask(context, calls, group, &key, &load);
             match timeout_at(calls.deadline() + GRACE, answer).await {
                 Ok(Ok(Some(answer))) => return answer,
                 Ok(Ok(None)) => {}
@@ -115,9 +116,17 @@ where
         }
     }
 
-    fn ask<L, F>(&self, group: &G, key: &K, calls: &Calls, load: &L) -> (oneshot::Receiver<Answer<V>>, Arc<Task>)
+    fn ask<C, L, F>(
+        &self,
+        context: &C,
+        calls: &Calls,
+        group: &G,
+        key: &K,
+        load: &L,
+    ) -> (oneshot::Receiver<Reply<V>>, Arc<Task>)
     where
-        L: Fn(Calls, Vec<K>) -> F + Clone + Send + Sync + 'static,
+        C: Clone + Send + Sync + 'static,
+        L: Fn(C, Calls, G, Vec<K>) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Result<HashMap<K, V>, Error>> + Send + 'static,
     {
         let (answer, receiver) = oneshot::channel();
@@ -139,7 +148,9 @@ where
         let lingers = self.others.as_ref().is_none_or(|others| others.load(Relaxed) > 0);
         let linger = if lingers { self.linger } else { Duration::ZERO };
         let (all, is_shared) = (Arc::clone(&self.batches), self.is_shared);
-        let run = run(all, group.clone(), Arc::clone(&batch), linger, is_shared, load.clone());
+        let (context, of, load) = (context.clone(), group.clone(), load.clone());
+        let load = move |calls, keys| load(context.clone(), calls, of.clone(), keys);
+        let run = run(all, group.clone(), Arc::clone(&batch), linger, is_shared, load);
         let task = Arc::new(Task(tokio::spawn(run).abort_handle()));
         lock(&batch).task = Arc::downgrade(&task);
         (receiver, task)
@@ -162,16 +173,17 @@ where
     }
 
     /// As [`Coalesced::get`], for what has no further key.
-    pub(crate) async fn get_one<L, F>(&self, group: &G, calls: &Calls, load: L) -> Result<V, Error>
+    pub(crate) async fn get_one<C, L, F>(&self, context: &C, calls: &Calls, group: &G, load: L) -> Result<V, Error>
     where
-        L: Fn(Calls) -> F + Clone + Send + Sync + 'static,
+        C: Clone + Send + Sync + 'static,
+        L: Fn(C, Calls, G) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Result<V, Error>> + Send + 'static,
     {
-        let load = move |calls, _| {
-            let load = load(calls);
+        let load = move |context, calls, group, _| {
+            let load = load(context, calls, group);
             async { Ok(HashMap::from([((), load.await?)])) }
         };
-        self.get(group, (), calls, load).await
+        self.get(context, calls, group, (), load).await
     }
 }
 
@@ -196,9 +208,9 @@ async fn run<G, K, V, L, F>(
     F: Future<Output = Result<HashMap<K, V>, Error>>,
 {
     if linger.is_zero() {
-        yield_now().await
+        yield_now().await;
     } else {
-        sleep(linger).await
+        sleep(linger).await;
     }
     let close = || {
         let mut batches = lock(&batches);
@@ -277,9 +289,9 @@ mod tests {
     }
 
     /// Doubles each key, after a second.
-    fn double(log: &Log) -> impl Fn(Calls, Vec<u32>) -> Doubling + Clone + Send + Sync + 'static {
+    fn double<G>(log: &Log) -> impl Fn((), Calls, G, Vec<u32>) -> Doubling + Clone + Send + Sync + 'static {
         let log = Arc::clone(log);
-        move |_, mut keys| {
+        move |(), _, _, mut keys| {
             keys.sort_unstable();
             lock(&log).push(keys.clone());
             Box::pin(async move {
@@ -300,7 +312,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn callers_at_the_same_time_share_a_call_for_each_group_and_size() {
         let (coalesced, log) = (Coalesced::new(OPERATION, 3), Log::default());
-        let ask = async |(group, key)| coalesced.get(&group, key, &calls(60), double(&log)).await.unwrap();
+        let ask = async |(group, key)| coalesced.get(&(), &calls(60), &group, key, double(&log)).await.unwrap();
         let asked = [("a", 1), ("a", 2), ("b", 3), ("a", 4), ("a", 2), ("a", 5)];
         assert_eq!(join_all(asked.map(ask)).await, [2, 4, 6, 8, 4, 10]);
         assert_eq!(made(&log), [vec![1, 2, 4], vec![3], vec![5]]);
@@ -312,7 +324,7 @@ mod tests {
             let (coalesced, log) = (Coalesced { is_shared, ..Coalesced::new(OPERATION, 9) }, Log::default());
             let ask = async |after: u64| {
                 sleep(Duration::from_millis(after)).await;
-                coalesced.get(&(), 1, &calls(60), double(&log)).await.unwrap()
+                coalesced.get(&(), &calls(60), &(), 1, double(&log)).await.unwrap()
             };
             assert_eq!(join_all([0, 500].map(ask)).await, [2, 2]);
             assert_eq!(made(&log).len(), expected, "shared: {is_shared}");
@@ -325,7 +337,7 @@ mod tests {
         let log = Log::default();
         let ask = async |key: u32| {
             sleep(Duration::from_millis(u64::from(key))).await;
-            coalesced.get(&(), key, &calls(60), double(&log)).await.unwrap()
+            coalesced.get(&(), &calls(60), &(), key, double(&log)).await.unwrap()
         };
         join_all([0, 150, 250].map(ask)).await;
         assert_eq!(made(&log), [vec![0, 150], vec![250]]);
@@ -336,7 +348,7 @@ mod tests {
         let (coalesced, log) = (Coalesced::new(OPERATION, 9), Log::default());
         let ask = async |(key, patience): (u32, u64)| {
             let calls = calls(60);
-            let asked = coalesced.get(&(), key, &calls, double(&log));
+            let asked = coalesced.get(&(), &calls, &(), key, double(&log));
             timeout(Duration::from_millis(patience), asked).await.ok().map(Result::unwrap)
         };
         // The first one started the call.
@@ -349,7 +361,7 @@ mod tests {
         let coalesced: Coalesced<(), u32, u32> = Coalesced::new(OPERATION, 9);
         let ended = Arc::new(Mutex::new(0));
         let counted = Arc::clone(&ended);
-        let load = move |_, _| {
+        let load = move |(), _, (), _| {
             let counted = Arc::clone(&counted);
             async move {
                 sleep(Duration::from_secs(1)).await;
@@ -358,21 +370,21 @@ mod tests {
             }
         };
         let calls = calls(60);
-        let asked = coalesced.get(&(), 1, &calls, load.clone());
+        let asked = coalesced.get(&(), &calls, &(), 1, load.clone());
         assert!(timeout(Duration::from_millis(500), asked).await.is_err());
         sleep(Duration::from_secs(5)).await;
         assert_eq!(*lock(&ended), 0);
-        coalesced.get(&(), 1, &calls, load).await.unwrap();
+        coalesced.get(&(), &calls, &(), 1, load).await.unwrap();
         assert_eq!(*lock(&ended), 1, "and the next one starts its own");
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_error_is_everybodys_and_the_next_call_is_a_new_one() {
         let coalesced: Coalesced<(), u32, u32> = Coalesced::new(OPERATION, 9);
-        let ask = async |key| coalesced.get(&(), key, &calls(60), |_, _| async { Err(rejected()) }).await;
+        let ask = async |key| coalesced.get(&(), &calls(60), &(), key, |(), _, (), _| async { Err(rejected()) }).await;
         assert!(join_all([1, 2].map(ask)).await.iter().all(Result::is_err));
         let log = Log::default();
-        assert_eq!(coalesced.get(&(), 1, &calls(60), double(&log)).await.unwrap(), 2);
+        assert_eq!(coalesced.get(&(), &calls(60), &(), 1, double(&log)).await.unwrap(), 2);
     }
 
     #[tokio::test(start_paused = true)]
@@ -380,7 +392,7 @@ mod tests {
         let coalesced: Coalesced<(), u32, u32> = Coalesced::new(OPERATION, 9);
         let started = Instant::now();
         // It is throttled for 20 s.
-        let load = move |calls: Calls, keys: Vec<u32>| async move {
+        let load = move |(), calls: Calls, (), keys: Vec<u32>| async move {
             let opens = started + Duration::from_secs(20);
             tokio::time::sleep_until(opens.min(calls.deadline())).await;
             if Instant::now() < opens {
@@ -389,7 +401,7 @@ mod tests {
             Ok(keys.into_iter().map(|key| (key, key)).collect())
         };
         let ask = async |(key, seconds)| {
-            let answer = coalesced.get(&(), key, &calls(seconds), load).await;
+            let answer = coalesced.get(&(), &calls(seconds), &(), key, load).await;
             (answer.map_err(|error| error.error_type()), started.elapsed().as_secs())
         };
         let answers = join_all([(1, 5), (2, 10), (3, 60), (4, 90)].map(ask)).await;

@@ -85,14 +85,13 @@ impl Quota {
     ///
     /// Sources: "Request throttling for the Amazon ECS API" in the Amazon ECS API Reference, "Request throttling for the
     /// Amazon EC2 API" in the Amazon EC2 Developer Guide, "Quotas" in the IAM User Guide, and the least of "Amazon
-    /// EventBridge quotas" for any Region.
+    /// `EventBridge` quotas" for any Region. That of task definitions is not documented: it is taken for the least of the
+    /// others.
     pub(super) fn limits(self) -> (f64, f64) {
         match self {
-            Self::ClusterRead | Self::CapacityProviderRead => (50.0, 20.0),
+            Self::ClusterRead | Self::CapacityProviderRead | Self::TaskDefinitionRead => (50.0, 20.0),
             Self::ClusterResourceRead | Self::ServiceRead | Self::Ec2Read => (100.0, 20.0),
             Self::ClusterResourceModify => (100.0, 40.0),
-            // Not documented: the least of the others.
-            Self::TaskDefinitionRead => (50.0, 20.0),
             Self::AssumeRole | Self::PutEvents => (600.0, 600.0),
         }
     }

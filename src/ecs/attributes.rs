@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use aws_sdk_ecs::types::{Attribute, TargetType};
 
 use super::{
-    Ecs,
+    Ecs, ItemAnswer,
     mark::{ATTRIBUTE, Mark},
 };
 use crate::{
@@ -26,22 +26,24 @@ impl Ecs {
         arn: &ContainerInstanceArn,
         mark: Option<Mark>,
     ) -> Result<(), Error> {
-        let (ecs, of) = (self.clone(), cluster.clone());
-        let load = move |calls, markings: Vec<Marking>| {
-            let (ecs, cluster) = (ecs.clone(), of.clone());
-            async move {
-                let (puts, deletes): (Vec<_>, Vec<_>) = markings.into_iter().partition(|(_, mark)| mark.is_some());
-                let mut answers = HashMap::new();
-                for markings in [puts, deletes] {
-                    // A call is refused for all its items if one of their targets is gone.
-                    for (markings, answer) in in_halves(markings, |some| ecs.mark_all(&calls, &cluster, some)).await {
-                        answers.extend(markings.into_iter().map(|marking| (marking, Some(answer.clone()))));
-                    }
-                }
-                Ok(answers)
+        self.shared.marks.get(self, calls, cluster, (arn.clone(), mark), Self::mark_each).await?.unwrap_or(Ok(()))
+    }
+
+    async fn mark_each(
+        self,
+        calls: Calls,
+        cluster: ClusterName,
+        markings: Vec<Marking>,
+    ) -> Result<HashMap<Marking, ItemAnswer<()>>, Error> {
+        let (puts, deletes): (Vec<_>, Vec<_>) = markings.into_iter().partition(|(_, mark)| mark.is_some());
+        let mut answers = HashMap::new();
+        for markings in [puts, deletes] {
+            // A call is refused for all its items if one of their targets is gone.
+            for (markings, answer) in in_halves(markings, |some| self.mark_all(&calls, &cluster, some)).await {
+                answers.extend(markings.into_iter().map(|marking| (marking, Some(answer.clone()))));
             }
-        };
-        self.shared.marks.get(cluster, (arn.clone(), mark), calls, load).await?.unwrap_or(Ok(()))
+        }
+        Ok(answers)
     }
 
     /// Marks that are all to be put, or all to be taken off.

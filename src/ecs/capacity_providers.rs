@@ -47,22 +47,23 @@ impl Ecs {
         if let Some(provider) = self.cache.capacity_provider(name) {
             return Ok(provider);
         }
-        let (ecs, key) = (self.clone(), (cluster.clone(), name.clone()));
-        let (cluster, name) = key.clone();
-        let load = move |calls: Calls| {
-            let (ecs, cluster, name) = (ecs.clone(), cluster.clone(), name.clone());
-            async move {
-                for cluster in [Some(&cluster), None] {
-                    let found = ecs.describe_capacity_providers(&calls, &[&name], cluster).await?;
-                    if let Some((_, provider)) = found.into_iter().find(|(found, _)| *found == name) {
-                        ecs.cache.insert_capacity_provider(name, provider.clone());
-                        return Ok(provider);
-                    }
-                }
-                Ok(CapacityProvider::Missing)
+        let key = (cluster.clone(), name.clone());
+        self.shared.capacity_providers.get_one(self, calls, &key, Self::read_capacity_provider).await
+    }
+
+    async fn read_capacity_provider(
+        self,
+        calls: Calls,
+        (cluster, name): (ClusterName, ProviderName),
+    ) -> Result<CapacityProvider, Error> {
+        for cluster in [Some(&cluster), None] {
+            let found = self.describe_capacity_providers(&calls, &[&name], cluster).await?;
+            if let Some((_, provider)) = found.into_iter().find(|(found, _)| *found == name) {
+                self.cache.insert_capacity_provider(name, provider.clone());
+                return Ok(provider);
             }
-        };
-        self.shared.capacity_providers.get_one(&key, calls, load).await
+        }
+        Ok(CapacityProvider::Missing)
     }
 
     async fn describe_capacity_providers(

@@ -24,12 +24,10 @@ impl Ecs {
     ///
     /// Those are all clusters, unless `CLUSTERS` has plain names only: then no others are asked for.
     pub(crate) async fn read_clusters(&self, calls: &Calls, settings: &Clusters) -> Result<ClusterList, Error> {
-        let (ecs, settings) = (self.clone(), settings.clone());
-        let load = move |calls| {
-            let (ecs, settings) = (ecs.clone(), settings.clone());
-            async move { ecs.read(&calls, &settings, usize::MAX).await }
+        let read = |(ecs, settings): (Self, Clusters), calls: Calls, ()| async move {
+            ecs.read(&calls, &settings, usize::MAX).await
         };
-        self.shared.clusters.get_one(&(), calls, load).await
+        self.shared.clusters.get_one(&(self.clone(), settings.clone()), calls, &(), read).await
     }
 
     /// As [`Ecs::read_clusters`], but gives up where it would take more than a page: the first notice may have a better

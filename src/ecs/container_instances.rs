@@ -28,6 +28,9 @@ const JUST_READ: Duration = Duration::from_secs(1);
 /// How long to wait before another look at what ECS does not show alike everywhere, 0.5 s.
 const SETTLED: Duration = Duration::from_millis(500);
 
+/// Container instances, by their EC2 instances.
+type Found = HashMap<InstanceId, Vec<ContainerInstance>>;
+
 impl Ecs {
     /// The container instances of an EC2 instance in a cluster, of which there may be several. No such cluster: none.
     pub(crate) async fn registrations(
@@ -36,15 +39,7 @@ impl Ecs {
         cluster: &ClusterName,
         instance: &InstanceId,
     ) -> Result<Vec<ContainerInstance>, Error> {
-        let (ecs, of) = (self.clone(), cluster.clone());
-        let load = move |calls, instances| {
-            let (ecs, cluster) = (ecs.clone(), of.clone());
-            async move {
-                let found = ecs.find(&calls, &cluster, instances).await;
-                found.inspect_err(|error| tracing::warn!(%cluster, %error, "a cluster could not be searched"))
-            }
-        };
-        self.shared.registrations.get(cluster, instance.clone(), calls, load).await
+        self.shared.registrations.get(self, calls, cluster, instance.clone(), Self::find_or_warn).await
     }
 
     /// Describes a container instance; `None` if it is no longer known.
@@ -54,35 +49,31 @@ impl Ecs {
         cluster: &ClusterName,
         arn: &ContainerInstanceArn,
     ) -> Result<Option<ContainerInstance>, Error> {
-        let (ecs, of) = (self.clone(), cluster.clone());
-        let load = move |calls, arns: Vec<_>| {
-            let (ecs, cluster) = (ecs.clone(), of.clone());
-            async move {
-                let described = ecs.describe(&calls, &cluster, &arns).await?;
-                Ok(described.into_iter().map(|described| (described.arn.clone(), Some(described))).collect())
-            }
+        let load = |ecs: Self, calls: Calls, cluster, arns: Vec<_>| async move {
+            let described = ecs.describe(&calls, &cluster, &arns).await?;
+            Ok(described.into_iter().map(|described| (described.arn.clone(), Some(described))).collect())
         };
-        self.shared.container_instances.get(cluster, arn.clone(), calls, load).await
+        self.shared.container_instances.get(self, calls, cluster, arn.clone(), load).await
     }
 
     /// Reads all container instances of a cluster into the cache.
     pub(crate) async fn roster(&self, calls: &Calls, cluster: &ClusterName) -> Result<(), Error> {
-        let (ecs, of) = (self.clone(), cluster.clone());
-        let load = move |calls| {
-            let (ecs, cluster) = (ecs.clone(), of.clone());
-            async move { ecs.read_roster(&calls, &cluster).await }
-        };
-        self.shared.rosters.get_one(cluster, calls, load).await
+        self.shared.rosters.get_one(self, calls, cluster, Self::read_roster).await
+    }
+
+    async fn find_or_warn(
+        self,
+        calls: Calls,
+        cluster: ClusterName,
+        instances: Vec<InstanceId>,
+    ) -> Result<Found, Error> {
+        let found = self.find(&calls, &cluster, instances).await;
+        found.inspect_err(|error| tracing::warn!(%cluster, %error, "a cluster could not be searched"))
     }
 
     /// That each belongs to one of the instances is checked with a description, so a list without a filter does as well:
     /// it is taken where it needs no more calls, and cached for the next notices.
-    async fn find(
-        &self,
-        calls: &Calls,
-        cluster: &ClusterName,
-        instances: Vec<InstanceId>,
-    ) -> Result<HashMap<InstanceId, Vec<ContainerInstance>>, Error> {
+    async fn find(&self, calls: &Calls, cluster: &ClusterName, instances: Vec<InstanceId>) -> Result<Found, Error> {
         let was_just_read = || self.cache.roster_age(cluster).is_some_and(|age| age < JUST_READ);
         if self.reads_whole(cluster, instances.len()) || was_just_read() {
             if !was_just_read() {
@@ -96,7 +87,7 @@ impl Ecs {
         }
         let chunks = instances.chunks(FILTER_IDS).map(|ids| self.list_filtered(calls, cluster, ids.to_vec()));
         let arns = try_join_all(chunks).await?.concat();
-        let mut found: HashMap<_, Vec<_>> = HashMap::new();
+        let mut found = Found::new();
         for described in self.describe_listed(calls, cluster, &arns).await? {
             found.entry(described.instance.clone()).or_default().push(described);
         }
@@ -112,11 +103,11 @@ impl Ecs {
             || self.shared.rosters.is_under_way(cluster)
     }
 
-    async fn read_roster(&self, calls: &Calls, cluster: &ClusterName) -> Result<(), Error> {
+    async fn read_roster(self, calls: Calls, cluster: ClusterName) -> Result<(), Error> {
         let read = Instant::now();
-        let arns = self.list(calls, cluster, None).await?;
-        let found = self.describe_listed(calls, cluster, &arns).await?;
-        self.cache.insert_roster(cluster.clone(), read, found);
+        let arns = self.list(&calls, &cluster, None).await?;
+        let found = self.describe_listed(&calls, &cluster, &arns).await?;
+        self.cache.insert_roster(cluster, read, found);
         Ok(())
     }
 

@@ -68,18 +68,18 @@ pub(super) async fn evacuate(
 
     let started = Instant::now();
     let mut tracked = Tracked::new(found, evacuation.standalone_tasks, started);
-    let (mut stops, mut deregistration) =
+    let (mut planned_stops, mut deregistration) =
         (calls.announce(StopTask, ends), calls.announce(DeregisterContainerInstance, ends));
     deregistration.set(1);
     let subject = Arc::new(Subject { ecs: ecs.clone(), calls: calls.clone(), found: found.clone(), reason });
     // All of it ends with this.
     let mut under_way = JoinSet::new();
     loop {
-        stops.set(open(&tracked));
+        planned_stops.set(open(&tracked));
         let clock = Clock {
             started,
             ends,
-            stop_rush: calls.time_for(StopTask, stops.by_everyone(..=ends + STOP_RUSH)).min(STOP_RUSH),
+            stop_rush: calls.time_for(StopTask, planned_stops.by_everyone(..=ends + STOP_RUSH)).min(STOP_RUSH),
             deregister_rush: calls
                 .time_for(DeregisterContainerInstance, deregistration.by_everyone(ends..=ends + DEREGISTER_RUSH))
                 .min(DEREGISTER_RUSH),

@@ -24,6 +24,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use futures_util::future::try_join_all;
 use tokio::task::yield_now;
 
 use self::search::{CHEAP_SCAN, Search};
@@ -53,7 +54,7 @@ pub(crate) struct Located {
     pub(crate) started_again: Option<SystemTime>,
 }
 
-/// Finds the container instances of an EC2 instance. None if it is in no cluster.
+/// Finds the container instances of an EC2 instance, none if it is in no cluster, and gives what EC2 knows of it.
 ///
 /// That an instance is in no cluster is said only if every cluster that it may be in was read.
 pub(crate) async fn locate(
@@ -62,29 +63,27 @@ pub(crate) async fn locate(
     config: &Config,
     calls: &Calls,
     id: &InstanceId,
-    described: &mut Option<Arc<Instance>>,
-) -> Result<Vec<Located>, Error> {
+) -> (Option<Arc<Instance>>, Result<Vec<Located>, Error>) {
     let _seeking = Seeking::begin(&ecs.seeking);
     // All that come with this one begin to seek, too.
     yield_now().await;
     let cached = ecs.cache.take_registrations(id);
-    let known = ecs.cache.clusters();
     let mut search = Search::new(ec2, ecs, config, calls, id);
-    let found = match known {
+    let found = match ecs.cache.clusters() {
         _ if !cached.is_empty() => {
             search.describe(calls).await;
-            cached
+            Ok(cached)
         }
-        Some(known) if is_cheap(ecs, &known) => search.scan_at_once(&known).await?,
-        known => search.follow_hints_then_scan(known).await?,
+        Some(known) if is_cheap(ecs, &known) => search.scan_at_once(&known).await,
+        known => search.follow_hints_then_scan(known).await,
     };
     let instance = search.instance();
-    *described = instance.as_ref().ok().cloned().flatten();
-    let mut located = Vec::with_capacity(found.len());
-    for found in found {
-        located.push(with_managers(ecs, config, calls, found, instance.as_ref()).await?);
-    }
-    Ok(located)
+    let with_managers = async |found| with_managers(ecs, config, calls, found, instance.as_ref()).await;
+    let located = match found {
+        Ok(found) => try_join_all(found.into_iter().map(with_managers)).await,
+        Err(error) => Err(error),
+    };
+    (instance.ok().flatten(), located)
 }
 
 /// Whether a running instance has just been launched, as far as EC2 can tell. That is all an ordinary launch costs: only

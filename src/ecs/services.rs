@@ -22,22 +22,17 @@ impl Ecs {
         if let Some(known) = self.cache.is_daemon(cluster, service) {
             return Ok(known);
         }
-        let (ecs, of) = (self.clone(), cluster.clone());
-        let load = move |calls, services| {
-            let (ecs, cluster) = (ecs.clone(), of.clone());
-            async move { ecs.read_daemons(&calls, &cluster, services).await }
-        };
-        self.shared.daemons.get(cluster, service.to_owned(), &calls.once(), load).await
+        self.shared.daemons.get(self, &calls.once(), cluster, service.to_owned(), Self::read_daemons).await
     }
 
     async fn read_daemons(
-        &self,
-        calls: &Calls,
-        cluster: &ClusterName,
+        self,
+        calls: Calls,
+        cluster: ClusterName,
         services: Vec<String>,
     ) -> Result<HashMap<String, bool>, Error> {
         let request = self.client.describe_services().cluster(cluster.as_str()).set_services(Some(services));
-        let described = match calls.make(Operation::DescribeServices, cluster, || request.clone().send()).await {
+        let described = match calls.make(Operation::DescribeServices, &cluster, || request.clone().send()).await {
             Ok(answer) => answer.services.unwrap_or_default(),
             Err(error) if error.is_transient() => return Err(error),
             Err(error) => {

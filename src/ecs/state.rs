@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use aws_sdk_ecs::types::ContainerInstanceStatus;
 
-use super::Ecs;
+use super::{Ecs, ItemAnswer};
 use crate::{
     aws::{calls::Calls, coalesce::in_halves, operation::Operation},
     error::Error,
@@ -15,7 +15,7 @@ use crate::{
 const OPERATION: Operation = Operation::UpdateContainerInstancesState;
 
 /// What came of each container instance.
-type Answers = HashMap<ContainerInstanceArn, Option<Result<(), Error>>>;
+type Answers = HashMap<ContainerInstanceArn, ItemAnswer<()>>;
 
 impl Ecs {
     /// Sets a container instance to `ACTIVE` or `DRAINING`.
@@ -30,21 +30,23 @@ impl Ecs {
         arn: &ContainerInstanceArn,
         state: EndState,
     ) -> Result<(), Error> {
-        let (ecs, group) = (self.clone(), (cluster.clone(), state));
-        let of = cluster.clone();
-        let load = move |calls, arns| {
-            let (ecs, cluster) = (ecs.clone(), of.clone());
-            async move {
-                let updates = in_halves(arns, |arns| ecs.update(&calls, &cluster, arns, state)).await;
-                let answers = updates.into_iter().flat_map(|(arns, answer)| match answer {
-                    Ok(answers) => answers,
-                    Err(error) => arns.into_iter().map(|arn| (arn, Some(Err(error.clone())))).collect(),
-                });
-                Ok(answers.collect())
-            }
-        };
-        let answer = self.shared.states.get(&group, arn.clone(), calls, load).await?;
+        let group = (cluster.clone(), state);
+        let answer = self.shared.states.get(self, calls, &group, arn.clone(), Self::update_each).await?;
         answer.unwrap_or_else(|| Err(unchanged(arn, "the answer does not mention it")))
+    }
+
+    async fn update_each(
+        self,
+        calls: Calls,
+        (cluster, state): (ClusterName, EndState),
+        arns: Vec<ContainerInstanceArn>,
+    ) -> Result<Answers, Error> {
+        let updates = in_halves(arns, |arns| self.update(&calls, &cluster, arns, state)).await;
+        let answers = updates.into_iter().flat_map(|(arns, answer)| match answer {
+            Ok(answers) => answers,
+            Err(error) => arns.into_iter().map(|arn| (arn, Some(Err(error.clone())))).collect(),
+        });
+        Ok(answers.collect())
     }
 
     async fn update(

@@ -29,15 +29,11 @@ impl Ecs {
         if let Some(known) = self.cache.stop_timeout(task_definition) {
             return Ok(known);
         }
-        let (ecs, of) = (self.clone(), task_definition.to_owned());
-        let load = move |calls| {
-            let (ecs, of) = (ecs.clone(), of.clone());
-            async move { ecs.read_stop_timeout(&calls, of).await }
-        };
-        self.shared.stop_timeouts.get_one(&task_definition.to_owned(), &calls.once(), load).await
+        let key = task_definition.to_owned();
+        self.shared.stop_timeouts.get_one(self, &calls.once(), &key, Self::read_stop_timeout).await
     }
 
-    async fn read_stop_timeout(&self, calls: &Calls, task_definition: String) -> Result<Duration, Error> {
+    async fn read_stop_timeout(self, calls: Calls, task_definition: String) -> Result<Duration, Error> {
         const OPERATION: Operation = Operation::DescribeTaskDefinition;
         let request = self.client.describe_task_definition().task_definition(&task_definition);
         let timeout = match calls.make(OPERATION, &task_definition, || request.clone().send()).await {

@@ -6,7 +6,7 @@ use aws_sdk_ecs::types::DesiredStatus;
 use futures_util::future::{join_all, try_join_all};
 
 use super::{
-    Ecs,
+    Ecs, ItemAnswer,
     limits::PAGE,
     none_failed,
     task::{Listed, Task},
@@ -20,6 +20,9 @@ use crate::{
 /// A container instance, and how many tasks ECS counts on it.
 type Counted = (ContainerInstanceArn, usize);
 
+/// The tasks of container instances.
+type ByHost = HashMap<Counted, ItemAnswer<Vec<Listed>>>;
+
 impl Ecs {
     /// The tasks of a container instance that nobody has begun to stop.
     pub(crate) async fn tasks_on(
@@ -29,20 +32,8 @@ impl Ecs {
         arn: &ContainerInstanceArn,
         counted: usize,
     ) -> Result<Vec<Listed>, Error> {
-        let (ecs, of) = (self.clone(), cluster.clone());
-        let load = move |calls, hosts: Vec<Counted>| {
-            let (ecs, cluster) = (ecs.clone(), of.clone());
-            async move {
-                if ecs.lists_whole(&cluster, &hosts) {
-                    // Many pages have to come, all of them: where one does not, each container instance is asked for.
-                    let listed = ecs.list_whole(&calls, &cluster, hosts).await;
-                    listed.inspect_err(|_| ecs.cache.set_lists_by_instance(cluster))
-                } else {
-                    Ok(ecs.list_each(&calls, &cluster, hosts).await)
-                }
-            }
-        };
-        self.shared.tasks_on.get(cluster, (arn.clone(), counted), calls, load).await?.unwrap_or(Ok(Vec::new()))
+        let host = (arn.clone(), counted);
+        self.shared.tasks_on.get(self, calls, cluster, host, Self::list_hosts).await?.unwrap_or(Ok(Vec::new()))
     }
 
     /// The tasks of a container instance that are being stopped, or have stopped.
@@ -63,15 +54,11 @@ impl Ecs {
         cluster: &ClusterName,
         arn: &TaskArn,
     ) -> Result<Option<Task>, Error> {
-        let (ecs, of) = (self.clone(), cluster.clone());
-        let load = move |calls, arns| {
-            let (ecs, cluster) = (ecs.clone(), of.clone());
-            async move {
-                let described = ecs.describe_tasks(&calls, &cluster, arns).await?;
-                Ok(described.into_iter().map(|(arn, task)| (arn, Some(task))).collect())
-            }
+        let load = |ecs: Self, calls: Calls, cluster, arns| async move {
+            let described = ecs.describe_tasks(&calls, &cluster, arns).await?;
+            Ok(described.into_iter().map(|(arn, task)| (arn, Some(task))).collect())
         };
-        self.shared.tasks.get(cluster, arn.clone(), &calls.once(), load).await
+        self.shared.tasks.get(self, &calls.once(), cluster, arn.clone(), load).await
     }
 
     /// Stops a task: its containers get SIGTERM, and SIGKILL after their stop timeouts.
@@ -86,6 +73,15 @@ impl Ecs {
         calls.make(Operation::StopTask, task, || request.clone().send()).await.map(drop)
     }
 
+    async fn list_hosts(self, calls: Calls, cluster: ClusterName, hosts: Vec<Counted>) -> Result<ByHost, Error> {
+        if !self.lists_whole(&cluster, &hosts) {
+            return Ok(self.list_each(&calls, &cluster, hosts).await);
+        }
+        // Many pages have to come, all of them: if one does not, each container instance is asked for.
+        let listed = self.list_whole(&calls, &cluster, hosts).await;
+        listed.inspect_err(|_| self.cache.set_lists_by_instance(cluster))
+    }
+
     /// Whether the tasks of the whole cluster take no more calls than those of each container instance.
     fn lists_whole(&self, cluster: &ClusterName, hosts: &[Counted]) -> bool {
         let pages = |tasks: usize| tasks.div_ceil(PAGE);
@@ -95,12 +91,7 @@ impl Ecs {
         tasks.is_some_and(|tasks| pages(tasks) <= each / 2) && !self.cache.lists_by_instance(cluster)
     }
 
-    async fn list_whole(
-        &self,
-        calls: &Calls,
-        cluster: &ClusterName,
-        hosts: Vec<Counted>,
-    ) -> Result<HashMap<Counted, Option<Result<Vec<Listed>, Error>>>, Error> {
+    async fn list_whole(&self, calls: &Calls, cluster: &ClusterName, hosts: Vec<Counted>) -> Result<ByHost, Error> {
         let listed = self.list_tasks(calls, cluster, None, DesiredStatus::Running).await?;
         let pages = listed.chunks(PAGE).map(|arns| self.describe_tasks(calls, cluster, arns.to_vec()));
         let mut by_host: HashMap<_, Vec<_>> = HashMap::new();
@@ -114,12 +105,7 @@ impl Ecs {
         Ok(hosts.into_iter().map(of).collect())
     }
 
-    async fn list_each(
-        &self,
-        calls: &Calls,
-        cluster: &ClusterName,
-        hosts: Vec<Counted>,
-    ) -> HashMap<Counted, Option<Result<Vec<Listed>, Error>>> {
+    async fn list_each(&self, calls: &Calls, cluster: &ClusterName, hosts: Vec<Counted>) -> ByHost {
         let list = async |(arn, _): &Counted| self.list_tasks(calls, cluster, Some(arn), DesiredStatus::Running).await;
         let listed = join_all(hosts.iter().map(list)).await;
         let arns: Vec<_> = listed.iter().flatten().flatten().cloned().collect();

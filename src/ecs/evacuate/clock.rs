@@ -42,6 +42,9 @@ const POLL_CLUSTER: Duration = Duration::from_secs(2);
 const LONGEST_POLL: Duration = Duration::from_secs(30);
 const SHORTEST_POLL_CLUSTER: Duration = Duration::from_millis(200);
 
+/// Times from one look to the next are multiples of 5 s, so that evacuations agree on them.
+const POLL_STEP: Duration = Duration::from_secs(5);
+
 /// How long it is tried to deregister what is late from the start.
 const LATE: Duration = Duration::from_secs(15);
 
@@ -83,13 +86,12 @@ struct Stop<'a> {
     before_end: Option<Duration>,
 }
 
-/// From one look to the next, where so many clusters have evacuations and reads are so many times slower than usual. In
-/// steps of 5 s, so that evacuations agree on it.
+/// From one look to the next, where so many clusters have evacuations and reads are so many times slower than usual.
 pub(super) fn poll(clusters: usize, slowness: f64) -> Duration {
     let clusters = u32::try_from(clusters).unwrap_or(u32::MAX);
     let longest = LONGEST_POLL.max(SHORTEST_POLL_CLUSTER * clusters);
     let poll = POLL.max(POLL_CLUSTER * clusters).min(longest).mul_f64(slowness.clamp(1.0, 3.0));
-    Duration::from_secs(poll.as_millis().div_ceil(5_000) as u64 * 5)
+    POLL_STEP.mul_f64((poll.as_secs_f64() / POLL_STEP.as_secs_f64()).ceil())
 }
 
 impl Clock {

@@ -291,7 +291,9 @@ impl Tracked {
 
     /// Lists may lag behind. As long as there are fewer tasks than ECS counted before, they are asked for again.
     fn record_stopping(&mut self, listed: Vec<Listed>, now: Instant) {
-        listed.into_iter().for_each(|(arn, _)| self.record_listed(arn));
+        for (arn, _) in listed {
+            self.record_listed(arn);
+        }
         let times = if let List::UnderWay(times) = self.stopping { times } else { 0 };
         if self.tasks.len() + self.over.len() < self.counted_before && times < RELISTED {
             self.running = List::No(0, Some(now + AGAIN));

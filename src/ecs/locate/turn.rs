@@ -39,23 +39,18 @@ impl Ecs {
         if instances < INSTANCES || lists < LISTS || clusters.iter().any(is_cached) {
             return;
         }
-        let ecs = self.clone();
         let probed: Vec<_> = clusters.into_iter().take(PROBED).collect();
-        let load = move |calls: Calls| {
-            let (ecs, probed) = (ecs.clone(), probed.clone());
-            async move {
-                sleep(APART.mul_f64(fastrand::f64())).await;
-                let started = Instant::now();
-                let once = &calls.once();
-                join_all(probed.iter().map(|cluster| ecs.roster(once, cluster))).await;
-                if calls.were_throttled_since(ListContainerInstances, started) {
-                    let others = LIST * u32::try_from(lists.saturating_sub(AT_ONCE)).unwrap_or(u32::MAX);
-                    sleep(others.min(calls.left() / 4)).await;
-                }
-                Ok(())
+        let wait = |(ecs, probed, lists): (Self, Vec<ClusterName>, usize), calls: Calls, ()| async move {
+            sleep(APART.mul_f64(fastrand::f64())).await;
+            let (started, once) = (Instant::now(), &calls.once());
+            join_all(probed.iter().map(|cluster| ecs.roster(once, cluster))).await;
+            if calls.were_throttled_since(ListContainerInstances, started) {
+                let others = LIST * u32::try_from(lists.saturating_sub(AT_ONCE)).unwrap_or(u32::MAX);
+                sleep(others.min(calls.left() / 4)).await;
             }
+            Ok(())
         };
         // What fails here is read again by the scan.
-        let _ = self.shared.turns.get_one(&(), calls, load).await;
+        let _ = self.shared.turns.get_one(&(self.clone(), probed, lists), calls, &(), wait).await;
     }
 }
