@@ -27,8 +27,9 @@ const RECOVERY: f64 = 0.02;
 /// How long to wait, after a rate was halved, for that to show, 1 s.
 const ROUND: Duration = Duration::from_secs(1);
 
-/// The least rate, as a part of the full one: others may use the quota up, but not for ever.
-const LEAST: f64 = 0.05;
+/// The least rate, as a part of the full one: the share of one of the two processes that a queue is handled by. In a bad
+/// hour, calls are throttled however few there are.
+const LEAST: f64 = 0.5;
 
 /// How long a bucket is empty before that alone shows that the quota may be a larger one, 10 s.
 const PROOF: Duration = Duration::from_secs(10);
@@ -403,7 +404,7 @@ mod tests {
             tokio::time::sleep(ROUND).await;
             bucket.acquire(now, now + HOUR).await.unwrap().throttled();
         }
-        assert!(make(&bucket, 1).await < Duration::from_secs(3), "it never stops");
+        assert_about(make(&bucket, 2).await, 100);
     }
 
     /// The seconds that each of several floods of 400 calls takes, where AWS admits a multiple of the documented quota.

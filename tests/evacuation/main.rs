@@ -12,6 +12,7 @@ mod in_process;
 mod in_the_middle;
 mod many;
 mod phases;
+mod scans;
 
 use std::{sync::Arc, time::Duration};
 

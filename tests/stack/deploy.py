@@ -58,10 +58,9 @@ def main():
         checks.heading("dead letters: handled again, one by one")
         check_redrive(checks, "direct", standin)
 
-        checks.heading("every parameter but Delivery set to another value: a dry run may change nothing; a hub, from a queue")
+        checks.heading("every parameter set to another value: a dry run may change nothing; a hub, invoked directly")
         deploy("all-set", ALL_SET)
-        check_stack(checks, "all-set", ALL_SET, ["AssumeRolePolicy", "ReceivePolicy", "TellPolicy"])
-        check_arrival(checks, "all-set", json.loads(samples()["terminate.json"]))
+        check_stack(checks, "all-set", ALL_SET, ["AssumeRolePolicy", "TellPolicy"])
 
         checks.heading("Strategy=drain, ReactivateResumed=false: nothing may be deregistered or marked")
         drain = {"Strategy": "drain", "ReactivateResumed": "false"}
@@ -79,12 +78,13 @@ def main():
         policies = ["DeregisterPolicy", "DrainPolicy", "EvacuatePolicy", "MarkPolicy", "ReceivePolicy"]
         check_stack(checks, "evacuate", DEFAULTS | evacuate, policies)
 
-        checks.heading("OrganizationId, MemberRoleName: a hub that is invoked directly, by six rules on two buses")
+        checks.heading("OrganizationId, MemberRoleName: a hub, six rules on two buses, all of which write to the queue")
         hub = {"OrganizationId": "o-exampleorgid", "MemberRoleName": "spot-interruption-handler-member"}
-        hub |= {"RebalanceRecommendation": "drain", "CleanUpTerminated": "true", "Delivery": "direct"}
+        hub |= {"RebalanceRecommendation": "drain", "CleanUpTerminated": "true"}
         deploy("hub", hub)
-        policies = ["AssumeRolePolicy", "DeregisterPolicy", "DrainPolicy", "MarkPolicy"]
+        policies = ["AssumeRolePolicy", "DeregisterPolicy", "DrainPolicy", "MarkPolicy", "ReceivePolicy"]
         check_stack(checks, "hub", DEFAULTS | hub, policies)
+        check_arrival(checks, "hub", json.loads(samples()["terminate.json"]))
         check_members(checks, outputs("hub"))
     checks.done()
 

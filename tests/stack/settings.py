@@ -43,7 +43,7 @@ ALL_SET = {
     "ExternalId": "example:id",
     "Accounts": f"{ACCOUNT},210987654321",
     "OutcomeBusArn": f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/default",
-    "Delivery": "queue",
+    "Delivery": "direct",
     "Architecture": "arm64",
     "LogRetentionDays": "365",
     "LogLevel": "DEBUG",
