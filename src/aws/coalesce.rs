@@ -388,6 +388,18 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_call_that_ends_without_an_answer_leaves_nobody_waiting() {
+        let coalesced: Coalesced<(), u32, u32> = Coalesced::new(OPERATION, 9);
+        let load = |(), _: Calls, (), keys: Vec<u32>| async move {
+            if keys.is_empty() { Ok(HashMap::new()) } else { panic!() }
+        };
+        let ask = async |key| coalesced.get(&(), &calls(60), &(), key, load).await;
+        let started = Instant::now();
+        assert!(join_all([1, 2].map(ask)).await.iter().all(Result::is_err));
+        assert!(started.elapsed() < Duration::from_secs(1));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn who_has_more_time_than_the_others_asks_again() {
         let coalesced: Coalesced<(), u32, u32> = Coalesced::new(OPERATION, 9);
         let started = Instant::now();

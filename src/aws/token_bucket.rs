@@ -27,9 +27,15 @@ const RECOVERY: f64 = 0.02;
 /// How long to wait, after a rate was halved, for that to show, 1 s.
 const ROUND: Duration = Duration::from_secs(1);
 
-/// The least rate, as a part of the full one: the share of one of the two processes that a queue is handled by. In a bad
-/// hour, calls are throttled however few there are.
-const LEAST: f64 = 0.5;
+/// The least rate, as a part of the full one: others may use the quota up, but not for ever.
+const LEAST: f64 = 0.1;
+
+/// The same with a batch: the share of one of the two processes that a queue is handled by. In a bad hour, calls are
+/// throttled however few there are.
+const LEAST_OF_BATCH: f64 = 0.5;
+
+/// So many callers wait with a batch: a single notice has eight at most.
+const BATCH: usize = 9;
 
 /// How long a bucket is empty before that alone shows that the quota may be a larger one, 10 s.
 const PROOF: Duration = Duration::from_secs(10);
@@ -39,7 +45,7 @@ const ENOUGH: f64 = 2.0;
 
 /// By how much of the documented quota a bucket grows that was emptied without being throttled: until it is throttled
 /// for the first time, and after that.
-const STEPS: [f64; 2] = [2.0, 0.1];
+const STEPS: [f64; 2] = [3.0, 0.1];
 
 /// The largest multiple of the documented quota that is tried.
 const LARGEST: f64 = 50.0;
@@ -75,8 +81,9 @@ pub(super) struct TokenBucket {
 struct State {
     tokens: f64,
     rate: f64,
-    /// The quota as a multiple of the documented one, as far as it is known.
+    /// The quota as a multiple of the documented one: what is tried, and what was used up without being throttled.
     scale: f64,
+    proven: f64,
     refilled: Instant,
     throttled: Option<Instant>,
     /// When the rate was last halved.
@@ -117,6 +124,7 @@ impl TokenBucket {
             tokens: burst,
             rate: per_second,
             scale: 1.0,
+            proven: 1.0,
             refilled: Instant::now(),
             throttled: None,
             halved: None,
@@ -224,6 +232,7 @@ impl TokenBucket {
             let is_over = state.tokens + elapsed * state.rate >= ENOUGH;
             if is_over || now.saturating_duration_since(since) >= PROOF {
                 state.short = (!is_over).then_some(now);
+                state.proven = state.scale;
                 state.scale = (state.scale + STEPS[usize::from(state.throttled.is_some())]).min(LARGEST);
                 state.rate = self.full_rate * state.scale;
             }
@@ -262,8 +271,11 @@ impl Permit<'_> {
         // Calls that were under way together are throttled together: that counts once.
         if state.halved.is_none_or(|halved| now.saturating_duration_since(halved) >= ROUND) {
             state.halved = Some(now);
-            state.scale = (state.scale / 2.0).max(1.0);
-            state.rate = (state.rate / 2.0).max(full_rate * LEAST);
+            // What was only tried was too much; what was proven is not any more.
+            state.scale = if state.scale > state.proven { state.proven } else { (state.scale / 2.0).max(1.0) };
+            state.proven = state.proven.min(state.scale);
+            let least = if state.waiting.len() >= BATCH { LEAST_OF_BATCH } else { LEAST };
+            state.rate = (state.rate / 2.0).min(full_rate * state.scale).max(full_rate * least);
         }
     }
 
@@ -404,7 +416,7 @@ mod tests {
             tokio::time::sleep(ROUND).await;
             bucket.acquire(now, now + HOUR).await.unwrap().throttled();
         }
-        assert_about(make(&bucket, 2).await, 100);
+        assert!(make(&bucket, 1).await < Duration::from_secs(1), "it never stops");
     }
 
     /// The seconds that each of several floods of 400 calls takes, where AWS admits a multiple of the documented quota.
