@@ -180,7 +180,10 @@ impl TokenBucket {
         }
         // Less a rounding error.
         if state.tokens < 1.0 - 1e-6 {
-            state.short.get_or_insert(now);
+            // A rate that was halved says nothing of the quota.
+            if state.rate >= self.full_rate * state.scale {
+                state.short.get_or_insert(now);
+            }
             return Next::Token(now + state.time_for(1));
         }
         // The next one is woken when this one's place is given up.
