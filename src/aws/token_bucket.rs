@@ -28,7 +28,7 @@ const RECOVERY: f64 = 0.02;
 const ROUND: Duration = Duration::from_secs(1);
 
 /// The least rate, as a part of the full one: others may use the quota up, but not for ever.
-const LEAST: f64 = 0.1;
+const LEAST: f64 = 0.05;
 
 /// The same with a batch: the share of one of the two processes that a queue is handled by. In a bad hour, calls are
 /// throttled however few there are.

@@ -89,6 +89,11 @@ impl Queue {
         self.lock().figures.clone()
     }
 
+    fn has_visible(&self) -> bool {
+        let now = Instant::now();
+        self.lock().messages.iter().any(|message| message.visible <= now)
+    }
+
     fn add(&self, body: &str, copies: usize) {
         let (id, sent, visible) = (arn::uuid(), SystemTime::now(), Instant::now());
         let message =

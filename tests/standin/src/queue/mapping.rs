@@ -17,6 +17,12 @@ const RECEIVE: usize = 10;
 /// About what a call to SQS takes.
 const CALL: Duration = Duration::from_millis(10);
 
+/// How many pollers an idle queue has, and how long it takes until there is one more while messages wait: 300 a minute.
+///
+/// Source: "Amazon SQS event source scaling" in the AWS Lambda Developer Guide.
+const POLLERS: usize = 5;
+const ONE_MORE: Duration = Duration::from_millis(200);
+
 /// What the event of a synchronous invocation may hold: 6 MB.
 const PAYLOAD_BYTES: usize = 6 * 1024 * 1024;
 
@@ -35,7 +41,13 @@ impl EventSourceMapping {
     /// Hands the queue's messages to the function until it is dropped.
     pub async fn run(self, queue: Queue, pool: Arc<Pool>) {
         let mut pollers = JoinSet::new();
-        for _ in 0..self.concurrency {
+        while pollers.len() < self.concurrency {
+            if pollers.len() >= POLLERS {
+                sleep(ONE_MORE).await;
+                if !queue.has_visible() {
+                    continue;
+                }
+            }
             pollers.spawn(self.poll(queue.clone(), Arc::clone(&pool)));
         }
         while pollers.join_next().await.is_some() {}
