@@ -22,7 +22,7 @@ const KEPT: f64 = 0.95;
 const WIDTH: usize = 16;
 
 /// By how much of the full rate a rate recovers with each call that is answered.
-const RECOVERY: f64 = 0.02;
+const RECOVERY: f64 = 0.012;
 
 /// How long to wait, after a rate was halved, for that to show, 1 s.
 const ROUND: Duration = Duration::from_secs(1);
