@@ -86,8 +86,8 @@ struct State {
     proven: f64,
     refilled: Instant,
     throttled: Option<Instant>,
-    /// When the rate was last halved.
-    halved: Option<Instant>,
+    /// When throttling was last reacted to.
+    slowed: Option<Instant>,
     /// Since when there are fewer tokens than callers, apart from throttling.
     short: Option<Instant>,
     in_flight: usize,
@@ -127,7 +127,7 @@ impl TokenBucket {
             proven: 1.0,
             refilled: Instant::now(),
             throttled: None,
-            halved: None,
+            slowed: None,
             short: None,
             in_flight: 0,
             waiting: BTreeMap::new(),
@@ -269,11 +269,16 @@ impl Permit<'_> {
         let now = Instant::now();
         let TokenBucket { full_rate, .. } = self.0;
         let mut state = self.0.refilled(now);
-        state.tokens = state.tokens.min(0.0);
+        let tokens = state.tokens;
+        state.tokens = tokens.min(0.0);
         (state.short, state.throttled) = (None, Some(now));
         // Calls that were under way together are throttled together: that counts once.
-        if state.halved.is_none_or(|halved| now.saturating_duration_since(halved) >= ROUND) {
-            state.halved = Some(now);
+        if state.slowed.is_none_or(|slowed| now.saturating_duration_since(slowed) >= ROUND) {
+            state.slowed = Some(now);
+            // Others have spent the burst, which says nothing of the rate.
+            if tokens >= ENOUGH && state.scale <= 1.0 {
+                return;
+            }
             // What was only tried was too much; what was proven is not any more.
             state.scale = if state.scale > state.proven { state.proven } else { (state.scale / 2.0).max(1.0) };
             state.proven = state.proven.min(state.scale);

@@ -22,8 +22,9 @@ const LISTS: usize = 40;
 /// Processes that begin together are apart by up to so much, 0.5 s.
 const APART: Duration = Duration::from_millis(500);
 
-/// How many clusters are read to see whether the quota is in use: more than a process that keeps below it leaves over.
-const PROBED: usize = 16;
+/// How many clusters are read to see whether the quota is in use, with two calls each: a little over half of the 100 calls
+/// that are admitted at once, so that of two processes at least one is throttled, and seldom both.
+const PROBED: usize = 26;
 
 /// How many lists another process makes at once, and how long each further one takes it: the quota admits 100 at once and
 /// 20 a second.
