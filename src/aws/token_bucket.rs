@@ -414,6 +414,7 @@ mod tests {
     async fn throttling_halves_the_rate_and_answers_bring_it_back() {
         let bucket = bucket(100.0, 40.0);
         let now = Instant::now();
+        make(&bucket, 100).await;
         let permits: Vec<_> = join_all((0..5).map(|_| bucket.acquire(now, now + HOUR))).await;
         permits.iter().flatten().for_each(Permit::throttled);
         drop(permits);
@@ -425,6 +426,15 @@ mod tests {
             bucket.acquire(now, now + HOUR).await.unwrap().throttled();
         }
         assert!(make(&bucket, 1).await < Duration::from_secs(1), "it never stops");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_burst_that_others_have_spent_is_not_held_against_the_rate() {
+        let bucket = bucket(100.0, 40.0);
+        let now = Instant::now();
+        bucket.acquire(now, now + HOUR).await.unwrap().throttled();
+        assert!((bucket.slowness() - 1.0).abs() < 0.01);
+        assert!(make(&bucket, 40).await >= Duration::from_secs(1), "nothing of the burst is left");
     }
 
     /// The seconds that each of several floods of 400 calls takes, where AWS admits a multiple of the documented quota.
