@@ -91,6 +91,8 @@ pub(crate) enum Refusal {
     Unsigned,
     Unknown,
     Expired,
+    /// Signed at another time than this.
+    Skewed,
 }
 
 /// Every access key and role.
@@ -130,6 +132,11 @@ impl Accounts {
         };
         self.keys.insert(credentials.access_key.clone(), principal);
         credentials
+    }
+
+    /// Forgets every session of an account's roles, as when they are deleted and made again.
+    pub(crate) fn end_sessions(&mut self, account: &str) {
+        self.keys.retain(|_, principal| principal.account != account || principal.expires.is_none());
     }
 
     pub(crate) fn principal(

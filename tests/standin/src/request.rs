@@ -28,6 +28,8 @@ pub(crate) struct Request {
     pub(crate) region: String,
     pub(crate) access_key: String,
     pub(crate) session_token: Option<String>,
+    /// When it was signed.
+    pub(crate) signed: Option<String>,
 }
 
 /// What a service answers with success.
@@ -73,6 +75,7 @@ impl Request {
             region: scope.region,
             access_key: scope.access_key,
             session_token: header("x-amz-security-token").map(str::to_owned),
+            signed: header("x-amz-date").map(str::to_owned),
         })
     }
 }
@@ -178,7 +181,13 @@ impl Service {
             (Self::Ecs | Self::Events, Refusal::Expired) => {
                 (400, "ExpiredTokenException", "The security token included in the request is expired")
             }
-            (Self::Ec2, Refusal::Expired) => (400, "RequestExpired", "Request has expired."),
+            (Self::Ecs | Self::Events, Refusal::Skewed) => {
+                (400, "InvalidSignatureException", "Signature expired: it is now earlier than it may be")
+            }
+            (Self::Sts, Refusal::Skewed) => {
+                (403, "SignatureDoesNotMatch", "Signature expired: it is now earlier than it may be")
+            }
+            (Self::Ec2, Refusal::Expired | Refusal::Skewed) => (400, "RequestExpired", "Request has expired."),
             (Self::Ec2, _) => (401, "AuthFailure", "AWS was not able to validate the provided access credentials"),
             (Self::Sts, Refusal::Unsigned) => {
                 (403, "MissingAuthenticationToken", "Request is missing Authentication Token")

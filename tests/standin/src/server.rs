@@ -22,6 +22,7 @@ use crate::error::ApiError;
 use crate::fault::{Ending, Script};
 use crate::request::{Body, Reply, Request, Service};
 use crate::state::Shared;
+use crate::timestamp::http_date;
 
 /// Accepts connections until it is aborted; they end with it.
 pub(crate) async fn run(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Shared) {
@@ -114,7 +115,9 @@ async fn handle(shared: &Shared, parts: &Parts, body: &[u8]) -> Result<Reply, Cu
         }
     };
     shared.lock().calls.push(logged(&request, account, started, answer.as_ref()));
-    answer.map(|answer| Reply::of(request.service, &answer)).ok_or(Cut)
+    let mut reply = Reply::of(request.service, &answer.ok_or(Cut)?);
+    reply.headers.insert("date", http_date(shared.lock().settings.now()));
+    Ok(reply)
 }
 
 /// Does the call as the script has it; `None` where there is no answer.
@@ -149,6 +152,7 @@ fn unreadable(service: Service) -> Request {
         region: String::new(),
         access_key: String::new(),
         session_token: None,
+        signed: None,
     }
 }
 

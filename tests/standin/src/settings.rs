@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::quota::Quotas;
 use crate::standin::{REGION, Standin};
+use crate::timestamp::compact;
 
 /// What can be set for all accounts and Regions.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +20,24 @@ pub(crate) struct Settings {
     pub(crate) deregistered_error: Option<(String, String)>,
     pub(crate) redrain_failure: Option<String>,
     pub(crate) role_lifetime: Option<Duration>,
+    pub(crate) clock_ahead_s: i64,
+}
+
+/// How far apart a signature's time and AWS's may be, 5 minutes.
+const SKEW: Duration = Duration::from_mins(5);
+
+impl Settings {
+    /// The time by AWS's clock.
+    pub(crate) fn now(&self) -> SystemTime {
+        let (now, off) = (SystemTime::now(), Duration::from_secs(self.clock_ahead_s.unsigned_abs()));
+        if self.clock_ahead_s < 0 { now - off } else { now + off }
+    }
+
+    /// Whether a signature's time is another than this.
+    pub(crate) fn is_skewed(&self, signed: Option<&str>) -> bool {
+        let (earliest, latest) = (compact(self.now() - SKEW), compact(self.now() + SKEW));
+        signed.is_some_and(|signed| signed < earliest.as_str() || signed > latest.as_str())
+    }
 }
 
 /// Sets up a [`Standin`].

@@ -181,6 +181,16 @@ impl Standin {
         self.shared.lock().settings.latency = latency;
     }
 
+    /// Sets AWS's clock ahead of this machine's from now on, or behind it.
+    pub fn set_clock_ahead_s(&self, seconds: i64) {
+        self.shared.lock().settings.clock_ahead_s = seconds;
+    }
+
+    /// Ends every session of an account's roles, as when they are deleted and made again.
+    pub fn end_sessions(&self, account: &str) {
+        self.shared.lock().accounts.end_sessions(account);
+    }
+
     /// Changes how long reads take to show a change of status, for changes from now on.
     pub fn set_settle(&self, settle: Duration) {
         self.shared.lock().settings.settle = settle;

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use serde_json::Value;
 
-use crate::account::{Accounts, Principal};
+use crate::account::{Accounts, Principal, Refusal};
 use crate::call::{Call, is_write};
 use crate::clock::{self, Clock};
 use crate::error::ApiError;
@@ -84,8 +84,11 @@ impl State {
 
     /// Who calls, and what is to go wrong; an error where the call gets no further.
     pub(crate) fn admit(&mut self, request: &Request) -> (String, Result<(Principal, Script), ApiError>) {
+        if self.settings.is_skewed(request.signed.as_deref()) {
+            return (String::new(), Err(request.service.refused(Refusal::Skewed)));
+        }
         let token = request.session_token.as_deref();
-        let principal = match self.accounts.principal(&request.access_key, token, SystemTime::now()) {
+        let principal = match self.accounts.principal(&request.access_key, token, self.settings.now()) {
             Ok(principal) => principal,
             Err(refusal) => return (String::new(), Err(request.service.refused(refusal))),
         };

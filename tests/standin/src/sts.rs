@@ -1,6 +1,6 @@
 //! AWS STS: who is calling, and roles.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -72,7 +72,7 @@ fn assume_role(
     let (partition, name) = (role_arn.split(':').nth(1).unwrap_or("aws"), arn::last(role_arn));
     let session_arn = format!("arn:{partition}:sts::{account}:assumed-role/{name}/{session}");
     let lifetime = settings.role_lifetime.unwrap_or(Duration::from_secs(seconds));
-    let expires = SystemTime::now() + lifetime;
+    let expires = settings.now() + lifetime;
     let issued = accounts.issue(&account, session_arn.clone(), Some(expires));
 
     let credentials = text("AccessKeyId", &issued.access_key)

@@ -20,6 +20,22 @@ pub(crate) fn iso8601_ms(time: SystemTime) -> String {
     iso8601(time).replace('Z', ".000Z")
 }
 
+/// `Sat, 31 Jan 2026 12:00:00 GMT`, as HTTP headers have it.
+pub(crate) fn http_date(time: SystemTime) -> String {
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    const WEEKDAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+    let seconds = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let (year, month, day) = date(seconds / 86_400);
+    let weekday = WEEKDAYS.iter().cycle().nth((seconds / 86_400 % 7) as usize).unwrap_or(&"Thu");
+    let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
+    format!("{weekday}, {day:02} {} {year:04} {hour:02}:{minute:02}:{second:02} GMT", MONTHS[month - 1])
+}
+
+/// `20260131T120000Z`, as signatures have it.
+pub(crate) fn compact(time: SystemTime) -> String {
+    iso8601(time).replace(['-', ':'], "")
+}
+
 /// Year, month and day of a number of days since 1970-01-01.
 fn date(mut days: u64) -> (u64, usize, u64) {
     let mut year = 1970;

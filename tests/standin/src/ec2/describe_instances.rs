@@ -26,7 +26,10 @@ pub(super) fn call(scene: &Scene<'_>, params: &Value) -> Result<String, ApiError
         return Err(not_found(&missing));
     }
     let instances = scene.place.instances.values();
+    // As in an account that has them hidden.
+    let shows_managed = params["IncludeManagedResources"] == "true";
     let found = instances
+        .filter(|instance| shows_managed || instance.operator.is_none())
         .filter(|instance| ids.is_empty() || ids.contains(&instance.id.as_str()))
         .filter(|instance| filters.iter().all(|filter| fits(scene, instance, filter)))
         .map(|instance| &instance.id);
