@@ -6,6 +6,7 @@ pub(crate) mod coalesce;
 pub mod deadline;
 mod failure;
 pub mod operation;
+pub(crate) mod session;
 pub(crate) mod token_bucket;
 
 use std::time::{Duration, SystemTime};

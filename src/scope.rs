@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use aws_config::{ConfigLoader, SdkConfig};
+use aws_config::{ConfigLoader, SdkConfig, identity::IdentityCache};
 use aws_credential_types::provider::SharedCredentialsProvider;
 
 use crate::{
@@ -141,7 +141,12 @@ impl Scope {
     fn new(sdk: &SdkConfig, region: &Region, role: Option<AssumedRole>) -> Self {
         let mut sdk = aws::in_region(sdk, region);
         if let Some(role) = &role {
-            sdk = sdk.to_builder().credentials_provider(SharedCredentialsProvider::new(role.clone())).build();
+            sdk = sdk
+                .to_builder()
+                .credentials_provider(SharedCredentialsProvider::new(role.clone()))
+                // The role keeps its session itself, and drops one that AWS no longer accepts.
+                .identity_cache(IdentityCache::no_cache())
+                .build();
         }
         Self { ec2: Ec2::new(&sdk), ecs: Ecs::new(&sdk), buckets: Arc::default(), role }
     }
@@ -156,7 +161,8 @@ impl Scope {
 
     /// Calls that are retried until the deadline.
     pub(crate) fn calls(&self, deadline: Deadline, counts: &Arc<Counts>) -> Calls {
-        Calls::new(deadline, Arc::clone(&self.buckets), Arc::clone(counts))
+        let session = self.role.as_ref().map(|role| role.session().clone());
+        Calls::new(deadline, Arc::clone(&self.buckets), session, Arc::clone(counts))
     }
 }
 

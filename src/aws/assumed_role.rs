@@ -1,28 +1,18 @@
 //! The role in another account.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::sync::Arc;
 
 use aws_config::{SdkConfig, sts::AssumeRoleProvider};
-use aws_credential_types::{
-    Credentials,
-    provider::{self, ProvideCredentials, error::CredentialsError, future},
-};
+use aws_credential_types::provider::{self, ProvideCredentials, error::CredentialsError, future};
 use aws_sdk_sts::{error::SdkError, operation::assume_role::AssumeRoleError};
-use tokio::sync::Mutex;
 
-use super::{calls::Calls, coalesce::Coalesced, failure::failed, operation::Operation};
+use super::{calls::Calls, coalesce::Coalesced, failure::failed, operation::Operation, session::Session};
 use crate::{
     config::MemberRole,
     error::{Error, ErrorClass},
     function::Function,
     identifier::AccountId,
 };
-
-/// How long before their end credentials are renewed, as the SDK does it itself.
-const RENEWED: Duration = Duration::from_secs(10);
 
 /// The role in another account, with credentials that all clients for the account share: the SDK would assume it once
 /// for each.
@@ -33,7 +23,7 @@ pub(crate) struct AssumedRole(Arc<Inner>);
 struct Inner {
     role: String,
     provider: AssumeRoleProvider,
-    credentials: Mutex<Option<Credentials>>,
+    session: Session,
     assuming: Coalesced<(), (), ()>,
 }
 
@@ -46,14 +36,18 @@ impl AssumedRole {
             provider = provider.external_id(external_id);
         }
         let (provider, assuming) = (provider.build().await, Coalesced::shared(Operation::AssumeRole));
-        Self(Arc::new(Inner { role, provider, credentials: Mutex::default(), assuming }))
+        Self(Arc::new(Inner { role, provider, session: Session::default(), assuming }))
+    }
+
+    pub(crate) fn session(&self) -> &Session {
+        &self.0.session
     }
 
     /// Makes sure that the role is assumed.
     ///
     /// The clients would do so by themselves, but not tell a role that may not be assumed from a call that fails.
     pub(crate) async fn assume(&self, calls: &Calls) -> Result<(), Error> {
-        if self.0.credentials.lock().await.as_ref().is_some_and(is_current) {
+        if self.0.session.is_current().await {
             return Ok(());
         }
         self.0.assuming.get_one(self, calls, &(), Self::assume_once).await
@@ -65,13 +59,7 @@ impl AssumedRole {
     }
 
     async fn credentials(&self) -> provider::Result {
-        // Locked for as long as it takes: who comes meanwhile finds them.
-        let mut kept = self.0.credentials.lock().await;
-        if let Some(credentials) = kept.as_ref().filter(|credentials| is_current(credentials)) {
-            return Ok(credentials.clone());
-        }
-        let credentials = self.0.provider.provide_credentials().await?;
-        Ok(kept.insert(credentials).clone())
+        self.0.session.credentials(self.0.provider.provide_credentials()).await
     }
 
     fn refused(&self, error: &CredentialsError) -> Error {
@@ -90,8 +78,4 @@ impl ProvideCredentials for AssumedRole {
     {
         future::ProvideCredentials::new(self.credentials())
     }
-}
-
-fn is_current(credentials: &Credentials) -> bool {
-    credentials.expiry().is_none_or(|expiry| expiry > SystemTime::now() + RENEWED)
 }

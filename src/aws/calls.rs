@@ -13,7 +13,7 @@ use std::{
 use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::{deadline::Deadline, failure::failed, operation::Operation, token_bucket::TokenBuckets};
+use super::{deadline::Deadline, failure::failed, operation::Operation, session::Session, token_bucket::TokenBuckets};
 use crate::error::{Error, ErrorClass};
 
 /// How long one attempt of a call may take, 5 s: ECS and EC2 answer reads and writes within a second; an attempt
@@ -26,6 +26,26 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// No pause is longer than this, 5 s: every quota used here refills by 20 requests or more a second.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
+/// The same where nobody waits, 15 s.
+const RELAXED_PAUSE: Duration = Duration::from_secs(15);
+
+/// How often a call is made again with another signature.
+const CORRECTIONS: u32 = 2;
+
+/// The error codes of signatures and sessions that are not accepted, or no longer: "Common errors" in the API references
+/// of Amazon ECS, AWS STS and Amazon EC2.
+const OUT_OF_DATE: [&str; 9] = [
+    "AuthFailure",
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "InvalidClientTokenId",
+    "InvalidSignatureException",
+    "RequestExpired",
+    "RequestTimeTooSkewed",
+    "SignatureDoesNotMatch",
+    "UnrecognizedClientException",
+];
+
 /// How long one of several ways is tried while it fails, 3 s: then the next one.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -35,8 +55,11 @@ pub(crate) struct Calls {
     deadline: Deadline,
     /// How long a call that is not answered, or not well, is retried.
     patience: Duration,
+    /// The first pause before another attempt is at most this long.
+    first_pause: Duration,
     attempts: Attempts,
     buckets: Arc<TokenBuckets>,
+    session: Option<Session>,
     counts: Arc<Counts>,
 }
 
@@ -80,9 +103,20 @@ impl Counts {
 }
 
 impl Calls {
-    /// Calls that are retried until the deadline.
-    pub(crate) fn new(deadline: Deadline, buckets: Arc<TokenBuckets>, counts: Arc<Counts>) -> Self {
-        Self { deadline, patience: Duration::MAX, attempts: Attempts::Many, buckets, counts }
+    /// Calls that are retried until the deadline; in another account, with a session of its role.
+    pub(crate) fn new(
+        deadline: Deadline,
+        buckets: Arc<TokenBuckets>,
+        session: Option<Session>,
+        counts: Arc<Counts>,
+    ) -> Self {
+        let (patience, first_pause, attempts) = (Duration::MAX, FIRST_PAUSE, Attempts::Many);
+        Self { deadline, patience, first_pause, attempts, buckets, session, counts }
+    }
+
+    /// The same calls, where nobody waits: what fails is retried after longer pauses.
+    pub(crate) fn relaxed(self) -> Self {
+        Self { first_pause: RELAXED_PAUSE, ..self }
     }
 
     /// The same calls, where there is something else to try: what is throttled is retried for no longer than this, since
@@ -120,6 +154,7 @@ impl Calls {
         self.deadline.at = self.deadline.at.min(other.deadline.at);
         self.deadline.urgency = self.deadline.urgency.min(other.deadline.urgency);
         self.patience = self.patience.min(other.patience);
+        self.first_pause = self.first_pause.min(other.first_pause);
         self.attempts = self.attempts.min(other.attempts);
     }
 
@@ -193,8 +228,9 @@ impl Calls {
     {
         let bucket = self.buckets.of(operation);
         let unanswered = |class| Error::call(operation, resource, class, "no answer before the deadline");
-        let mut longest = FIRST_PAUSE;
+        let mut longest = self.first_pause;
         let mut last = None;
+        let mut corrections = 0;
         let started = Instant::now();
         loop {
             let left = self.left();
@@ -206,6 +242,7 @@ impl Calls {
                 return Err(last.unwrap_or_else(|| Error::call(operation, resource, ErrorClass::Throttled, cause)));
             }
             self.counts.made.fetch_add(1, Relaxed);
+            let signed = Instant::now();
             // In a box, since the SDK's futures are large, and most callers wait for a token.
             let error = match timeout_at(self.deadline.at, Box::pin(attempt())).await {
                 Ok(Ok(answer)) => {
@@ -216,6 +253,14 @@ impl Calls {
                 Err(_) => return Err(last.unwrap_or_else(|| unanswered(ErrorClass::Unavailable))),
             };
             let Some(class) = error.class() else { return Err(error) };
+            // The SDK takes the clock from the answer, and the role is assumed again.
+            let is_corrected = corrections < CORRECTIONS && is_out_of_date(&error);
+            if is_corrected {
+                corrections += 1;
+                if let Some(session) = &self.session {
+                    session.end(signed).await;
+                }
+            }
             let patience = if class == ErrorClass::Throttled {
                 self.counts.throttled.fetch_add(1, Relaxed);
                 permit.as_ref().inspect(|permit| permit.throttled());
@@ -226,7 +271,8 @@ impl Calls {
             // While it waits for another attempt, others may make their calls.
             drop(permit);
             let left = self.left().min(patience);
-            if !class.is_transient() || left < FIRST_PAUSE || self.attempts == Attempts::One {
+            let is_retried = class.is_transient() && self.attempts != Attempts::One || is_corrected;
+            if !is_retried || left < FIRST_PAUSE {
                 return Err(error);
             }
             // Full jitter: clients that were throttled together do not come back together.
@@ -234,9 +280,14 @@ impl Calls {
             tracing::debug!(%error, "trying again");
             last = Some(error);
             sleep(pause).await;
-            longest = LONGEST_PAUSE.min(longest * 2);
+            longest = LONGEST_PAUSE.max(self.first_pause).min(longest * 2);
         }
     }
+}
+
+/// Whether AWS refused a signature that may have been right once: a clock is off, or the session has ended.
+fn is_out_of_date(error: &Error) -> bool {
+    error.code().is_some_and(|code| OUT_OF_DATE.contains(&code))
 }
 
 /// Calls that are known to come: who plans calls to the same quota leaves time for them.

@@ -281,7 +281,7 @@ mod tests {
     type Log = Arc<Mutex<Vec<Vec<u32>>>>;
 
     fn calls(seconds: u64) -> Calls {
-        Calls::new(Deadline::after(Duration::from_secs(seconds)), Arc::default(), Arc::default())
+        Calls::new(Deadline::after(Duration::from_secs(seconds)), Arc::default(), None, Arc::default())
     }
 
     fn rejected() -> Error {

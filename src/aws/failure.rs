@@ -1,9 +1,12 @@
 //! What an SDK's error means.
 
-use std::fmt::Display;
+use std::{error::Error as _, fmt::Display, iter::successors};
 
 use aws_runtime::retries::classifiers::{THROTTLING_ERRORS, TRANSIENT_ERRORS};
-use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_sts::{
+    error::{ProvideErrorMetadata, SdkError},
+    operation::assume_role::AssumeRoleError,
+};
 
 use super::operation::Operation;
 use crate::error::{Error, ErrorClass};
@@ -40,12 +43,13 @@ where
     text
 }
 
-fn class<E: ProvideErrorMetadata>(error: &SdkError<E>) -> ErrorClass {
+fn class<E: ProvideErrorMetadata + std::error::Error + 'static>(error: &SdkError<E>) -> ErrorClass {
     let SdkError::ServiceError(answer) = error else {
-        return match error {
+        return match (not_assumed(error), error) {
+            (Some(error), _) => class(error),
             // Built wrongly or without credentials: it never left.
-            SdkError::ConstructionFailure(_) => ErrorClass::Rejected,
-            _ => ErrorClass::Unavailable,
+            (None, SdkError::ConstructionFailure(_)) => ErrorClass::Rejected,
+            (None, _) => ErrorClass::Unavailable,
         };
     };
     let status = answer.raw().status().as_u16();
@@ -57,4 +61,10 @@ fn class<E: ProvideErrorMetadata>(error: &SdkError<E>) -> ErrorClass {
         _ if status >= 500 => ErrorClass::Unavailable,
         _ => ErrorClass::Rejected,
     }
+}
+
+/// Why there were no credentials, if a role was not assumed.
+fn not_assumed<E: std::error::Error + 'static>(error: &SdkError<E>) -> Option<&SdkError<AssumeRoleError>> {
+    let mut causes = successors(error.source(), |&cause| cause.source());
+    causes.find_map(|cause| cause.downcast_ref())
 }

@@ -203,3 +203,39 @@ async fn other_partitions_have_their_own_roles() {
     let function = function(&aws, &[ROLE]).await;
     assert_eq!(handled(&function, notice_in(&member, ID)).await["outcome"], "deregistered");
 }
+
+#[tokio::test]
+async fn a_session_that_aws_no_longer_accepts_is_replaced_within_the_invocation() {
+    let aws = organisation(Standin::builder()).await;
+    let member = aws.region(MEMBERS[0], "us-east-2");
+    let function = function(&aws, &[ROLE]).await;
+    for (n, code) in ["", "ExpiredTokenException"].into_iter().enumerate() {
+        for at in 0..2 {
+            let id = format!("i-{:017x}", 2 * n + at);
+            member.instance(Instance::new(&id));
+            let arn = member.container_instance("web", ContainerInstance::new(&id));
+            // The role is deleted and made again, or a session ends before its time.
+            if at == 1 && code.is_empty() {
+                aws.end_sessions(MEMBERS[0]);
+            } else if at == 1 {
+                aws.fault(Fault::on("DeregisterContainerInstance").times(1).error(400, code, "no"));
+            }
+            assert_eq!(handled(&function, notice_in(&member, &id)).await["outcome"], "deregistered");
+            assert_eq!(member.status(&arn).as_deref(), Some("INACTIVE"));
+        }
+        assert_eq!(aws.calls_to("AssumeRole").len(), n + 2);
+    }
+}
+
+#[tokio::test]
+async fn a_role_that_can_not_be_assumed_again_is_reported_as_such() {
+    let aws = organisation(Standin::builder()).await;
+    let member = aws.region(MEMBERS[0], "us-east-2");
+    let function = function(&aws, &[ROLE]).await;
+    member.container_instance("web", ContainerInstance::new(OTHER));
+    handled(&function, notice_in(&member, ID)).await;
+    aws.end_sessions(MEMBERS[0]);
+    aws.fault(Fault::on("AssumeRole").always().error(403, "AccessDenied", "not authorized"));
+    let (error_type, _) = failed(&function, notice_in(&member, OTHER)).await;
+    assert_eq!(error_type, "AccessDenied");
+}

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use standin::{Cluster, ContainerInstance, Fault, Function, Instance};
 
-use crate::{ID, crowd, failed, function, handled, notice, notice_of, register, standin};
+use crate::{ID, OTHER, crowd, failed, function, handled, notice, notice_of, register, standin};
 
 #[tokio::test]
 async fn a_malformed_event_calls_nothing_and_names_the_field() {
@@ -259,4 +259,48 @@ async fn a_failure_is_summed_up_in_one_line() {
     // Lambda takes a line without a time for INFO, whatever its level.
     let time = line["timestamp"].as_str().unwrap();
     assert!(time.starts_with("20") && time.ends_with('Z'), "{time}");
+}
+
+#[tokio::test]
+async fn a_signature_of_another_time_is_corrected() {
+    for ahead_s in [-86_400, -3_600, 600, 86_400] {
+        let aws = standin().await;
+        let (arn, _) = register(&aws.home(), "web");
+        let function = function(&aws, &[]).await;
+        aws.set_clock_ahead_s(ahead_s);
+        assert_eq!(handled(&function, notice(ID, "terminate")).await["outcome"], "deregistered", "{ahead_s} s");
+        assert_eq!(aws.home().status(&arn).as_deref(), Some("INACTIVE"));
+        aws.forget_calls();
+        handled(&function, notice(OTHER, "terminate")).await;
+        assert!(aws.calls().iter().all(|call| call.error.is_none()), "it is corrected once");
+    }
+}
+
+#[tokio::test]
+async fn a_signature_that_was_too_old_when_it_arrived_is_made_anew() {
+    for (api, status, code) in [
+        ("DeregisterContainerInstance", 400, "InvalidSignatureException"),
+        ("ListContainerInstances", 400, "InvalidSignatureException"),
+        ("DescribeInstances", 400, "RequestExpired"),
+        ("DescribeInstances", 401, "AuthFailure"),
+    ] {
+        let aws = standin().await;
+        register(&aws.home(), "web");
+        let function = function(&aws, &[]).await;
+        aws.fault(Fault::on(api).times(1).error(status, code, "Signature expired"));
+        assert_eq!(handled(&function, notice(ID, "terminate")).await["outcome"], "deregistered", "{api} {code}");
+        assert!(aws.calls_to(api).len() >= 2);
+    }
+}
+
+#[tokio::test]
+async fn a_signature_that_is_never_accepted_is_given_up_soon() {
+    let aws = standin().await;
+    register(&aws.home(), "web");
+    let function = function(&aws, &[]).await;
+    let code = "InvalidSignatureException";
+    aws.fault(Fault::on("DeregisterContainerInstance").always().error(400, code, "no"));
+    let (error_type, message) = failed(&function, notice(ID, "terminate")).await;
+    assert_eq!((error_type.as_str(), message.contains(code)), ("CallRejected", true));
+    assert_eq!(aws.calls_to("DeregisterContainerInstance").len(), 3);
 }
