@@ -57,8 +57,9 @@ async fn describe(client: Client, calls: Calls, (): (), ids: Vec<InstanceId>) ->
     let resource = format!("{} instances", ids.len());
     // By filter: asked for by id, one instance that is gone fails the whole call.
     let ids = ids.iter().map(ToString::to_string).collect();
-    let mut request =
-        client.describe_instances().filters(Filter::builder().name("instance-id").set_values(Some(ids)).build());
+    let filter = Filter::builder().name("instance-id").set_values(Some(ids)).build();
+    // An account may hide the instances that AWS services manage, which are the ones to leave alone.
+    let mut request = client.describe_instances().filters(filter).include_managed_resources(true);
     let mut instances = HashMap::new();
     loop {
         let page = calls.make(Operation::DescribeInstances, &resource, || request.clone().send()).await;

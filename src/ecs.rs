@@ -71,6 +71,7 @@ pub(crate) type ItemAnswer<T> = Option<Result<T, Error>>;
 pub(crate) struct Shared {
     pub(crate) clusters: Coalesced<(), (), ClusterList>,
     pub(crate) capacity_providers: Coalesced<(ClusterName, ProviderName), (), CapacityProvider>,
+    pub(crate) batch_tags: Coalesced<(), ClusterName, bool>,
     pub(crate) rosters: Coalesced<ClusterName, (), ()>,
     /// What large scans wait for.
     pub(crate) turns: Coalesced<(), (), ()>,
@@ -90,6 +91,7 @@ impl Ecs {
         let shared = Shared {
             clusters: Coalesced::shared(Operation::DescribeClusters),
             capacity_providers: Coalesced::shared(Operation::DescribeCapacityProviders),
+            batch_tags: Coalesced::new(Operation::DescribeClusters, PAGE),
             rosters: Coalesced::shared(Operation::ListContainerInstances),
             turns: Coalesced::shared(Operation::ListContainerInstances),
             registrations: Coalesced::new(Operation::ListContainerInstances, usize::MAX),

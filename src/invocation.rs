@@ -10,18 +10,21 @@ use lambda_runtime::Context;
 
 use crate::{
     aws::{
-        calls::Counts,
+        calls::{Calls, Counts},
         deadline::{Deadline, Now},
     },
     config::Config,
     ecs::{
+        Ecs,
         act::act,
-        locate::{is_launch, locate},
-        plan::plan,
+        container_instance::Status,
+        locate::{Located, is_launch, locate},
+        plan::{Action, Change, plan},
     },
+    error::Error,
     function::Function,
     interruption::{Interruption, Kind, NOTICE},
-    outcome::InstanceOutcome,
+    outcome::{ContainerInstanceOutcome, InstanceOutcome},
     scope::{Scope, Scopes},
 };
 
@@ -60,19 +63,20 @@ impl<'a> Invocation<'a> {
             return InstanceOutcome::failed(error);
         }
         let Scope { ec2, ecs, .. } = scope;
-        if interruption.kind == Kind::Running && is_launch(ec2, calls, &interruption.instance).await {
-            return InstanceOutcome::default();
+        if interruption.kind == Kind::Running {
+            match is_launch(ec2, &calls.clone().relaxed(), &interruption.instance).await {
+                Ok(true) => return InstanceOutcome::default(),
+                Ok(false) => {}
+                Err(error) => return InstanceOutcome::failed(error),
+            }
         }
         let started = Instant::now();
-        let (instance, located) = locate(ec2, ecs, self.config, calls, &interruption.instance).await;
-        let (located, error) = located.map_or_else(|error| (Vec::new(), Some(error)), |located| (located, None));
+        let (instance, located, error) = locate(ec2, ecs, self.config, calls, interruption).await;
         let (locate_ms, acting) = (ms(started.elapsed()), Instant::now());
-        let done = join_all(located.iter().map(|located| {
-            let action = plan(located, interruption, self.config);
-            act(ecs, calls, self.now, &located.container_instance, action)
-        }));
-        let (container_instances, errors): (Vec<_>, Vec<_>) = done.await.into_iter().partition(Result::is_ok);
         let elsewhere = instance.as_ref().and_then(|instance| instance.elsewhere()).filter(|_| located.is_empty());
+        let react = |located| self.react(ecs, calls, located, interruption);
+        let done = join_all(located.into_iter().map(react)).await;
+        let (container_instances, errors): (Vec<_>, Vec<_>) = done.into_iter().partition(Result::is_ok);
         InstanceOutcome {
             container_instances: container_instances.into_iter().flatten().collect(),
             reason: elsewhere.map(|elsewhere| elsewhere.to_string()),
@@ -81,6 +85,24 @@ impl<'a> Invocation<'a> {
             locate_ms,
             act_ms: ms(acting.elapsed()),
         }
+    }
+
+    /// Plans and acts.
+    async fn react(
+        &self,
+        ecs: &Ecs,
+        calls: &Calls,
+        mut located: Located,
+        interruption: &Interruption,
+    ) -> Result<ContainerInstanceOutcome, Error> {
+        let mut action = plan(&located, interruption, self.config);
+        if let Action::Make(Change::Drain(_)) = action
+            && located.container_instance.status == Status::Registering
+        {
+            located.container_instance = ecs.registered(calls, &located.container_instance).await?;
+            action = plan(&located, interruption, self.config);
+        }
+        act(ecs, calls, self.now, &located.container_instance, action).await
     }
 }
 

@@ -1,6 +1,9 @@
 //! An instance, as EC2 describes it.
 
-use std::{collections::HashMap, time::SystemTime};
+use std::{
+    collections::HashMap,
+    time::{Duration, SystemTime},
+};
 
 use aws_sdk_ec2::types;
 
@@ -10,7 +13,7 @@ const GROUP_TAGS: [&str; 3] = [AUTO_SCALING_GROUP_TAG, "aws:ec2spot:fleet-reques
 const AUTO_SCALING_GROUP_TAG: &str = "aws:autoscaling:groupName";
 
 /// The `Operator.Principal` of Amazon ECS Managed Instances.
-const ECS: &str = "ecs.amazonaws.com";
+pub(crate) const ECS: &str = "ecs.amazonaws.com";
 
 /// Within how many seconds an instance and its network interface are launched. No instance is stopped and started again
 /// in that time.
@@ -23,6 +26,8 @@ pub struct Instance {
     /// The service that manages it.
     operator: Option<String>,
     pub(crate) start: Start,
+    /// When it was started last.
+    started: Option<SystemTime>,
     pub(crate) pool: CapacityPool,
 }
 
@@ -63,8 +68,9 @@ impl Instance {
         let tag = |tag: &types::Tag| Some((tag.key()?.to_owned(), tag.value()?.to_owned()));
         Self {
             tags: described.tags().iter().filter_map(tag).collect(),
-            operator: described.operator().and_then(types::OperatorResponse::principal).map(str::to_owned),
+            operator: described.operator().and_then(operator),
             start: start(described),
+            started: described.launch_time().and_then(|time| (*time).try_into().ok()),
             pool: CapacityPool {
                 instance_type: described.instance_type().map(|instance_type| instance_type.as_str().to_owned()),
                 availability_zone: described
@@ -90,9 +96,14 @@ impl Instance {
         self.tag(AUTO_SCALING_GROUP_TAG)
     }
 
-    /// Whether Amazon ECS manages it: an instance of ECS Managed Instances.
-    pub(crate) fn is_managed_by_ecs(&self) -> bool {
-        self.operator.as_deref() == Some(ECS)
+    /// The principal of the AWS service that manages it.
+    pub(crate) fn operator(&self) -> Option<&str> {
+        self.operator.as_deref()
+    }
+
+    /// Whether it was started within this time.
+    pub(crate) fn is_younger_than(&self, age: Duration) -> bool {
+        self.started.is_some_and(|started| started.elapsed().is_ok_and(|elapsed| elapsed < age))
     }
 
     /// What it is a part of, if that is no ECS cluster.
@@ -115,6 +126,11 @@ impl std::fmt::Display for Elsewhere {
             Self::Service(principal) => write!(f, "EC2 says that {principal} manages it"),
         }
     }
+}
+
+fn operator(described: &types::OperatorResponse) -> Option<String> {
+    let is_managed = described.managed().unwrap_or(described.principal().is_some());
+    is_managed.then(|| described.principal().unwrap_or("an AWS service").to_owned())
 }
 
 /// How an instance came to run.
@@ -158,7 +174,7 @@ mod tests {
         }
         let operated = |principal: &str| Instance { operator: Some(principal.to_owned()), ..Instance::default() };
         assert_eq!(operated("eks.amazonaws.com").elsewhere(), Some(Elsewhere::Service("eks.amazonaws.com".into())));
-        assert!(operated(ECS).is_managed_by_ecs() && operated(ECS).elsewhere().is_none());
+        assert!(operated(ECS).operator() == Some(ECS) && operated(ECS).elsewhere().is_none());
     }
 
     #[test]

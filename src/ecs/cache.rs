@@ -24,6 +24,10 @@ const ENTRIES: usize = 1_000;
 /// that has is seen when the change is refused.
 const ROSTER: Duration = Duration::from_secs(30);
 
+/// For how long it is believed that an instance is not in a cluster that was read as a whole, or that nothing is to be
+/// done about it, 1 s.
+pub(crate) const JUST_READ: Duration = Duration::from_secs(1);
+
 /// How long a capacity provider's settings are cached, 5 minutes: whoever switches managed draining on or off sees the
 /// old setting respected no longer than this.
 const PROVIDER: Duration = Duration::from_mins(5);
@@ -52,6 +56,8 @@ struct Entries {
     by_instance: HashSet<ClusterName>,
     /// By cluster and service: whether it is a daemon, which never changes either.
     daemons: HashMap<(ClusterName, String), bool>,
+    /// Whether a cluster that is not in the list carries AWS Batch's tag.
+    batch_tags: HashMap<ClusterName, bool>,
 }
 
 /// A cluster's container instances that nobody has asked for yet, as they were at a time.
@@ -104,11 +110,20 @@ impl Cache {
     }
 
     /// Takes the container instances of an instance out of the clusters that were read a moment ago: each serves once,
-    /// since it is changed then.
-    pub(crate) fn take_registrations(&self, instance: &InstanceId) -> Vec<ContainerInstance> {
+    /// since it is changed then. Those that were not in service may be by now: their clusters are to be read again.
+    pub(crate) fn take_registrations(&self, instance: &InstanceId) -> (Vec<ContainerInstance>, Vec<ClusterName>) {
         let mut entries = self.lock();
         entries.rosters.retain(|_, roster| roster.read.elapsed() < ROSTER);
-        entries.rosters.values_mut().filter_map(|roster| roster.by_instance.remove(instance)).flatten().collect()
+        let (mut found, mut doubtful) = (Vec::new(), Vec::new());
+        for (cluster, roster) in &mut entries.rosters {
+            let taken = roster.by_instance.remove(instance).unwrap_or_default();
+            if roster.read.elapsed() < JUST_READ || taken.iter().all(ContainerInstance::is_in_service) {
+                found.extend(taken);
+            } else {
+                doubtful.push(cluster.clone());
+            }
+        }
+        (found, doubtful)
     }
 
     /// As [`Cache::take_registrations`], out of one cluster.
@@ -161,6 +176,14 @@ impl Cache {
 
     pub(crate) fn set_lists_by_instance(&self, cluster: ClusterName) {
         self.lock().by_instance.insert(cluster);
+    }
+
+    pub(crate) fn has_batch_tag(&self, cluster: &ClusterName) -> Option<bool> {
+        self.lock().batch_tags.get(cluster).copied()
+    }
+
+    pub(crate) fn insert_batch_tag(&self, cluster: ClusterName, has_batch_tag: bool) {
+        insert(&mut self.lock().batch_tags, cluster, has_batch_tag);
     }
 
     pub(crate) fn is_daemon(&self, cluster: &ClusterName, service: &str) -> Option<bool> {

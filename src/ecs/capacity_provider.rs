@@ -50,7 +50,7 @@ impl CapacityProvider {
             // It was deleted, and drains nothing any more.
             _ if described.status == Some(CapacityProviderStatus::Inactive) => Some(Self::Missing),
             Some(group) => Some(Self::AutoScalingGroup {
-                group: group.auto_scaling_group_arn.rsplit('/').next().unwrap_or_default().to_owned(),
+                group: group_name(&group.auto_scaling_group_arn).to_owned(),
                 managed_draining: match group.managed_draining {
                     Some(types::ManagedDraining::Enabled) => ManagedDraining::Enabled,
                     _ => ManagedDraining::Disabled,
@@ -64,4 +64,9 @@ impl CapacityProvider {
     pub(crate) fn has_group(&self, name: &str) -> bool {
         matches!(self, Self::AutoScalingGroup { group, .. } if group == name)
     }
+}
+
+/// The name in the ARN of an Auto Scaling group. A name may hold slashes itself.
+fn group_name(arn: &str) -> &str {
+    arn.split_once(":autoScalingGroupName/").map_or(arn, |(_, name)| name)
 }

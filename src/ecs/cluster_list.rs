@@ -71,6 +71,10 @@ impl Cluster {
         Self { name, container_instances: 1, tasks: usize::MAX, capacity_providers: Vec::new(), has_batch_tag: false }
     }
 
+    fn is_described(&self) -> bool {
+        self.tasks != usize::MAX
+    }
+
     /// How many lists it takes to look for so many instances: by filter, or all pages and their descriptions.
     fn lists(&self, instances: usize) -> usize {
         instances.div_ceil(FILTER_IDS).min(2 * self.container_instances.div_ceil(PAGE))
@@ -84,8 +88,10 @@ impl Default for ClusterList {
 }
 
 impl ClusterList {
-    /// The likeliest come first: those with many instances that the settings do not leave alone.
+    /// The likeliest come first: those with many instances that the settings do not leave alone. Those that are not even
+    /// described, nor to be touched, are left out.
     pub(crate) fn new(mut clusters: Vec<Cluster>, settings: &Clusters, read: Instant) -> Self {
+        clusters.retain(|cluster| cluster.is_described() || settings.verdict(&cluster.name) == Verdict::Included);
         clusters.sort_by_cached_key(|cluster| {
             let is_left_alone = settings.verdict(&cluster.name) != Verdict::Included || cluster.has_batch_tag;
             (is_left_alone, std::cmp::Reverse(cluster.container_instances))
@@ -112,6 +118,11 @@ impl ClusterList {
     /// Those that a scan has to look at.
     pub(crate) fn with_instances(&self) -> impl Iterator<Item = &ClusterName> {
         self.iter().filter(|cluster| cluster.container_instances > 0).map(|cluster| &cluster.name)
+    }
+
+    /// Those that have none, but perhaps some that register.
+    pub(crate) fn without_instances(&self) -> impl Iterator<Item = &ClusterName> {
+        self.iter().filter(|cluster| cluster.container_instances == 0).map(|cluster| &cluster.name)
     }
 
     /// How many lists it takes to scan for so many instances.

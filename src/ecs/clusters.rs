@@ -71,7 +71,7 @@ impl Ecs {
         Ok(None)
     }
 
-    /// As `describe_clusters`, where not even that is needed: any of these may have container instances.
+    /// As `describe_clusters`, where not even an answer is needed.
     pub(crate) async fn describe_named(&self, calls: &Calls, names: Vec<ClusterName>) -> Vec<Cluster> {
         let ids: Vec<_> = names.iter().map(ToString::to_string).collect();
         self.describe_clusters(calls, &ids).await.unwrap_or_else(|error| {
@@ -85,7 +85,16 @@ impl Ecs {
         for ids in ids.chunks(PAGE) {
             let request = self.client.describe_clusters().set_clusters(Some(ids.to_vec())).include(ClusterField::Tags);
             let resource = format!("{} clusters", ids.len());
-            let answer = calls.make(Operation::DescribeClusters, resource, || request.clone().send()).await?;
+            let answer = match calls.make(Operation::DescribeClusters, resource, || request.clone().send()).await {
+                Err(error) if !error.is_transient() => {
+                    tracing::warn!(%error, "clusters can't be described: any of them may have container instances");
+                    clusters.extend(
+                        ids.iter().filter_map(|id| ClusterName::from_name_or_arn(id)).map(Cluster::undescribed),
+                    );
+                    continue;
+                }
+                answer => answer?,
+            };
             let failed = answer.failures().iter().filter(|failure| failure.reason() != Some("MISSING"));
             let names = failed.filter_map(|failure| ClusterName::from_name_or_arn(failure.arn()?));
             clusters.extend(names.map(Cluster::undescribed));

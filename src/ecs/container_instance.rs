@@ -19,6 +19,8 @@ pub(crate) struct ContainerInstance {
     pub(crate) instance: InstanceId,
     /// Whether tasks are placed on it.
     pub(crate) status: Status,
+    /// Whether its agent is connected: if not, the registration may be a stale one.
+    pub(crate) is_connected: bool,
     /// How many tasks run on it; those that are being stopped do not count.
     pub(crate) running_tasks: i32,
     /// How many tasks are on their way to running.
@@ -32,7 +34,11 @@ pub(crate) struct ContainerInstance {
 /// Whether tasks are placed on a container instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Status {
-    /// `ACTIVE`, or on its way there.
+    /// `REGISTERING`: ECS can't drain it yet.
+    Registering,
+    /// `REGISTRATION_FAILED`: no task will ever be placed on it.
+    RegistrationFailed,
+    /// `ACTIVE`
     Active,
     /// `DRAINING`
     Draining,
@@ -50,14 +56,22 @@ impl ContainerInstance {
             arn: described.container_instance_arn?.try_into().ok()?,
             instance: described.ec2_instance_id?.try_into().ok()?,
             status: match described.status.as_deref() {
+                Some("REGISTERING") => Status::Registering,
+                Some("REGISTRATION_FAILED") => Status::RegistrationFailed,
                 Some("DRAINING") => Status::Draining,
                 Some("INACTIVE" | "DEREGISTERING") => Status::Gone,
                 _ => Status::Active,
             },
+            is_connected: described.agent_connected,
             running_tasks: described.running_tasks_count,
             pending_tasks: described.pending_tasks_count,
             capacity_provider: described.capacity_provider_name.as_deref().map(ProviderName::from_name_or_arn),
         })
+    }
+
+    /// Whether ECS places tasks on it, and its agent would start them.
+    pub(crate) fn is_in_service(&self) -> bool {
+        self.status == Status::Active && self.is_connected
     }
 
     /// How many tasks ECS counts as running or on their way there.

@@ -5,15 +5,26 @@ use std::{
     time::{Duration, Instant},
 };
 
+use aws_sdk_ecs::types;
 use futures_util::future::try_join_all;
+use tokio::time::sleep;
 
-use super::{Ecs, cluster_list::FILTER_IDS, container_instance::ContainerInstance, limits::PAGE, none_failed};
+use super::{
+    Ecs,
+    cache::JUST_READ,
+    cluster_list::FILTER_IDS,
+    container_instance::{ContainerInstance, Status},
+    limits::PAGE,
+    none_failed,
+};
 use crate::{
     aws::{
         calls::Calls,
         coalesce::in_halves,
         next,
-        operation::Operation::{self, DescribeContainerInstances, ListContainerInstances},
+        operation::Operation::{
+            self, DescribeContainerInstances, ListContainerInstances, UpdateContainerInstancesState,
+        },
     },
     error::Error,
     identifier::{ClusterName, ContainerInstanceArn, InstanceId},
@@ -22,11 +33,11 @@ use crate::{
 /// How many instances make it likely that one of them is in any cluster.
 const MANY: usize = 10;
 
-/// For how long it is believed that an instance is not in a cluster that was read as a whole, 1 s.
-const JUST_READ: Duration = Duration::from_secs(1);
-
 /// How long to wait before another look at what ECS does not show alike everywhere, 0.5 s.
 const SETTLED: Duration = Duration::from_millis(500);
+
+/// How often to look whether a container instance is registered, 2 s: it takes seconds, and is rare.
+const REGISTERING: Duration = Duration::from_secs(2);
 
 /// Container instances, by their EC2 instances.
 type Found = HashMap<InstanceId, Vec<ContainerInstance>>;
@@ -50,10 +61,31 @@ impl Ecs {
         arn: &ContainerInstanceArn,
     ) -> Result<Option<ContainerInstance>, Error> {
         let load = |ecs: Self, calls: Calls, cluster, arns: Vec<_>| async move {
-            let described = ecs.describe(&calls, &cluster, &arns).await?;
-            Ok(described.into_iter().map(|described| (described.arn.clone(), Some(described))).collect())
+            let described = ecs.describe(&calls, &cluster, &arns).await?.into_iter();
+            let described = described.filter_map(|described| ContainerInstance::new(&cluster, described));
+            Ok(described.map(|described| (described.arn.clone(), Some(described))).collect())
         };
         self.shared.container_instances.get(self, calls, cluster, arn.clone(), load).await
+    }
+
+    /// Waits until a container instance is no longer `REGISTERING`, and gives what it is then.
+    pub(crate) async fn registered(
+        &self,
+        calls: &Calls,
+        found: &ContainerInstance,
+    ) -> Result<ContainerInstance, Error> {
+        loop {
+            sleep(REGISTERING.min(calls.left())).await;
+            match self.container_instance(calls, &found.cluster, &found.arn).await? {
+                Some(now) if now.status != Status::Registering => return Ok(now),
+                None => return Ok(ContainerInstance { status: Status::Gone, ..found.clone() }),
+                Some(_) if calls.left().is_zero() => {
+                    let (resource, reason) = (found.arn.to_string(), "it is still REGISTERING".to_owned());
+                    return Err(Error::Unchanged { operation: UpdateContainerInstancesState, resource, reason });
+                }
+                Some(_) => {}
+            }
+        }
     }
 
     /// Reads all container instances of a cluster into the cache.
@@ -153,13 +185,13 @@ impl Ecs {
             let pages = arns.chunks(PAGE).map(|arns| self.describe(calls, cluster, arns));
             Ok(try_join_all(pages).await?.concat())
         };
-        let found = describe().await?;
-        if found.len() == arns.len() {
-            return Ok(found);
+        let mut described = describe().await?;
+        if described.len() < arns.len() {
+            // What is listed but not described is on its way in or out.
+            sleep(SETTLED.min(calls.left())).await;
+            described = describe().await?;
         }
-        // What is listed but not described is on its way in or out.
-        tokio::time::sleep(SETTLED.min(calls.left())).await;
-        describe().await
+        Ok(described.into_iter().filter_map(|described| ContainerInstance::new(cluster, described)).collect())
     }
 
     /// Those that are no longer known are left out.
@@ -168,15 +200,14 @@ impl Ecs {
         calls: &Calls,
         cluster: &ClusterName,
         arns: &[ContainerInstanceArn],
-    ) -> Result<Vec<ContainerInstance>, Error> {
+    ) -> Result<Vec<types::ContainerInstance>, Error> {
         const OPERATION: Operation = DescribeContainerInstances;
         let arns = arns.iter().map(ToString::to_string).collect();
         let request =
             self.client.describe_container_instances().cluster(cluster.as_str()).set_container_instances(Some(arns));
         let answer = calls.make(OPERATION, cluster, || request.clone().send()).await?;
         none_failed(OPERATION, cluster.as_str(), answer.failures(), &["MISSING", "INACTIVE"])?;
-        let described = answer.container_instances.unwrap_or_default().into_iter();
-        Ok(described.filter_map(|described| ContainerInstance::new(cluster, described)).collect())
+        Ok(answer.container_instances.unwrap_or_default())
     }
 }
 

@@ -21,10 +21,10 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
 
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 use tokio::task::yield_now;
 
 use self::search::{CHEAP_SCAN, Search};
@@ -38,10 +38,8 @@ use crate::{
     },
     error::Error,
     identifier::InstanceId,
+    interruption::Interruption,
 };
-
-/// How long it is tried to tell launches from instances that come back, 2 s.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A container instance of an interrupted EC2 instance, and who else manages it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,42 +54,44 @@ pub(crate) struct Located {
 
 /// Finds the container instances of an EC2 instance, none if it is in no cluster, and gives what EC2 knows of it.
 ///
-/// That an instance is in no cluster is said only if every cluster that it may be in was read.
+/// The error is what kept it from finding all of them: without one, every cluster was read that the instance may be in.
 pub(crate) async fn locate(
     ec2: &Ec2,
     ecs: &Ecs,
     config: &Config,
     calls: &Calls,
-    id: &InstanceId,
-) -> (Option<Arc<Instance>>, Result<Vec<Located>, Error>) {
+    interruption: &Interruption,
+) -> (Option<Arc<Instance>>, Vec<Located>, Option<Error>) {
     let _seeking = Seeking::begin(&ecs.seeking);
     // All that come with this one begin to seek, too.
     yield_now().await;
-    let cached = ecs.cache.take_registrations(id);
-    let mut search = Search::new(ec2, ecs, config, calls, id);
-    let found = match ecs.cache.clusters() {
-        _ if !cached.is_empty() => {
+    let mut search = Search::new(ec2, ecs, config, calls, interruption);
+    search.recall().await;
+    let searched = match ecs.cache.clusters() {
+        _ if search.is_over() => {
             search.describe(calls).await;
-            Ok(cached)
+            Ok(())
         }
         Some(known) if is_cheap(ecs, &known) => search.scan_at_once(&known).await,
         known => search.follow_hints_then_scan(known).await,
     };
-    let instance = search.instance();
+    let (instance, found) = search.into_parts();
     let with_managers = async |found| with_managers(ecs, config, calls, found, instance.as_ref()).await;
-    let located = match found {
-        Ok(found) => try_join_all(found.into_iter().map(with_managers)).await,
-        Err(error) => Err(error),
-    };
-    (instance.ok().flatten(), located)
+    let (mut located, mut error) = (Vec::new(), searched.err());
+    for found in join_all(found.into_iter().map(with_managers)).await {
+        match found {
+            Ok(found) => located.push(found),
+            Err(unknown) => error = error.or(Some(unknown)),
+        }
+    }
+    (instance.ok().flatten(), located, error)
 }
 
-/// Whether a running instance has just been launched, as far as EC2 can tell. That is all an ordinary launch costs: only
-/// an instance that was stopped before can be in a cluster.
-pub(crate) async fn is_launch(ec2: &Ec2, calls: &Calls, id: &InstanceId) -> bool {
-    // It saves calls only: without it, the instance is looked for.
-    let described = ec2.instance(&calls.impatient(PATIENCE), id).await;
-    described.is_ok_and(|described| described.is_some_and(|instance| instance.start == Start::First))
+/// Whether a running instance has just been launched. That is all an ordinary launch costs: only an instance that was
+/// stopped before can be in a cluster, and EC2 knows it.
+pub(crate) async fn is_launch(ec2: &Ec2, calls: &Calls, id: &InstanceId) -> Result<bool, Error> {
+    let described = ec2.instance(calls, id).await?;
+    Ok(described.is_none_or(|instance| instance.start == Start::First))
 }
 
 /// Reads what the first notice needs in any case, so that it finds connections open and the clusters known.

@@ -1,18 +1,27 @@
 //! Who else manages a container instance.
 
+use std::collections::HashMap;
+
 use super::{
     Ecs,
     capacity_provider::{CapacityProvider, ManagedDraining, ProviderName},
     cluster_list::BATCH_TAG,
     container_instance::{ContainerInstance, Status},
 };
-use crate::{aws::calls::Calls, ec2::instance::Instance, error::Error, identifier::ClusterName};
+use crate::{
+    aws::calls::Calls,
+    ec2::instance::{ECS, Instance},
+    error::Error,
+    identifier::ClusterName,
+};
 
 /// Someone who handles a container instance's tasks without us.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ManagedBy {
     /// Amazon ECS Managed Instances: a forced deregistration would terminate the instance at once.
     ManagedInstances,
+    /// Another AWS service, by its principal.
+    Operator(String),
     /// AWS Batch, which starts interrupted jobs again by itself.
     Batch,
     /// ECS, by the managed draining of this capacity provider.
@@ -22,8 +31,8 @@ pub(crate) enum ManagedBy {
 impl Ecs {
     /// Finds out who else manages a container instance, by what EC2 knows of the instance and ECS of the cluster.
     ///
-    /// `instance` is an error if EC2 did not answer. Two marks are missing then: a look at the cluster's tags stands in for
-    /// one, and the capacity provider, which has to exist, for the other.
+    /// `instance` is an error if EC2 did not answer: then the capacity provider has to exist, since it may have been one of
+    /// ECS Managed Instances.
     pub(crate) async fn managed_by(
         &self,
         calls: &Calls,
@@ -36,17 +45,13 @@ impl Ecs {
         }
         let mut managed_by = Vec::new();
         let known = instance.ok().flatten();
-        if known.is_some_and(Instance::is_managed_by_ecs) {
-            managed_by.push(ManagedBy::ManagedInstances);
+        match known.and_then(Instance::operator) {
+            Some(ECS) => managed_by.push(ManagedBy::ManagedInstances),
+            Some(principal) => managed_by.push(ManagedBy::Operator(principal.to_owned())),
+            None => {}
         }
-        let is_batch = found.cluster.as_str().contains("_Batch_")
-            || known.is_some_and(|instance| instance.tag(BATCH_TAG).is_some())
-            || match self.cache.clusters().as_ref().and_then(|known| known.get(&found.cluster)) {
-                Some(cluster) => cluster.has_batch_tag,
-                None if instance.is_err() => self.has_batch_tag(calls, &found.cluster).await,
-                None => false,
-            };
-        if is_batch {
+        if known.is_some_and(|instance| instance.tag(BATCH_TAG).is_some()) || self.is_batch(calls, &found.cluster).await
+        {
             managed_by.push(ManagedBy::Batch);
         }
         if let Some(name) = &found.capacity_provider {
@@ -63,8 +68,32 @@ impl Ecs {
         Ok(managed_by)
     }
 
-    async fn has_batch_tag(&self, calls: &Calls, cluster: &ClusterName) -> bool {
-        let described = self.describe_named(calls, vec![cluster.clone()]).await;
-        described.iter().any(|described| described.name == *cluster && described.has_batch_tag)
+    /// Whether a cluster is one of AWS Batch's, by its name or its tag. The tag of a cluster that is not known yet is read
+    /// once.
+    pub(crate) async fn is_batch(&self, calls: &Calls, cluster: &ClusterName) -> bool {
+        let name = cluster.as_str();
+        let known = self.cache.clusters().and_then(|known| Some(known.get(cluster)?.has_batch_tag));
+        match known.or_else(|| self.cache.has_batch_tag(cluster)) {
+            _ if name.starts_with("AWSBatch-") || name.contains("_Batch_") => true,
+            Some(has_batch_tag) => has_batch_tag,
+            None => {
+                let tags = &self.shared.batch_tags;
+                tags.get(self, calls, &(), cluster.clone(), Self::read_batch_tags).await.unwrap_or_default()
+            }
+        }
+    }
+
+    async fn read_batch_tags(
+        self,
+        calls: Calls,
+        (): (),
+        clusters: Vec<ClusterName>,
+    ) -> Result<HashMap<ClusterName, bool>, Error> {
+        let described = self.describe_named(&calls, clusters).await.into_iter();
+        let tags: HashMap<_, _> = described.map(|cluster| (cluster.name, cluster.has_batch_tag)).collect();
+        for (cluster, has_batch_tag) in &tags {
+            self.cache.insert_batch_tag(cluster.clone(), *has_batch_tag);
+        }
+        Ok(tags)
     }
 }

@@ -57,6 +57,8 @@ pub(crate) enum Reason {
     NotDrainedByUs,
     /// EC2 has started the instance again after the event: what it announced is over.
     StartedSince,
+    /// Its registration failed: there is nothing to drain.
+    NotRegistered,
 }
 
 /// Decides what to do with a container instance of an EC2 instance that something happens to.
@@ -77,6 +79,12 @@ pub(crate) fn plan(located: &Located, interruption: &Interruption, config: &Conf
             Change::Drain((config.reactivate_resumed == Resumed::Reactivate).then(|| Mark::new(interruption.time)))
         }
         (Kind::Running, _) => Change::Reactivate,
+    };
+    let change = match (located.container_instance.status, change) {
+        (Status::RegistrationFailed, Change::Drain(_)) => return Action::Leave(Reason::NotRegistered),
+        // There are no tasks yet.
+        (Status::Registering | Status::RegistrationFailed, Change::Evacuate(_)) => Change::Deregister,
+        _ => change,
     };
     match (config.mode, located.container_instance.status, change) {
         (Mode::DryRun, ..) => Action::Announce(change.end_state()),
@@ -120,7 +128,7 @@ fn reason_to_leave(located: &Located, interruption: &Interruption, config: &Conf
         return Some(Reason::StartedSince);
     }
     let is_managed = |by: &&ManagedBy| match by {
-        ManagedBy::ManagedInstances => true,
+        ManagedBy::ManagedInstances | ManagedBy::Operator(_) => true,
         ManagedBy::Batch => !config.clusters.name_literally(&found.cluster),
         // There is nothing left to drain of what is gone, or back.
         ManagedBy::ManagedDraining(_) => {
@@ -137,12 +145,16 @@ impl fmt::Display for Reason {
             Self::ManagedBy(ManagedBy::ManagedInstances) => {
                 f.write_str("ECS Managed Instances: a deregistration would terminate the instance at once")
             }
+            Self::ManagedBy(ManagedBy::Operator(principal)) => {
+                write!(f, "EC2 says that {principal} manages the instance")
+            }
             Self::ManagedBy(ManagedBy::Batch) => f.write_str("AWS Batch: it starts interrupted jobs again by itself"),
             Self::ManagedBy(ManagedBy::ManagedDraining(provider)) => {
                 write!(f, "managed draining: ECS drains the instances of capacity provider {provider} by itself")
             }
             Self::NotIncluded => f.write_str("CLUSTERS does not match the cluster"),
             Self::Excluded => f.write_str("EXCLUDE_CLUSTERS matches the cluster"),
+            Self::NotRegistered => f.write_str("its registration failed: no task is placed on it"),
             Self::StartedSince => f.write_str("the instance was started again after this event"),
             Self::NotDrainedByUs => f.write_str("this function did not drain it before it was running"),
         }
@@ -170,6 +182,7 @@ mod tests {
                 arn: arn.try_into().unwrap(),
                 instance: "i-1234567890abcdef0".to_owned().try_into().unwrap(),
                 status,
+                is_connected: true,
                 running_tasks: 3,
                 pending_tasks: 0,
                 capacity_provider: None,

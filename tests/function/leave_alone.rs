@@ -200,3 +200,36 @@ async fn a_cluster_that_is_left_out_needs_no_look_at_its_provider() {
     let function = function(&aws, &[("EXCLUDE_CLUSTERS", "web")]).await;
     skipped(&aws, &function, &arn, "EXCLUDE_CLUSTERS").await;
 }
+
+#[tokio::test]
+async fn aws_batch_by_the_name_or_the_tag_of_a_cluster_that_is_not_known_yet() {
+    for (name, has_tag) in [("AWSBatch-jobs-1a2b3c", true), ("AWSBatch-jobs-1a2b3c", false), ("queue", true)] {
+        let aws = standin().await;
+        let home = aws.home();
+        crowd(&home, 130);
+        let cluster = Cluster::new(name);
+        home.cluster(if has_tag { cluster.tag("AWSBatchServiceTag", "batch") } else { cluster });
+        home.instance(Instance::new(ID).user_data(format!("ECS_CLUSTER={name}")));
+        let arn = home.container_instance(name, ContainerInstance::new(ID));
+        let function = function(&aws, &[]).await;
+        skipped(&aws, &function, &arn, "AWS Batch").await;
+        aws.forget_calls();
+        skipped(&aws, &function, &arn, "AWS Batch").await;
+        assert_eq!(aws.calls_to("DescribeClusters").len(), 0, "once a process and cluster");
+    }
+}
+
+#[tokio::test]
+async fn whatever_an_aws_service_manages_though_it_is_hidden() {
+    for (principal, reason) in [("ecs.amazonaws.com", "Managed Instances"), ("eks.amazonaws.com", "eks.amazonaws.com")]
+    {
+        for settings in [&[("MANAGED_DRAINING", "override"), ("CLUSTERS", "auto")][..], &[]] {
+            let aws = standin().await;
+            let home = aws.home();
+            home.instance(Instance::new(ID).operator(principal));
+            let arn = home.container_instance("auto", ContainerInstance::new(ID).capacity_provider("deleted"));
+            let function = function(&aws, settings).await;
+            skipped(&aws, &function, &arn, reason).await;
+        }
+    }
+}

@@ -156,17 +156,23 @@ async fn an_ordinary_launch_costs_one_call() {
 async fn it_may_be_back_where_ec2_does_not_say() {
     let aws = standin().await;
     let home = aws.home();
-    // Neither times nor, in the second round, the instance.
-    for _ in 0..2 {
-        let arn = home.container_instance(
-            "web",
-            ContainerInstance::new(ID).status("DRAINING").attribute(MARK, "2026-01-01T00:00:00Z"),
-        );
-        let function = function(&aws, &[]).await;
-        assert_eq!(handled(&function, state_change("running", Duration::ZERO)).await["outcome"], "reactivated");
-        assert_eq!(home.status(&arn).as_deref(), Some("ACTIVE"));
-        aws.fault(Fault::on("DescribeInstances").error(403, "UnauthorizedOperation", "no"));
-    }
+    let arn = home.instance(Instance::new(ID)).container_instance(
+        "web",
+        ContainerInstance::new(ID).status("DRAINING").attribute(MARK, "2026-01-01T00:00:00Z"),
+    );
+    let function = function(&aws, &[]).await;
+    assert_eq!(handled(&function, state_change("running", Duration::ZERO)).await["outcome"], "reactivated");
+    assert_eq!(home.status(&arn).as_deref(), Some("ACTIVE"));
+}
+
+#[tokio::test]
+async fn what_ec2_does_not_describe_is_not_searched_for_when_it_runs() {
+    let aws = standin().await;
+    register(&aws.home(), "web");
+    let function = function(&aws, &[]).await;
+    aws.fault(Fault::on("DescribeInstances").always().error(403, "UnauthorizedOperation", "no"));
+    let (error_type, _) = failed(&function, state_change("running", Duration::ZERO)).await;
+    assert_eq!((error_type.as_str(), &apis(&aws.calls())[..]), ("AccessDenied", &["DescribeInstances"][..]));
 }
 
 #[tokio::test]

@@ -194,3 +194,32 @@ async fn never_by_the_name_default_when_nothing_is_known() {
     assert_eq!(handled(&function, notice(ID, "terminate")).await["outcome"], "not-found");
     assert_eq!(home.status(&other).as_deref(), Some("ACTIVE"));
 }
+
+#[tokio::test]
+async fn by_a_scan_of_all_names_when_clusters_can_not_be_described() {
+    let denied = || Fault::on("DescribeClusters").always().error(400, "AccessDeniedException", "not authorized");
+    let of_one = |body: &serde_json::Value| body["clusters"].to_string().contains("crowd-1");
+    for fault in [denied(), denied().matching(of_one)] {
+        let aws = standin().await;
+        aws.fault(fault);
+        crowd(&aws.home(), 3);
+        let (arn, _) = register(&aws.home(), "web");
+        let function = function(&aws, &[("EXCLUDE_CLUSTERS", "crowd-2")]).await;
+        assert_eq!(handled(&function, notice(ID, "terminate")).await["outcome"], "deregistered");
+        assert_eq!(aws.home().status(&arn).as_deref(), Some("INACTIVE"));
+        assert!(!listed(&aws).contains(&"crowd-2".to_owned()), "{:?}", listed(&aws));
+    }
+}
+
+#[tokio::test]
+async fn by_a_capacity_provider_whose_group_has_slashes_in_its_name() {
+    let aws = standin().await;
+    let home = aws.home();
+    crowd(&home, 60);
+    let (arn, _) = register(&home, "web");
+    home.cluster(Cluster::new("web").capacity_provider("web-spot"))
+        .capacity_provider(CapacityProvider::asg("web-spot", "team/web-asg").managed_draining(false))
+        .instance(Instance::new(ID).asg("team/web-asg"));
+    found_by_hint(&aws, &[], &arn).await;
+    assert!(aws.calls().len() <= 6, "{:?}", aws.calls_by_api());
+}

@@ -14,6 +14,7 @@ mod lifecycle;
 mod locate;
 mod outcomes;
 mod queue;
+mod registrations;
 
 use std::time::{Duration, SystemTime};
 

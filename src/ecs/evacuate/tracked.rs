@@ -404,6 +404,7 @@ pub(super) mod tests {
             arn: arn("container-instance", "1"),
             instance: "i-1234567890abcdef0".to_owned().try_into().unwrap(),
             status: Status::Draining,
+            is_connected: true,
             running_tasks: tasks,
             pending_tasks: 0,
             capacity_provider: None,

@@ -22,9 +22,9 @@ const LISTS: usize = 40;
 /// Processes that begin together are apart by up to so much, 0.5 s.
 const APART: Duration = Duration::from_millis(500);
 
-/// How many clusters are read to see whether the quota is in use, with two calls each: a little over half of the 100 calls
-/// that are admitted at once, so that of two processes at least one is throttled, and seldom both.
-const PROBED: usize = 26;
+/// How many clusters are read to see whether the quota is in use, with two calls each: so much less than half of the 100
+/// calls that are admitted at once that two processes are seldom both throttled, and not so little that neither is.
+const PROBED: usize = 20;
 
 /// How many lists another process makes at once, and how long each further one takes it: the quota admits 100 at once and
 /// 20 a second.

@@ -1,0 +1,206 @@
+//! Registrations that are stale, not complete yet, or new.
+
+use std::time::{Duration, SystemTime};
+
+use serde_json::{Value, json};
+use standin::{Cluster, ContainerInstance, Environment, Fault, Instance, Standin};
+
+use crate::{ID, OTHER, apis, crowd, failed, function, handled, listed, notice, standin};
+
+fn stale() -> ContainerInstance {
+    ContainerInstance::new(ID).agent_connected(false)
+}
+
+#[tokio::test]
+async fn a_disconnected_registration_does_not_end_the_search() {
+    for clusters in [0, 1, 12, 40] {
+        for user_data in ["", "ECS_CLUSTER=old", "ECS_CLUSTER=web"] {
+            let aws = standin().await;
+            let home = aws.home();
+            crowd(&home, clusters);
+            home.instance(Instance::new(ID).user_data(user_data));
+            let old = home.container_instance("old", stale());
+            let live = home.container_instance("web", ContainerInstance::new(ID));
+            let function = function(&aws, &[]).await;
+            assert_eq!(handled(&function, notice(ID, "terminate")).await["outcome"], "deregistered");
+            let case = format!("{clusters} clusters, {user_data}");
+            assert_eq!(home.status(&live).as_deref(), Some("INACTIVE"), "{case}");
+            // The one that is connected may end the search.
+            if user_data == "ECS_CLUSTER=old" {
+                assert_eq!(home.status(&old).as_deref(), Some("INACTIVE"), "{case}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_lists_under_way_find_is_handled_as_well() {
+    let aws = standin().await;
+    let home = aws.home();
+    home.instance(Instance::new(ID));
+    let old = home.container_instance("old", stale());
+    let live = home.container_instance("web", ContainerInstance::new(ID));
+    let function = function(&aws, &[]).await;
+    aws.fault(
+        Fault::on("ListContainerInstances").matching(|body| body["cluster"] == "old").delay(Duration::from_millis(100)),
+    );
+    handled(&function, notice(ID, "terminate")).await;
+    for arn in [old, live] {
+        assert_eq!(home.status(&arn).as_deref(), Some("INACTIVE"));
+    }
+}
+
+#[tokio::test]
+async fn a_disconnected_registration_is_handled_but_not_the_whole_answer() {
+    let aws = standin().await;
+    let home = aws.home();
+    crowd(&home, 3);
+    home.instance(Instance::new(ID));
+    let old = home.container_instance("old", stale());
+    let function = function(&aws, &[]).await;
+    let fault = Fault::on("ListContainerInstances").matching(|body| body["cluster"] == "crowd-1");
+    aws.fault(fault.always().error(400, "AccessDeniedException", "no"));
+    let (error_type, message) = failed(&function, notice(ID, "terminate")).await;
+    assert_eq!((error_type.as_str(), message.contains("crowd-1")), ("AccessDenied", true), "{message}");
+    assert_eq!(home.status(&old).as_deref(), Some("INACTIVE"));
+}
+
+#[tokio::test]
+async fn a_registering_instance_is_drained_as_soon_as_it_is_active() {
+    for (strategy, action) in [("drain", "terminate"), ("deregister", "stop"), ("evacuate", "hibernate")] {
+        let aws = standin().await;
+        let home = aws.home();
+        home.instance(Instance::new(ID));
+        let arn = home.container_instance("web", ContainerInstance::new(ID).status("REGISTERING"));
+        home.container_instance("web", ContainerInstance::new(OTHER));
+        let function = function(&aws, &[("STRATEGY", strategy)]).await;
+        let registers = async {
+            tokio::time::sleep(Duration::from_millis(2_500)).await;
+            assert_eq!(aws.writes().len(), 0, "nothing is changed before");
+            home.set_status(&arn, "ACTIVE");
+        };
+        let (answer, ()) = tokio::join!(handled(&function, notice(ID, action)), registers);
+        assert_eq!(answer["outcome"], "draining", "{answer}");
+        assert_eq!(home.status(&arn).as_deref(), Some("DRAINING"));
+    }
+}
+
+#[tokio::test]
+async fn where_the_registration_failed_there_is_nothing_to_drain() {
+    for before in ["REGISTERING", "REGISTRATION_FAILED"] {
+        let aws = standin().await;
+        let home = aws.home();
+        home.instance(Instance::new(ID));
+        let arn = home.container_instance("web", ContainerInstance::new(ID).status(before));
+        home.container_instance("web", ContainerInstance::new(OTHER));
+        let function = function(&aws, &[]).await;
+        let fails = async {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            home.set_status(&arn, "REGISTRATION_FAILED");
+        };
+        let (answer, ()) = tokio::join!(handled(&function, notice(ID, "stop")), fails);
+        assert_eq!(answer["outcome"], "skipped", "{answer}");
+        assert_eq!(aws.writes().len(), 0);
+    }
+}
+
+#[tokio::test]
+async fn the_only_instance_of_its_cluster_is_found_while_it_registers() {
+    for clusters in [0, 40] {
+        for user_data in ["", "ECS_CLUSTER=web"] {
+            let aws = standin().await;
+            let home = aws.home();
+            crowd(&home, clusters);
+            home.instance(Instance::new(ID).launched(SystemTime::now() - Duration::from_mins(2)).user_data(user_data));
+            let arn = home.container_instance("web", ContainerInstance::new(ID).status("REGISTERING"));
+            let function = function(&aws, &[]).await;
+            assert_eq!(handled(&function, notice(ID, "terminate")).await["outcome"], "deregistered");
+            assert_eq!(home.status(&arn).as_deref(), Some("INACTIVE"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_instance_that_has_run_for_long_is_not_looked_for_in_empty_clusters() {
+    let aws = standin().await;
+    let home = aws.home();
+    home.instance(Instance::new(ID).launched(SystemTime::now() - Duration::from_hours(1)));
+    for n in 0..40 {
+        home.cluster(Cluster::new(format!("empty-{n}")));
+    }
+    let function = function(&aws, &[]).await;
+    assert_eq!(handled(&function, notice(ID, "terminate")).await["outcome"], "not-found");
+    assert_eq!(listed(&aws), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn instances_of_ecs_anywhere_cost_nothing() {
+    let aws = standin().await;
+    let home = aws.home();
+    home.instance(Instance::new(ID));
+    for n in 0..30 {
+        home.container_instance("web", ContainerInstance::new(format!("mi-{n:017x}")));
+    }
+    home.container_instance("web", ContainerInstance::new(ID));
+    for n in 0..20 {
+        home.instance(Instance::new(format!("i-{n:017x}")));
+        home.container_instance("web", ContainerInstance::new(format!("i-{n:017x}")));
+    }
+    let function = function(&aws, &[("STRATEGY", "drain")]).await;
+    let notices: Vec<_> = (0..20).map(|n| notice(&format!("i-{n:017x}"), "terminate")).collect();
+    handed_over(&function, &notices).await;
+    let calls = aws.calls();
+    assert_eq!(
+        apis(&calls).iter().filter(|api| **api == "DescribeContainerInstances").count(),
+        1,
+        "{:?}",
+        apis(&calls)
+    );
+}
+
+async fn handed_over(function: &Environment, notices: &[Value]) {
+    let record = |(at, event): (usize, &Value)| json!({ "messageId": at.to_string(), "body": event.to_string() });
+    let records: Vec<_> = notices.iter().enumerate().map(record).collect();
+    assert_eq!(handled(function, json!({ "Records": records })).await, json!({ "batchItemFailures": [] }));
+}
+
+/// A function that has just read a cluster as a whole, for others, with the instance in this state; a while later.
+async fn remembering(status: &str) -> (Standin, String, Environment) {
+    let aws = standin().await;
+    let home = aws.home();
+    home.instance(Instance::new(ID));
+    let arn = home.container_instance("web", ContainerInstance::new(ID).status(status));
+    let ids: Vec<_> = (0..20).map(|n| format!("i-{n:017x}")).collect();
+    for id in &ids {
+        home.instance(Instance::new(id));
+        home.container_instance("web", ContainerInstance::new(id));
+    }
+    let function = function(&aws, &[("STRATEGY", "drain")]).await;
+    handed_over(&function, &ids.iter().map(|id| notice(id, "terminate")).collect::<Vec<_>>()).await;
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    aws.forget_calls();
+    (aws, arn, function)
+}
+
+#[tokio::test]
+async fn what_was_draining_is_looked_at_again_before_nothing_is_done() {
+    for is_active_again in [true, false] {
+        let (aws, arn, function) = remembering("DRAINING").await;
+        if is_active_again {
+            aws.home().set_status(&arn, "ACTIVE");
+        }
+        let answer = handled(&function, notice(ID, "terminate")).await;
+        assert_eq!(answer["outcome"], "draining");
+        assert_eq!(aws.home().status(&arn).as_deref(), Some("DRAINING"));
+        assert_eq!(aws.writes().len(), usize::from(is_active_again));
+    }
+}
+
+#[tokio::test]
+async fn what_was_deregistering_may_have_registered_anew() {
+    let (aws, old, function) = remembering("DEREGISTERING").await;
+    aws.home().set_status(&old, "INACTIVE");
+    let anew = aws.home().container_instance("web", ContainerInstance::new(ID));
+    assert_eq!(handled(&function, notice(ID, "terminate")).await["outcome"], "draining");
+    assert_eq!(aws.home().status(&anew).as_deref(), Some("DRAINING"));
+}
