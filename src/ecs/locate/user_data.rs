@@ -397,7 +397,7 @@ mod tests {
             for header in [
                 "cat > /opt/spot.sh <<'EOF'",
                 "cat <<-\"EOF\" | sudo tee /opt/ecs-spot.sh > /dev/null",
-                "cat <<EOF > x",
+                "cat <<EOF > x.sh",
             ] {
                 let script = format!("{header}\n#!/bin/bash\n{lookup}\nEOF\n");
                 let variable = script.replace("ECS_CLUSTER=", "C=");
@@ -413,7 +413,11 @@ mod tests {
         let files = [file("/etc/ecs/ecs.config", "ECS_CLUSTER=web"), file("/opt/spot.sh", "ECS_CLUSTER=$(curl x)")];
         check(&[
             (&format!("#cloud-config\nwrite_files:\n{}", files.concat()), "web"),
+            (&format!("write_files:\n{}", files[0].clone() + &file("/opt/x", "ECS_CLUSTER=old")), "(unknown)"),
+            (&format!("{}runcmd:\n- echo ECS_CLUSTER=old > /opt/x", files[0]), "(unknown)"),
             (&after_web("echo 'ECS_CLUSTER=$(curl x)' > /opt/spot.sh"), "web"),
+            (&after_web("echo \"ECS_CLUSTER=\\$(curl x)\" > $SCRIPT"), "web"),
+            ("ECS_CLUSTER=old\ncat <<EOF > $CONFIG\nECS_CLUSTER=$(curl x)\nEOF", "(unknown)"),
             (&after_web("cat > /opt/x.sh <<EOF\nECS_CLUSTER=old\nEOF"), "web"),
             (&after_web("echo ECS_CLUSTER=$(curl x) >> /etc/ecs/ecs.config"), "(unknown)"),
             (&after_web("cat <<EOF > /etc/ecs/ecs.config\nECS_CLUSTER=$(curl x)\nEOF"), "(unknown)"),

@@ -29,9 +29,14 @@ impl Goes {
         }
         goes
     }
+
+    /// What is quoted or in a here-document is given to the agent, if nothing is known.
+    pub(super) fn or_agent(self) -> Self {
+        if self == Self::Anywhere { Self::ToAgent } else { self }
+    }
 }
 
-/// Whether a file is not that of the agent. One without its path may be.
+/// Whether a file is not that of the agent. One that is called by a variable or a single word may be.
 pub(super) fn is_other_file(file: &str) -> bool {
-    file.contains('/') && !["ecs.config", "/dev/", "$"].iter().any(|it| file.contains(it))
+    file.contains(['/', '.']) && !["ecs.config", "/dev/", "$"].iter().any(|it| file.contains(it))
 }

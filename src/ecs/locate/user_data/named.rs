@@ -23,18 +23,18 @@ impl Named {
         Self { mention, is_setting, block, place }
     }
 
-    /// What a script assigns does not replace the agent's setting, and what another script looks up at run time does
-    /// not replace a name. What may not be run makes another name unknown.
+    /// What a script assigns does not replace the agent's setting, and what is looked up at run time for another file
+    /// does not replace a name. A different name for another file, or one that may not be assigned, makes it unknown.
     pub(super) fn followed_by(self, new: Self) -> Self {
-        let is_elsewhere = self.place != new.place && self.is_name() && !new.is_name();
-        if !new.is_setting && (self.is_setting || is_elsewhere) {
+        let is_elsewhere = !new.is_setting && self.place != new.place && self.is_name();
+        if (!new.is_setting && self.is_setting) || (is_elsewhere && !new.is_name()) {
             return self;
         }
-        if self.block >= new.block || self.mention == Mention::Default {
+        if !is_elsewhere && (self.block >= new.block || self.mention == Mention::Default) {
             return new;
         }
         let mention = if self.mention == new.mention { new.mention } else { Mention::Unknown };
-        Self { mention, block: self.block, ..new }
+        Self { mention, block: self.block.min(new.block), ..new }
     }
 
     fn is_name(&self) -> bool {

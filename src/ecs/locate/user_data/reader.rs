@@ -94,7 +94,7 @@ impl Reader {
                     let here = Here::new(line).filter(|here| here.is_quoted || last.get(here.end) > Some(&at));
                     self.line(line, &tokens);
                     if let Some(here) = here {
-                        self.goes = Goes::of(&tokens).unwrap_or(goes);
+                        self.goes = Goes::of(&tokens).unwrap_or(goes.or_agent());
                         self.place = self.variables.next();
                         inside = Some((here, self.variables.enter_scope()));
                     }
@@ -122,8 +122,11 @@ impl Reader {
         if text.trim_start_matches("- ").starts_with("content:") {
             self.place = self.variables.next();
         }
-        let (goes, rest_of_line) = (self.goes, self.variables.rest_of_line);
+        let (goes, place, rest_of_line) = (self.goes, self.place, self.variables.rest_of_line);
         self.goes = Goes::of(tokens).unwrap_or(goes);
+        if goes == Goes::Anywhere && self.goes == Goes::ToOtherFile {
+            self.place = self.variables.next();
+        }
         let (mut previous, mut tables) = (None, Vec::new());
         // What `grep` searches for and what a condition compares is not assigned.
         let (mut command, mut is_condition, mut is_agent) = (None, false, false);
@@ -167,7 +170,7 @@ impl Reader {
             }
             previous = Some(token);
         }
-        (self.goes, self.variables.rest_of_line) = (goes, rest_of_line);
+        (self.goes, self.place, self.variables.rest_of_line) = (goes, place, rest_of_line);
     }
 
     /// Reads what is quoted in a line. Its names are an argument, unless it is a whole script.
@@ -175,8 +178,8 @@ impl Reader {
         let (goes, blocks) = (self.goes, self.variables.blocks.len());
         if text.starts_with("#!") {
             self.goes = Goes::Anywhere;
-        } else if goes == Goes::Anywhere {
-            self.goes = Goes::ToAgent;
+        } else {
+            self.goes = goes.or_agent();
         }
         self.text(text);
         self.variables.blocks.truncate(blocks);
@@ -307,6 +310,8 @@ impl Reader {
             let value = if variable.is_some() { expression(after) } else { value(after) };
             let is_bare = *sign == '=' && variable.is_none() && begins_command(previous);
             let is_setting = match self.goes {
+                // What is escaped is for a script that is run later.
+                _ if value.contains('\\') => false,
                 Goes::ToAgent => true,
                 Goes::ToOtherFile => false,
                 Goes::Anywhere => !is_bare,
