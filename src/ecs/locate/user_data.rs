@@ -418,6 +418,7 @@ mod tests {
             (&after_web("echo 'ECS_CLUSTER=$(curl x)' > /opt/spot.sh"), "web"),
             (&after_web("echo \"ECS_CLUSTER=\\$(curl x)\" > $SCRIPT"), "web"),
             ("ECS_CLUSTER=old\ncat <<EOF > $CONFIG\nECS_CLUSTER=$(curl x)\nEOF", "(unknown)"),
+            ("C=web; ECS_CLUSTER=$C; echo ECS_CLUSTER=old > /opt/x", "(unknown)"),
             (&after_web("cat > /opt/x.sh <<EOF\nECS_CLUSTER=old\nEOF"), "web"),
             (&after_web("echo ECS_CLUSTER=$(curl x) >> /etc/ecs/ecs.config"), "(unknown)"),
             (&after_web("cat <<EOF > /etc/ecs/ecs.config\nECS_CLUSTER=$(curl x)\nEOF"), "(unknown)"),

@@ -8,7 +8,7 @@ use super::{
     here::{Here, without_comments},
     named::Named,
     sed::{Edit, edit, is_in_place},
-    tokens::{Token, tokens},
+    tokens::{Token, begins_command, is_first, tokens},
     unpack::{LAID_OPEN, LINE, TOKEN, Unpacked, after_prefix},
     values::{END, UNKNOWN, arguments, ends_with, expression, formatted, set_value, value, without_gap},
     variables::{Scope, Variables},
@@ -123,10 +123,7 @@ impl Reader {
             self.place = self.variables.next();
         }
         let (goes, place, rest_of_line) = (self.goes, self.place, self.variables.rest_of_line);
-        self.goes = Goes::of(tokens).unwrap_or(goes);
-        if goes == Goes::Anywhere && self.goes == Goes::ToOtherFile {
-            self.place = self.variables.next();
-        }
+        self.redirect(tokens, goes, place);
         let (mut previous, mut tables) = (None, Vec::new());
         // What `grep` searches for and what a condition compares is not assigned.
         let (mut command, mut is_condition, mut is_agent) = (None, false, false);
@@ -143,7 +140,7 @@ impl Reader {
                     }
                     let is_double = previous == Some(token);
                     if *sign == ';' || *sign == '\n' || (is_double && "&|".contains(*sign)) {
-                        self.goes = Goes::of(after).unwrap_or(goes);
+                        self.redirect(after, goes, place);
                     }
                     self.sign(*sign, is_double, &mut tables);
                 }
@@ -171,6 +168,13 @@ impl Reader {
             previous = Some(token);
         }
         (self.goes, self.place, self.variables.rest_of_line) = (goes, place, rest_of_line);
+    }
+
+    /// Reads where a command's output goes to.
+    fn redirect(&mut self, command: &[Token], goes: Goes, place: usize) {
+        self.goes = Goes::of(command).unwrap_or(goes);
+        let is_other = goes == Goes::Anywhere && self.goes == Goes::ToOtherFile;
+        self.place = if is_other { self.variables.next() } else { place };
     }
 
     /// Reads what is quoted in a line. Its names are an argument, unless it is a whole script.
@@ -347,22 +351,6 @@ impl Reader {
             None => new,
         });
     }
-}
-
-/// Whether a name or a command may begin after a token.
-fn is_first(previous: Option<&Token>) -> bool {
-    match previous {
-        None => true,
-        Some(Token::Sign(sign)) => ";{}],\n&|()".contains(*sign),
-        Some(Token::Word(word)) => matches!(word.text.as_str(), "then" | "do" | "else" | "-" | "!"),
-        Some(Token::Gap) => false,
-    }
-}
-
-/// Whether a script may assign a variable after a token.
-fn begins_command(previous: Option<&Token>) -> bool {
-    let declares = ["export", "local", "declare", "readonly", "typeset"];
-    is_first(previous) || matches!(previous, Some(Token::Word(word)) if declares.contains(&word.text.as_str()))
 }
 
 /// A path of TOML keys, as far as it may lead to the cluster.

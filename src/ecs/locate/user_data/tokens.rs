@@ -92,6 +92,22 @@ pub(super) fn tokens(line: &str) -> Vec<Token> {
     tokens
 }
 
+/// Whether a name or a command may begin after a token.
+pub(super) fn is_first(previous: Option<&Token>) -> bool {
+    match previous {
+        None => true,
+        Some(Token::Sign(sign)) => ";{}],\n&|()".contains(*sign),
+        Some(Token::Word(word)) => matches!(word.text.as_str(), "then" | "do" | "else" | "-" | "!"),
+        Some(Token::Gap) => false,
+    }
+}
+
+/// Whether a script may assign a variable after a token.
+pub(super) fn begins_command(previous: Option<&Token>) -> bool {
+    let declares = ["export", "local", "declare", "readonly", "typeset"];
+    is_first(previous) || matches!(previous, Some(Token::Word(word)) if declares.contains(&word.text.as_str()))
+}
+
 fn is_sign(c: char) -> bool {
     matches!(c, '=' | ':' | ',' | ';' | '|' | '&' | '<' | '>' | '(' | ')' | '[' | ']' | '{' | '}')
 }
