@@ -5,17 +5,18 @@
 //! forms that name a cluster, since an error costs a call and no more: whoever asks proves the answer. (A MIME and a
 //! TOML crate were tried: 270 and 150 KB of binary, and one of them recurses as deep as its input says.)
 //!
-//! User data holds secrets: nothing but the name of a cluster leaves this file, in errors and logs neither.
+//! User data holds secrets: nothing but the name of a cluster leaves this module, in errors and logs neither.
 
+mod goes;
+mod here;
+mod named;
+mod reader;
+mod sed;
 mod tokens;
 mod unpack;
+mod values;
+mod variables;
 
-use std::collections::HashMap;
-
-use self::{
-    tokens::{Token, tokens},
-    unpack::{after_prefix, unpack},
-};
 use crate::identifier::ClusterName;
 
 /// What user data says about the cluster.
@@ -31,170 +32,11 @@ pub(crate) enum Mention {
 
 /// Reads user data as `DescribeInstanceAttribute` gives it, in base64.
 pub(crate) fn mention(user_data: &str) -> Mention {
-    let Some(text) = unpack(user_data) else { return Mention::Unknown };
-    let mut reader = Reader::new(&text);
-    text.lines().for_each(|line| reader.line(line));
-    reader.mention()
+    unpack::unpack(user_data).map_or(Mention::Unknown, |open| reader::read(&open))
 }
 
 /// The variable that names the cluster to the ECS agent.
 const VARIABLE: &str = "ECS_CLUSTER";
-
-/// The setting that names the cluster to Bottlerocket.
-const SETTING: &str = "settings.ecs.cluster";
-
-/// The longest value that is put together: a cluster's ARN has some 330 bytes, and `A=$A$A` doubles with each line.
-const VALUE_BYTES: usize = 1024;
-
-/// What was assigned up to a line; the last one wins.
-struct Reader {
-    /// `None` is what only the instance can know.
-    variables: HashMap<String, Option<String>>,
-    /// The TOML table.
-    table: String,
-    /// Names have no case in PowerShell.
-    is_powershell: bool,
-}
-
-impl Reader {
-    fn new(text: &str) -> Self {
-        let is_powershell = text.to_ascii_lowercase().contains("<powershell>");
-        Self { variables: HashMap::new(), table: String::new(), is_powershell }
-    }
-
-    fn mention(&self) -> Mention {
-        match self.variables.get(VARIABLE).map(Option::as_deref) {
-            None | Some(Some("")) => Mention::Default,
-            Some(name) => name.and_then(ClusterName::from_name_or_arn).map_or(Mention::Unknown, Mention::Cluster),
-        }
-    }
-
-    /// Reads a line, or a quoted part of one.
-    fn line(&mut self, line: &str) {
-        if line.starts_with("#include") || (line.contains("ecs.config") && line.contains("://")) {
-            self.variables.entry(VARIABLE.to_owned()).or_insert(None);
-        }
-        if let Some(table) = line.trim().strip_prefix('[') {
-            let table = table.split(']').next().unwrap_or_default();
-            self.table = on_the_way(table.chars().filter(|c| !" \"'".contains(*c)).collect());
-        }
-        let mut tables = vec![self.table.clone()];
-        let (mut previous, mut is_search, mut is_agent) = (None, false, false);
-        let tokens = tokens(line);
-        for (at, token) in tokens.iter().enumerate() {
-            let after = tokens.get(at + 1..).unwrap_or_default();
-            match token {
-                Token::Gap => continue,
-                Token::Sign('}') => drop(tables.pop()),
-                Token::Sign(sign) => is_search &= !";|&(\n".contains(*sign),
-                Token::Word(word) => match word.text.as_str() {
-                    "grep" | "awk" => is_search = true,
-                    "sed" if line.contains(VARIABLE) => self.assign(VARIABLE, UNKNOWN),
-                    text if text.eq_ignore_ascii_case("Initialize-ECSAgent") => is_agent = true,
-                    text if is_agent && text.eq_ignore_ascii_case("-Cluster") => self.assign(VARIABLE, value(after)),
-                    _ if is_search => {}
-                    text if word.is_quoted && text != VARIABLE && text.contains(VARIABLE) => {
-                        self.line(&formatted(text, after));
-                    }
-                    text => self.name(text, previous, after, &mut tables),
-                },
-            }
-            previous = Some(token);
-        }
-    }
-
-    /// Reads a name: is something assigned to it?
-    fn name(&mut self, text: &str, previous: Option<&Token>, after: &[Token], tables: &mut Vec<String>) {
-        let ([Token::Gap, Token::Sign(sign), after @ ..] | [Token::Sign(sign), after @ ..]) = after else { return };
-        let variable = text.strip_prefix('$').map(|name| after_prefix(name, "env:").unwrap_or(name));
-        let name = variable.unwrap_or(text);
-        let key = self.key(name);
-        let is_first = matches!(previous, None | Some(Token::Sign(';' | '{' | '}' | ']' | ',' | '\n')));
-        let is_assigned = match sign {
-            '=' if matches!(after, [Token::Sign('='), ..]) => false,
-            // Elsewhere, as in `[ $A = x ]`, it is compared.
-            '=' => variable.is_none() || is_first,
-            ':' => key == VARIABLE && is_first,
-            ',' => key == VARIABLE && matches!(previous, Some(Token::Sign('('))),
-            _ => false,
-        };
-        let path = format!("{}.{name}", tables.last().map_or("", String::as_str));
-        if path.trim_start_matches('.') == SETTING {
-            self.assign(VARIABLE, value(after));
-        } else if is_assigned {
-            self.assign(&key, value(after));
-        }
-        if matches!(after, [Token::Sign('{'), ..] | [Token::Gap, Token::Sign('{'), ..]) {
-            tables.push(on_the_way(path));
-        }
-    }
-
-    fn key(&self, name: &str) -> String {
-        if self.is_powershell { name.to_ascii_uppercase() } else { name.to_owned() }
-    }
-
-    fn assign(&mut self, key: &str, value: &str) {
-        self.variables.insert(key.to_owned(), self.resolve(value));
-    }
-
-    /// Puts in the variables: `$A`, `${A}`, `${A:-default}`, `$env:A`.
-    fn resolve(&self, value: &str) -> Option<String> {
-        let mut pieces = value.split('$');
-        let mut resolved = pieces.next()?.to_owned();
-        for piece in pieces {
-            let (inside, tail) = match piece.strip_prefix('{') {
-                Some(piece) => piece.split_once('}').map(|(inside, tail)| (inside, Some(tail)))?,
-                None => (piece, None),
-            };
-            let inside = after_prefix(inside, "env:").unwrap_or(inside);
-            let rest = inside.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || c == '_');
-            let name = inside.strip_suffix(rest)?;
-            let operator = if tail.is_some() { rest.trim_start_matches(':') } else { "" };
-            let default = operator.strip_prefix(['-', '=']);
-            if default.is_none() && !operator.is_empty() && !operator.starts_with('?') {
-                return None;
-            }
-            let value = self.variables.get(&self.key(name)).map_or(default, Option::as_deref)?;
-            resolved += if value.is_empty() { default.unwrap_or_default() } else { value };
-            resolved += tail.unwrap_or(rest);
-            if resolved.len() > VALUE_BYTES {
-                return None;
-            }
-        }
-        Some(resolved)
-    }
-}
-
-/// A path of TOML keys, as far as it may lead to the cluster.
-fn on_the_way(path: String) -> String {
-    if SETTING.starts_with(path.trim_start_matches('.')) { path } else { "elsewhere".to_owned() }
-}
-
-/// A value that can't be resolved.
-const UNKNOWN: &str = "$";
-
-/// What is assigned by a sign that these tokens follow.
-fn value(after: &[Token]) -> &str {
-    match after {
-        [Token::Gap, after @ ..] => value(after),
-        // PowerShell's `"a" + $b`.
-        [Token::Word(_), Token::Gap, Token::Word(plus), ..] if plus.text == "+" => UNKNOWN,
-        [Token::Word(word), ..] => &word.text,
-        [Token::Sign('(' | '[' | '{'), ..] => UNKNOWN,
-        _ => "",
-    }
-}
-
-/// Puts the words that follow a format, as in `printf '%s' a`, into it.
-fn formatted(format: &str, after: &[Token]) -> String {
-    let mut words = after.iter().filter_map(|token| match token {
-        Token::Word(word) => Some(word.text.as_str()),
-        _ => None,
-    });
-    let mut pieces = format.split("%s");
-    let first = pieces.next().unwrap_or_default().to_owned();
-    pieces.fold(first, |text, piece| text + words.next().unwrap_or("%s") + piece)
-}
 
 #[cfg(test)]
 mod tests {
@@ -297,7 +139,7 @@ mod tests {
             ("echo ECS_CLUSTER=web_2-b >> x", "web_2-b"),
             (&format!("echo ECS_CLUSTER={ARN} >> x"), "web"),
             (&format!("echo \"ECS_CLUSTER={ARN}\" >> x"), "web"),
-            ("sed -i 's/^ECS_CLUSTER=.*/ECS_CLUSTER=web/' /etc/ecs/ecs.config", "(unknown)"),
+            ("sed -i 's/^ECS_CLUSTER=.*/ECS_CLUSTER=web/' /etc/ecs/ecs.config", "web"),
             ("sed -i '/ECS_CLUSTER=/d' x\necho ECS_CLUSTER=web >> x", "web"),
             ("grep -q ECS_CLUSTER= x || echo ECS_CLUSTER=web >> x", "web"),
             ("echo ECS_CLUSTER=web >> x\ngrep ECS_CLUSTER= x", "web"),
@@ -487,7 +329,7 @@ mod tests {
 
     #[test]
     fn powershell() {
-        let cases = [
+        check_powershell(&[
             ("Import-Module ECSTools\nInitialize-ECSAgent -Cluster web -EnableTaskIAMRole", "web"),
             ("Initialize-ECSAgent -Cluster 'web' -LoggingDrivers '[\"json-file\",\"awslogs\"]'", "web"),
             ("initialize-ecsagent -EnableTaskIAMRole -cluster \"web\"", "web"),
@@ -509,10 +351,279 @@ mod tests {
             ("Initialize-ECSAgent -Cluster (Get-SSMParameter -Name x).Value", "(unknown)"),
             ("$c = \"web-\" + $stage\nInitialize-ECSAgent -Cluster $c", "(unknown)"),
             ("$c = (Get-EC2Tag)[0].Value\nInitialize-ECSAgent -Cluster $c", "(unknown)"),
-        ];
+        ]);
+    }
+
+    /// Adds a line that names `web` to the agent.
+    fn after_web(text: &str) -> String {
+        format!("echo ECS_CLUSTER=web >> /etc/ecs/ecs.config\n{text}")
+    }
+
+    fn check_powershell(cases: &[(&str, &str)]) {
         for (text, expected) in cases {
             check(&[(&format!("<powershell>\n{text}\n</powershell>\n<persist>true</persist>"), expected)]);
         }
+    }
+
+    #[test]
+    fn ignition() {
+        let file = "ECS_CLUSTER=web\n";
+        let packed = base64(gzip(file)).replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
+        for (source, expected) in [
+            ("data:,ECS_CLUSTER%3Dweb", "web"),
+            ("data:,ECS_LOGLEVEL%3dinfo%0aECS_CLUSTER%3dweb%0a", "web"),
+            ("data:,ECS_LOGLEVEL=info%0AECS_CLUSTER=web%0A", "web"),
+            ("data:text/plain;charset=utf-8,ECS_CLUSTER%3Dweb%0A", "web"),
+            ("data:,ECS_CLUSTER_NAME%3Dold", "(default)"),
+            (&format!("data:text/plain;charset=utf-8;base64,{}", base64(file)), "web"),
+            (&format!("data:;base64,{packed}"), "web"),
+        ] {
+            let contents = format!("{{\"compression\":\"gzip\",\"source\":\"{source}\"}}");
+            check(&[
+                (&format!("{{\"storage\":{{\"files\":[{{\"path\":\"x\",\"contents\":{contents}}}]}}}}"), expected),
+                (&format!("{{\n  \"contents\": {{\n    \"source\": \"{source}\"\n  }}\n}}"), expected),
+            ]);
+        }
+    }
+
+    #[test]
+    fn a_lookup_at_run_time_does_not_replace_a_name() {
+        for lookup in [
+            "ECS_CLUSTER=\\$(curl -s http://localhost:51678/v1/metadata | jq -r .Cluster)",
+            "export ECS_CLUSTER=\\`curl -s x\\`",
+            "ECS_CLUSTER=$(grep ECS_CLUSTER /etc/ecs/ecs.config | cut -d= -f2)",
+            "ECS_CLUSTER=\\$1",
+        ] {
+            for header in [
+                "cat > /opt/spot.sh <<'EOF'",
+                "cat <<-\"EOF\" | sudo tee /opt/ecs-spot.sh > /dev/null",
+                "cat <<EOF > x.sh",
+            ] {
+                let script = format!("{header}\n#!/bin/bash\n{lookup}\nEOF\n");
+                let variable = script.replace("ECS_CLUSTER=", "C=");
+                check(&[
+                    (&after_web(&script), "web"),
+                    (&format!("cat <<EOF >> /etc/ecs/ecs.config\nECS_CLUSTER=web\nEOF\n{script}"), "web"),
+                    (&format!("C=web\n{variable}echo ECS_CLUSTER=$C >> /etc/ecs/ecs.config"), "web"),
+                ]);
+            }
+            check(&[(&after_web(&lookup.replace('\\', "")), "web")]);
+        }
+        let file = |path, line| format!("- path: {path}\n  content: |\n    {line}\n");
+        let files = [file("/etc/ecs/ecs.config", "ECS_CLUSTER=web"), file("/opt/spot.sh", "ECS_CLUSTER=$(curl x)")];
+        check(&[
+            (&format!("#cloud-config\nwrite_files:\n{}", files.concat()), "web"),
+            (&format!("write_files:\n{}", files[0].clone() + &file("/opt/x", "ECS_CLUSTER=old")), "(unknown)"),
+            (&format!("{}runcmd:\n- echo ECS_CLUSTER=old > /opt/x", files[0]), "(unknown)"),
+            (&after_web("echo 'ECS_CLUSTER=$(curl x)' > /opt/spot.sh"), "web"),
+            (&after_web("echo \"ECS_CLUSTER=\\$(curl x)\" > $SCRIPT"), "web"),
+            ("ECS_CLUSTER=old\ncat <<EOF > $CONFIG\nECS_CLUSTER=$(curl x)\nEOF", "(unknown)"),
+            ("C=web; ECS_CLUSTER=$C; echo ECS_CLUSTER=old > /opt/x", "(unknown)"),
+            (&after_web("cat > /opt/x.sh <<EOF\nECS_CLUSTER=old\nEOF"), "web"),
+            (&after_web("echo ECS_CLUSTER=$(curl x) >> /etc/ecs/ecs.config"), "(unknown)"),
+            (&after_web("cat <<EOF > /etc/ecs/ecs.config\nECS_CLUSTER=$(curl x)\nEOF"), "(unknown)"),
+            ("ECS_CLUSTER=old\nECS_CLUSTER=$(curl x)", "(unknown)"),
+            (
+                "ECS_CLUSTER=old\nECS_CLUSTER=$(curl x)\necho ECS_CLUSTER=$ECS_CLUSTER >> /etc/ecs/ecs.config",
+                "(unknown)",
+            ),
+        ]);
+    }
+
+    #[test]
+    fn sed() {
+        for (text, expected) in [
+            ("sed -i \"s/x/\\$ECS_CLUSTER_NAME/\" /etc/sysconfig/docker", "web"),
+            ("sed -i \"s/x/$ECS_CLUSTER/\" /etc/sysconfig/docker", "web"),
+            ("sed 's/ECS_CLUSTER=.*/ECS_CLUSTER=old/' /etc/ecs/ecs.config", "web"),
+            ("C=$(sed -n 's/^ECS_CLUSTER=//p' /etc/ecs/ecs.config)", "web"),
+            ("sed -i 's/ECS_CLUSTER=web/ECS_CLUSTER=old/' /etc/my.conf", "web"),
+            ("sed -i 's/ECS_CLUSTER=old/ECS_CLUSTER=older/' /etc/ecs/ecs.config", "web"),
+            ("sed -i 's/ECS_CLUSTER=web/ECS_CLUSTER=api/' /etc/ecs/ecs.config", "api"),
+            ("sed -i s/web/api/ /etc/ecs/ecs.config", "api"),
+            ("sed -i \"s/ECS_CLUSTER=.*/ECS_CLUSTER=$C/\" /etc/ecs/ecs.config", "(unknown)"),
+            ("sed -i '/ECS_CLUSTER=/d' /etc/ecs/ecs.config", "(unknown)"),
+            ("sed -i 's/\\(ECS_CLUSTER=\\).*/\\1old/' /etc/ecs/ecs.config", "(unknown)"),
+        ] {
+            check(&[(&after_web(text), expected)]);
+        }
+        check(&[
+            ("echo ECS_CLUSTER=web >> /etc/ecs/ecs.config; sed -i 's/a/b/' /etc/sysconfig/docker", "web"),
+            ("sed -i 's/ECS_CLUSTER=default/ECS_CLUSTER=web/' /etc/ecs/ecs.config", "web"),
+            ("sudo sed -Ei.bak -e 's|^ECS_CLUSTER=.*|ECS_CLUSTER=\"web\"|g' /etc/ecs/ecs.config", "web"),
+            ("C=web\nsed --in-place \"s/ECS_CLUSTER=.*/ECS_CLUSTER=$C/\" /etc/ecs/ecs.config", "web"),
+            ("perl -pi -e 's/ECS_CLUSTER=default/ECS_CLUSTER=web/' /etc/ecs/ecs.config", "web"),
+            ("sed s/ECS_CLUSTER=default/ECS_CLUSTER=web/ /opt/template > /etc/ecs/ecs.config", "web"),
+        ]);
+    }
+
+    #[test]
+    fn the_output_of_a_command_is_no_name() {
+        check_powershell(&[
+            ("$c = aws ec2 describe-tags --output text\nInitialize-ECSAgent -Cluster $c", "(unknown)"),
+            ("$c = & aws ec2 describe-tags\nInitialize-ECSAgent -Cluster $c", "(unknown)"),
+            ("$env:ECS_CLUSTER = hostname", "(unknown)"),
+            ("$c = 'web' -replace 'w', 'x'\nInitialize-ECSAgent -Cluster $c", "(unknown)"),
+            ("$c = 'web-{0}' -f $stage\nInitialize-ECSAgent -Cluster $c", "(unknown)"),
+        ]);
+    }
+
+    #[test]
+    fn a_test_does_not_set_the_variable() {
+        let set = "[Environment]::SetEnvironmentVariable('ECS_CLUSTER','web','Machine')\n";
+        for text in [
+            "[Environment]::GetEnvironmentVariable('ECS_CLUSTER','Machine')",
+            "$c = [Environment]::GetEnvironmentVariable('ECS_CLUSTER', 'Machine')\nInitialize-ECSAgent -Cluster $c",
+            "Initialize-ECSAgent -Cluster ([Environment]::GetEnvironmentVariable('ECS_CLUSTER','Machine'))",
+            "if ([Environment]::GetEnvironmentVariable('ECS_CLUSTER','Machine') -ne 'old') { exit }",
+            "if ((Get-Content x) -match 'ECS_CLUSTER=old') { exit }",
+            "if (Select-String 'ECS_CLUSTER=old' x) { exit }",
+        ] {
+            check_powershell(&[(&format!("{set}{text}"), "web")]);
+        }
+        for text in [
+            "if [[ \"ECS_CLUSTER=$X\" == \"ECS_CLUSTER=old\" ]]; then exit; fi",
+            "if [ ECS_CLUSTER = old ]; then exit; fi",
+            "while [ \"ECS_CLUSTER=old\" != \"$(head -1 x)\" ]; do sleep 1; done",
+        ] {
+            check(&[(&after_web(text), "web")]);
+        }
+    }
+
+    #[test]
+    fn a_comment_ends_with_its_line() {
+        check(&[
+            ("echo -e \"# x\\nECS_CLUSTER=web\" >> /etc/ecs/ecs.config", "web"),
+            ("echo -e \"# x\\nECS_CLUSTER=web\n\" >> /etc/ecs/ecs.config", "web"),
+            ("printf '# x\\n\\n# y\\nECS_CLUSTER=%s\\n' web", "web"),
+            ("write_files:\n- content: \"# x\\nECS_CLUSTER=web\\n\"", "web"),
+            ("\"#!/bin/bash\\n# x\\necho ECS_CLUSTER=web >> y\\n\"", "web"),
+            ("{\"UserData\": \"#!/bin/bash\\necho -e \\\"# x\\\\nECS_CLUSTER=web\\\" >> y\"}", "web"),
+            ("\"#!/bin/bash\\necho ECS_CLUSTER=web >> /etc/ecs/ecs.config\\nECS_CLUSTER=$(curl x)\\n\"", "web"),
+            ("# echo -e \"x\\nECS_CLUSTER=old\"", "(default)"),
+            ("echo -e \"x\\n# ECS_CLUSTER=old\"", "(default)"),
+        ]);
+    }
+
+    #[test]
+    fn what_is_fetched_may_name_the_cluster() {
+        check(&[
+            ("/opt/aws/bin/cfn-init -v --stack x", "(unknown)"),
+            ("#cloud-config\nruncmd:\n- [ /opt/aws/bin/cfn-init, -v ]", "(unknown)"),
+            ("<powershell>\ncfn-init.exe -v -s x\n</powershell>", "(unknown)"),
+            ("# cfn-init", "(default)"),
+            (&after_web("cfn-init -v"), "web"),
+        ]);
+    }
+
+    #[test]
+    fn setting_the_variable_on_windows() {
+        check_powershell(&[
+            ("setx ECS_CLUSTER web /M", "web"),
+            ("setx.exe /M ECS_CLUSTER \"web\"", "web"),
+            ("$c = 'web'\nsetx ECS_CLUSTER $c /M", "web"),
+            ("cmd /c \"setx ECS_CLUSTER web /M\"", "web"),
+            ("setx ECS_CLUSTER $c /M", "(unknown)"),
+            ("setx ECS_CLUSTER_NAME old /M", "(default)"),
+            ("reg add \"HKLM\\Environment\" /v ECS_CLUSTER /t REG_SZ /d web /f", "web"),
+            ("Set-Item Env:ECS_CLUSTER web", "web"),
+            ("Set-Item -Path \"Env:\\ECS_CLUSTER\" -Value 'web'", "web"),
+            ("Set-Item -Value:web -Path env:ecs_cluster", "web"),
+            ("New-Item -Path Env:\\ -Name ECS_CLUSTER -Value web -Force", "web"),
+            ("Set-Item Env:ECS_CLUSTER (Get-SSMParameter -Name x).Value", "(unknown)"),
+            ("${env:ECS_CLUSTER} = 'web'", "web"),
+        ]);
+        check(&[
+            ("<script>\nsetx ECS_CLUSTER web /M\n</script>", "web"),
+            ("<script>setx ECS_CLUSTER %NAME% /M</script>", "(unknown)"),
+            ("<script>\nrem setx ECS_CLUSTER old /M\n</script>", "(default)"),
+        ]);
+    }
+
+    #[test]
+    fn parameters_of_powershell() {
+        check_powershell(&[
+            ("Initialize-ECSAgent \u{2013}Cluster web", "web"),
+            ("Initialize-ECSAgent \u{2014}Cluster 'web' \u{2014}EnableTaskIAMRole", "web"),
+            ("Initialize-ECSAgent -Cluster:web", "web"),
+            ("Initialize-ECSAgent -Cluster:'web'", "web"),
+            ("$c = 'web'\nInitialize-ECSAgent -Cluster:$c", "web"),
+            ("powershell -Command \"Initialize-ECSAgent -Cluster web\"", "web"),
+            ("$p = @{Cluster='web'}; Initialize-ECSAgent @p", "web"),
+            ("$p = @{\n  EnableTaskIAMRole = $true\n  Cluster = 'web'\n}\nInitialize-ECSAgent @P", "web"),
+            ("$p = [ordered]@{ 'Cluster' = \"web\" }\nInitialize-ECSAgent @p", "web"),
+            ("$p = @{}\n$p.Cluster = 'web'\nInitialize-ECSAgent @p", "web"),
+            ("$p = @{Cluster='web'}\n$q = @{Cluster='old'}\nInitialize-ECSAgent @p", "web"),
+            ("$p = @{ EnableTaskIAMRole = $true }\nInitialize-ECSAgent -Cluster web @p", "web"),
+            ("$p = @{Cluster=(Get-X)}\nInitialize-ECSAgent @p", "(unknown)"),
+            ("Initialize-ECSAgent @p", "(unknown)"),
+            ("$p = @{Cluster='old'}\nNew-Thing @p", "(default)"),
+        ]);
+    }
+
+    #[test]
+    fn names_of_two_branches_are_unknown() {
+        check(&[
+            ("if x; then echo ECS_CLUSTER=a >> y; else echo ECS_CLUSTER=b >> y; fi", "(unknown)"),
+            ("if x; then\n  C=a\nelif y; then\n  C=b\nelse\n  C=a\nfi\necho ECS_CLUSTER=$C", "(unknown)"),
+            ("if x; then C=a; else C=b; C=c; fi; echo ECS_CLUSTER=$C", "(unknown)"),
+            ("if x; then if y; then C=a; fi; else C=b; fi; echo ECS_CLUSTER=$C", "(unknown)"),
+            ("case $X in\n x) C=a ;;\n *) C=b ;;\nesac\necho ECS_CLUSTER=$C", "(unknown)"),
+            ("case $X in x) echo ECS_CLUSTER=a;; y) echo ECS_CLUSTER=b;; esac", "(unknown)"),
+            ("runcmd:\n- [sh, -c, \"if x; then echo ECS_CLUSTER=a; else echo ECS_CLUSTER=b; fi\"]", "(unknown)"),
+            ("C=a\nif x; then C=b; fi\necho ECS_CLUSTER=$C", "(unknown)"),
+            ("C=$(x)\nif [ -z $C ]; then C=a; fi\necho ECS_CLUSTER=$C", "(unknown)"),
+            ("[ x = y ] && C=a || C=b\necho ECS_CLUSTER=$C", "(unknown)"),
+            ("if x; then echo ECS_CLUSTER=web >> y; else echo ECS_CLUSTER=web >> z; fi", "web"),
+            ("if x; then C=a; C=web; fi; echo ECS_CLUSTER=$C", "web"),
+            ("if x; then C=a; else C=b; fi; C=web; echo ECS_CLUSTER=$C", "web"),
+            ("C=\nif x; then C=web; fi\necho ECS_CLUSTER=$C", "web"),
+        ]);
+        check_powershell(&[
+            ("if ($x) { $c = 'a' } else { $c = 'b' }\nInitialize-ECSAgent -Cluster $c", "(unknown)"),
+            ("if ($x){ $c = 'a' }else{ $c = 'b' }\n$env:ECS_CLUSTER = $c", "(unknown)"),
+            (
+                "if ($x) {\n  Initialize-ECSAgent -Cluster a\n}\nelse {\n  Initialize-ECSAgent -Cluster b\n}",
+                "(unknown)",
+            ),
+            (
+                "switch ($x) {\n  'x' { $c = 'a' }\n  default { $c = 'b' }\n}\nInitialize-ECSAgent -Cluster $c",
+                "(unknown)",
+            ),
+            ("if ($x) { $p = @{Cluster='a'} } else { $p = @{Cluster='b'} }\nInitialize-ECSAgent @p", "(unknown)"),
+        ]);
+    }
+
+    #[test]
+    fn comments_of_several_lines_do_not_count() {
+        for comment in [
+            ": <<'X'\necho ECS_CLUSTER=old >> /etc/ecs/ecs.config\nX",
+            ":<<X\nECS_CLUSTER=old\nX",
+            "true <<-X\n\tECS_CLUSTER=old\n\tX",
+            "<<\"X\"\nECS_CLUSTER=old\nX",
+            ": '\nECS_CLUSTER=old\n'",
+        ] {
+            check(&[(comment, "(default)"), (&after_web(comment), "web")]);
+        }
+        for comment in ["<# Initialize-ECSAgent -Cluster old #>", "<#\n$env:ECS_CLUSTER = 'old'\n#>"] {
+            check_powershell(&[
+                (comment, "(default)"),
+                (&format!("Initialize-ECSAgent -Cluster web\n{comment}"), "web"),
+            ]);
+        }
+        check(&[(&format!(": $((A<<2))\n{}", after_web("")), "web")]);
+    }
+
+    #[test]
+    fn a_part_that_cannot_be_read_hides_no_other() {
+        let script = after_web("");
+        let mut cut = gzip("echo ECS_LOGLEVEL=info".repeat(9));
+        cut.truncate(30);
+        assert_eq!(read([script.as_bytes(), &cut].concat()), "web");
+        assert_eq!(read([&cut, script.as_bytes()].concat()), "web");
+        assert_eq!(read([&cut[..], b"\n", &gzip(&script)].concat()), "web");
+        assert_eq!(read(format!("{script}write_files:\n- content: {}", base64(&cut))), "web");
+        assert_eq!(read(format!("- content: {}", base64(&cut))), "(unknown)");
     }
 
     #[test]
@@ -589,6 +700,19 @@ mod tests {
             read(gzip(unit.repeat((200 << 10) / unit.len())));
             read(gzip(format!("\"ECS_CLUSTER=\"{}", unit.repeat((200 << 10) / unit.len()))));
         }
+    }
+
+    #[test]
+    fn work_is_bounded() {
+        // Formats that are each other's arguments: some kilobytes would become gigabytes.
+        let format = format!("'ECS_CLUSTER={}' ", "%s".repeat(60));
+        assert_eq!(read(gzip(format.repeat((200 << 10) / format.len()))), "(unknown)");
+        assert_eq!(read(format!("{}ECS_CLUSTER=web", "A=x ".repeat(60 << 10))), "(unknown)");
+        assert_eq!(read(format!("ECS_CLUSTER=web{}", "\n".repeat(200 << 10))), "(unknown)");
+        let blob = base64(gzip("")) + "\n";
+        assert_eq!(read(format!("ECS_CLUSTER=web\n{}", blob.repeat(1000))), "(unknown)");
+        let text = "A=x ".repeat(60 << 10) + &"x".repeat(60 << 10);
+        assert!(unpack::unpack(&base64(text)).is_none_or(|open| open.text.len() <= unpack::LAID_OPEN));
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! Splits a line of a script or a configuration into words and signs.
 
+use std::borrow::Cow;
+
 /// A piece of a line.
+#[derive(PartialEq)]
 pub(super) enum Token {
     /// Without its quotes.
     Word(Word),
@@ -10,46 +13,71 @@ pub(super) enum Token {
     Gap,
 }
 
-#[derive(Default)]
+#[derive(Default, PartialEq)]
 pub(super) struct Word {
     pub(super) text: String,
     pub(super) is_quoted: bool,
+    has_brace: bool,
 }
+
+/// PowerShell's words that a block may follow without a gap.
+const BEFORE_BLOCK: [&str; 6] = ["@", "catch", "do", "else", "finally", "try"];
 
 /// Splits a line, up to a comment, more or less as all the languages have it.
 pub(super) fn tokens(line: &str) -> Vec<Token> {
-    let (mut tokens, mut word) = (Vec::new(), None::<Word>);
-    let mut chars = line.chars();
-    while let Some(c) = chars.next() {
-        let rest = chars.as_str();
+    let (mut tokens, mut word, mut is_open) = (Vec::new(), None::<Word>, false);
+    let mut rest = line;
+    while let Some(c) = rest.chars().next() {
+        let (char, mut after) = rest.split_at(c.len_utf8());
         let piece = match c {
-            '#' if word.is_none() => break,
-            '"' | '\'' => match unquote(rest, c) {
-                Some((text, after)) => {
-                    chars = after.chars();
-                    word.get_or_insert_default().is_quoted = true;
-                    Ok(text)
-                }
-                // Its other half is in another line.
-                None => Err(Token::Gap),
-            },
-            '$' if rest.starts_with('{') => {
-                let Some((inside, after)) = rest.split_once('}') else { break };
-                chars = after.chars();
-                Ok(format!("${inside}}}"))
+            '#' if word.is_none() => {
+                // What is quoted up to another line may itself be of several lines.
+                let Some((_, line)) = after.split_once("\\n").filter(|_| is_open) else { break };
+                after = line;
+                Err(Token::Sign('\n'))
             }
-            '\\' => match chars.next() {
-                Some('"' | '\'') => Ok(String::new()),
-                Some(c) if !"nrt".contains(c) => Ok(format!("\\{c}")),
-                _ => Err(Token::Sign('\n')),
-            },
-            ':' if rest.starts_with(|c: char| !c.is_whitespace() && !"\"'".contains(c)) => Ok(c.to_string()),
+            '"' | '\'' => {
+                if let Some((text, rest)) = unquote(after, c) {
+                    after = rest;
+                    word.get_or_insert_default().is_quoted = true;
+                    Ok(Cow::Owned(text))
+                } else {
+                    // Its other half is in another line.
+                    is_open = true;
+                    Err(Token::Gap)
+                }
+            }
+            '$' if after.starts_with('{') => {
+                let Some((inside, rest)) = after.split_once('}') else { break };
+                after = rest;
+                Ok(Cow::Owned(format!("${inside}}}")))
+            }
+            '\\' => {
+                let escaped = after.chars().next();
+                let (char, rest) = after.split_at(escaped.map_or(0, char::len_utf8));
+                after = rest;
+                match escaped {
+                    Some('"' | '\'') => Ok(Cow::Borrowed("")),
+                    Some(c) if !"nrt".contains(c) => Ok(Cow::Owned(format!("\\{char}"))),
+                    _ => Err(Token::Sign('\n')),
+                }
+            }
+            ':' if after.starts_with(|c: char| !c.is_whitespace() && !"\"'".contains(c)) => Ok(Cow::Borrowed(char)),
             // `a-{{ b }}` is no name.
-            '{' | '}' if word.as_ref().is_some_and(|word| c == '{' || word.text.contains('{')) => Ok(c.to_string()),
-            _ if "=:,;|&<>()[]{}".contains(c) => Err(Token::Sign(c)),
+            '{' | '}' if word.as_ref().is_some_and(|word| word.takes(c)) => {
+                word.get_or_insert_default().has_brace = true;
+                Ok(Cow::Borrowed(char))
+            }
+            _ if is_sign(c) => Err(Token::Sign(c)),
             _ if c.is_whitespace() => Err(Token::Gap),
-            _ => Ok(c.to_string()),
+            _ => {
+                let end = after.find(|c: char| is_sign(c) || c.is_whitespace() || matches!(c, '"' | '\'' | '$' | '\\'));
+                let (text, rest) = rest.split_at(char.len() + end.unwrap_or(after.len()));
+                after = rest;
+                Ok(Cow::Borrowed(text))
+            }
         };
+        rest = after;
         match piece {
             Ok(text) => word.get_or_insert_default().text += &text,
             Err(token) => {
@@ -64,6 +92,33 @@ pub(super) fn tokens(line: &str) -> Vec<Token> {
     tokens
 }
 
+/// Whether a name or a command may begin after a token.
+pub(super) fn is_first(previous: Option<&Token>) -> bool {
+    match previous {
+        None => true,
+        Some(Token::Sign(sign)) => ";{}],\n&|()".contains(*sign),
+        Some(Token::Word(word)) => matches!(word.text.as_str(), "then" | "do" | "else" | "-" | "!"),
+        Some(Token::Gap) => false,
+    }
+}
+
+/// Whether a script may assign a variable after a token.
+pub(super) fn begins_command(previous: Option<&Token>) -> bool {
+    let declares = ["export", "local", "declare", "readonly", "typeset"];
+    is_first(previous) || matches!(previous, Some(Token::Word(word)) if declares.contains(&word.text.as_str()))
+}
+
+fn is_sign(c: char) -> bool {
+    matches!(c, '=' | ':' | ',' | ';' | '|' | '&' | '<' | '>' | '(' | ')' | '[' | ']' | '{' | '}')
+}
+
+impl Word {
+    /// Whether a brace is a part of the word.
+    fn takes(&self, brace: char) -> bool {
+        self.has_brace || (brace == '{' && !BEFORE_BLOCK.iter().any(|word| self.text.eq_ignore_ascii_case(word)))
+    }
+}
+
 /// Splits off the text up to the quote that closes it.
 fn unquote(text: &str, quote: char) -> Option<(String, &str)> {
     let mut inside = String::new();
@@ -73,6 +128,8 @@ fn unquote(text: &str, quote: char) -> Option<(String, &str)> {
             c if c == quote => return Some((inside, chars.as_str())),
             '\\' => match chars.next()? {
                 c @ ('"' | '\'' | '\\') => inside.push(c),
+                'n' | 'r' => inside.push('\n'),
+                't' => inside.push('\t'),
                 c => inside.extend(['\\', c]),
             },
             c => inside.push(c),

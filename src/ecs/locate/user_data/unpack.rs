@@ -9,11 +9,11 @@ use base64::{
 use flate2::bufread::GzDecoder;
 
 /// Lays user data open, as `DescribeInstanceAttribute` gives it; `None` if it can't be read.
-pub(super) fn unpack(user_data: &str) -> Option<String> {
+pub(super) fn unpack(user_data: &str) -> Option<Unpacked> {
     let packed: String = user_data.split_whitespace().collect();
-    let mut open = Unpacked { text: String::new(), room: INFLATED };
+    let mut open = Unpacked { text: String::new(), is_cut: false, inflatable: INFLATED, room: LAID_OPEN };
     open.add(&BASE64.decode(packed).ok()?, DEPTH)?;
-    Some(open.text)
+    Some(open)
 }
 
 /// Standard base64, with or without its padding.
@@ -35,30 +35,53 @@ pub(super) const INFLATED: usize = 256 << 10;
 /// How deep gzip and base64 may be nested: packed files in a packed part of packed user data are at 5.
 pub(super) const DEPTH: usize = 8;
 
+/// The most that a text may come to with all that is packed in it, and then with all that is quoted in it.
+pub(super) const LAID_OPEN: usize = INFLATED;
+
+/// What a line costs beside its bytes.
+pub(super) const LINE: usize = 16;
+
+/// What each of its tokens costs beside its bytes.
+pub(super) const TOKEN: usize = 2;
+
+/// What a decoder costs at least, in bytes: it has tables of its own.
+const DECODER: usize = 1 << 10;
+
 /// User data as one text, with what is packed laid open after the line where it stands.
-struct Unpacked {
-    text: String,
+pub(super) struct Unpacked {
+    pub(super) text: String,
+    /// Whether a part of it can't be read.
+    pub(super) is_cut: bool,
+    /// How many bytes may still be inflated.
+    inflatable: usize,
+    /// How many bytes of text may still be added.
     room: usize,
 }
 
 impl Unpacked {
-    /// Adds text with gzip data in it; `None` if that can't be read.
-    fn add(&mut self, data: &[u8], depth: usize) -> Option<()> {
-        if data.is_empty() {
-            return Some(());
+    /// Adds text with gzip data in it; `None` if there is too much of it.
+    fn add(&mut self, mut data: &[u8], depth: usize) -> Option<()> {
+        while !data.is_empty() {
+            let depth = depth.checked_sub(1)?;
+            let start = data.windows(GZIP.len()).position(|bytes| bytes == GZIP).unwrap_or(data.len());
+            let (text, packed) = data.split_at_checked(start)?;
+            self.add_text(&String::from_utf8_lossy(text), depth)?;
+            let (mut rest, mut inflated) = (packed, Vec::new());
+            if packed.is_empty() {
+                break;
+            }
+            let is_whole =
+                GzDecoder::new(&mut rest).take(self.inflatable as u64 + 1).read_to_end(&mut inflated).is_ok();
+            self.inflatable = self.inflatable.checked_sub(inflated.len().max(DECODER))?;
+            if is_whole {
+                self.add(&inflated, depth)?;
+                data = rest;
+            } else {
+                self.is_cut = true;
+                data = packed.get(GZIP.len()..)?;
+            }
         }
-        let depth = depth.checked_sub(1)?;
-        let start = data.windows(GZIP.len()).position(|bytes| bytes == GZIP).unwrap_or(data.len());
-        let (text, mut rest) = data.split_at_checked(start)?;
-        self.add_text(&String::from_utf8_lossy(text), depth)?;
-        if rest.is_empty() {
-            return Some(());
-        }
-        let mut inflated = Vec::new();
-        GzDecoder::new(&mut rest).take(self.room as u64 + 1).read_to_end(&mut inflated).ok()?;
-        self.room = self.room.checked_sub(inflated.len())?;
-        self.add(&inflated, depth)?;
-        self.add(rest, depth)
+        Some(())
     }
 
     /// Adds text with base64 in it, which may go on for many lines.
@@ -66,6 +89,7 @@ impl Unpacked {
         let text = text.replace("\r\n", "\n").replace("\\\n", " ").replace(" `\n", " ");
         let (mut packed, mut boundary, mut is_quoted_printable) = (String::new(), "", false);
         for line in text.lines() {
+            self.room = self.room.checked_sub(line.len() + LINE)?;
             if let Some((_, value)) = line.split_once("boundary=") {
                 boundary = value.trim_start_matches('"').split(['"', ';', ' ']).next().unwrap_or_default();
             }
@@ -74,8 +98,7 @@ impl Unpacked {
             }
             is_quoted_printable &= !line.strip_prefix("--").is_some_and(|line| line.starts_with(boundary));
             if is_quoted_printable {
-                let decoded = quoted_printable::decode(line, quoted_printable::ParseMode::Robust).unwrap_or_default();
-                self.text += &String::from_utf8_lossy(&decoded);
+                self.text += &String::from_utf8_lossy(&decoded(line));
                 self.text += if line.ends_with('=') { "" } else { "\n" };
                 continue;
             }
@@ -94,6 +117,15 @@ impl Unpacked {
                         packed += word;
                     }
                 }
+                for url in line.split("data:").skip(1) {
+                    let url = url.split(|c: char| c.is_whitespace() || "\"')<>".contains(c)).next().unwrap_or_default();
+                    if let Some((_, data)) = url.split_once(',').filter(|(_, data)| data.contains('%')) {
+                        self.add_packed(&mut packed, depth)?;
+                        // Quoted-printable is the same with another sign.
+                        let data = decoded(&data.replace('=', "=3D").replace('%', "="));
+                        self.add(&data, depth)?;
+                    }
+                }
             }
         }
         self.add_packed(&mut packed, depth)
@@ -101,8 +133,17 @@ impl Unpacked {
 
     /// Adds what may be base64: words and paths that only look like it make noise, which names no cluster.
     fn add_packed(&mut self, packed: &mut String, depth: usize) -> Option<()> {
-        BASE64.decode(std::mem::take(packed).trim_end_matches('=')).map_or(Some(()), |data| self.add(&data, depth))
+        let packed = std::mem::take(packed);
+        let packed = packed.trim_end_matches('=');
+        // A single character is left where it was cut.
+        let packed = if packed.len() % 4 == 1 { packed.get(..packed.len() - 1)? } else { packed };
+        BASE64.decode(packed).map_or(Some(()), |data| self.add(&data, depth))
     }
+}
+
+/// Decodes quoted-printable text.
+fn decoded(text: &str) -> Vec<u8> {
+    quoted_printable::decode(text, quoted_printable::ParseMode::Robust).unwrap_or_default()
 }
 
 fn is_base64_char(c: char) -> bool {

@@ -1,0 +1,359 @@
+//! Reads laid-open user data line by line, for the few forms that name a cluster.
+
+use std::collections::HashMap;
+
+use super::{
+    Mention, VARIABLE,
+    goes::{Goes, is_other_file},
+    here::{Here, without_comments},
+    named::Named,
+    sed::{Edit, edit, is_in_place},
+    tokens::{Token, begins_command, is_first, tokens},
+    unpack::{LAID_OPEN, LINE, TOKEN, Unpacked, after_prefix},
+    values::{END, UNKNOWN, arguments, ends_with, expression, formatted, set_value, value, without_gap},
+    variables::{Scope, Variables},
+};
+
+/// The setting that names the cluster to Bottlerocket.
+const SETTING: &str = "settings.ecs.cluster";
+
+/// The command that names the cluster to the ECS agent on Windows.
+const COMMAND: &str = "Initialize-ECSAgent";
+
+/// Reads user data.
+pub(super) fn read(open: &Unpacked) -> Mention {
+    let lower = open.text.to_ascii_lowercase();
+    let is_powershell = ["<powershell>", "type: powershell", "initialize-ecsagent"].iter().any(|it| lower.contains(it));
+    let mut reader = Reader {
+        variables: Variables::new(is_powershell),
+        named: None,
+        may_be_named_elsewhere: open.is_cut,
+        room: Some(LAID_OPEN),
+        goes: Goes::Anywhere,
+        place: 0,
+        table: String::new(),
+        hash: None,
+    };
+    reader.text(&open.text);
+    match reader.named.map(|named| named.mention) {
+        _ if reader.room.is_none() => Mention::Unknown,
+        None | Some(Mention::Default) if reader.may_be_named_elsewhere => Mention::Unknown,
+        None => Mention::Default,
+        Some(mention) => mention,
+    }
+}
+
+struct Reader {
+    variables: Variables,
+    /// What names the cluster up to a line.
+    named: Option<Named>,
+    may_be_named_elsewhere: bool,
+    /// `None` if more was to be read.
+    room: Option<usize>,
+    goes: Goes,
+    /// The file that a line is for, in numbers; the script itself is 0.
+    place: usize,
+    /// The TOML table.
+    table: String,
+    /// PowerShell's hash table whose keys are assigned.
+    hash: Option<String>,
+}
+
+/// A command whose words are not read like those of others.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Command {
+    Searches,
+    Sets,
+}
+
+impl Reader {
+    /// Reads a text, which may be a quoted part of a line.
+    fn text(&mut self, text: &str) {
+        let text = if self.variables.is_powershell { &without_comments(text) } else { text };
+        let mut last = HashMap::new();
+        if text.contains("<<") {
+            last.extend(text.lines().enumerate().map(|(at, line)| (line.trim(), at)));
+        }
+        let (goes, place) = (self.goes, self.place);
+        let mut inside = None::<(Here, Scope)>;
+        for (at, line) in text.lines().enumerate() {
+            let tokens = tokens(line);
+            let cost = line.len() + LINE + TOKEN * tokens.len();
+            self.room = self.room.and_then(|room| room.checked_sub(cost));
+            if self.room.is_none() {
+                return;
+            }
+            match &inside {
+                Some((here, scope)) if here.ends_with(line) => {
+                    self.variables.leave_scope(scope);
+                    (self.goes, self.place, inside) = (goes, place, None);
+                }
+                Some((here, _)) if here.is_comment => {}
+                Some(_) => self.line(line, &tokens),
+                None => {
+                    let here = Here::new(line).filter(|here| here.is_quoted || last.get(here.end) > Some(&at));
+                    self.line(line, &tokens);
+                    if let Some(here) = here {
+                        self.goes = Goes::of(&tokens).unwrap_or(goes.or_agent());
+                        self.place = self.variables.next();
+                        inside = Some((here, self.variables.enter_scope()));
+                    }
+                }
+            }
+        }
+        if let Some((_, scope)) = &inside {
+            self.variables.leave_scope(scope);
+            (self.goes, self.place) = (goes, place);
+        }
+    }
+
+    fn line(&mut self, line: &str, tokens: &[Token]) {
+        self.may_be_named_elsewhere |=
+            line.starts_with("#include") || (line.contains("ecs.config") && line.contains("://"));
+        let text = line.trim();
+        if text.starts_with(": ") || after_prefix(text, "rem ").is_some() {
+            return;
+        }
+        if let Some(table) = text.strip_prefix('[') {
+            let table = table.split(']').next().unwrap_or_default();
+            self.table = on_the_way(table.chars().filter(|c| !" \"'".contains(*c)).collect());
+        }
+        // The next file of cloud-config.
+        if text.trim_start_matches("- ").starts_with("content:") {
+            self.place = self.variables.next();
+        }
+        let (goes, place, rest_of_line) = (self.goes, self.place, self.variables.rest_of_line);
+        self.redirect(tokens, goes, place);
+        let (mut previous, mut tables) = (None, Vec::new());
+        // What `grep` searches for and what a condition compares is not assigned.
+        let (mut command, mut is_condition, mut is_agent) = (None, false, false);
+        for (at, token) in tokens.iter().enumerate() {
+            let after = tokens.get(at + 1..).unwrap_or_default();
+            match token {
+                Token::Gap => continue,
+                Token::Sign(sign) => {
+                    command = command.filter(|_| !END.contains(*sign));
+                    is_agent &= !";|\n".contains(*sign);
+                    is_condition &= !";{\n".contains(*sign);
+                    if ";\n".contains(*sign) {
+                        self.variables.rest_of_line = rest_of_line;
+                    }
+                    let is_double = previous == Some(token);
+                    if *sign == ';' || *sign == '\n' || (is_double && "&|".contains(*sign)) {
+                        self.redirect(after, goes, place);
+                    }
+                    self.sign(*sign, is_double, &mut tables);
+                }
+                Token::Word(word) => {
+                    let text = word.text.as_str();
+                    self.may_be_named_elsewhere |= text.contains("cfn-init");
+                    if is_first(previous) && !word.is_quoted {
+                        is_condition = self.keyword(text).unwrap_or(is_condition);
+                    }
+                    is_agent |= text.eq_ignore_ascii_case(COMMAND);
+                    if is_agent {
+                        self.parameter(text, after);
+                    }
+                    // Once, since the words of a command may look like many.
+                    command = command.or_else(|| self.command(text, after));
+                    if is_condition || command == Some(Command::Searches) {
+                    } else if word.is_quoted && text != VARIABLE && (text.contains(VARIABLE) || text.contains(COMMAND))
+                    {
+                        self.quoted(&formatted(text, after, self.room.unwrap_or_default()));
+                    } else {
+                        self.name(text, previous, after, &mut tables);
+                    }
+                }
+            }
+            previous = Some(token);
+        }
+        (self.goes, self.place, self.variables.rest_of_line) = (goes, place, rest_of_line);
+    }
+
+    /// Reads where a command's output goes to.
+    fn redirect(&mut self, command: &[Token], goes: Goes, place: usize) {
+        self.goes = Goes::of(command).unwrap_or(goes);
+        let is_other = goes == Goes::Anywhere && self.goes == Goes::ToOtherFile;
+        self.place = if is_other { self.variables.next() } else { place };
+    }
+
+    /// Reads what is quoted in a line. Its names are an argument, unless it is a whole script.
+    fn quoted(&mut self, text: &str) {
+        let (goes, blocks) = (self.goes, self.variables.blocks.len());
+        if text.starts_with("#!") {
+            self.goes = Goes::Anywhere;
+        } else {
+            self.goes = goes.or_agent();
+        }
+        self.text(text);
+        self.variables.blocks.truncate(blocks);
+        self.goes = goes;
+    }
+
+    fn sign(&mut self, sign: char, is_double: bool, tables: &mut Vec<String>) {
+        match sign {
+            '{' if self.variables.is_powershell => self.variables.enter_block(),
+            '}' => {
+                tables.pop();
+                self.hash = None;
+                if self.variables.is_powershell {
+                    self.variables.leave_block();
+                }
+            }
+            ';' if is_double => self.variables.next_branch(),
+            '&' | '|' if is_double => self.variables.rest_of_line = Some(self.variables.next()),
+            _ => {}
+        }
+    }
+
+    /// Reads the first word of a command: does a condition begin or end with it?
+    fn keyword(&mut self, word: &str) -> Option<bool> {
+        let word = word.to_ascii_lowercase();
+        if !self.variables.is_powershell {
+            match word.as_str() {
+                "if" | "case" => self.variables.enter_block(),
+                "else" | "elif" => self.variables.next_branch(),
+                "fi" | "esac" => self.variables.leave_block(),
+                _ => {}
+            }
+        }
+        match word.as_str() {
+            "if" | "elif" | "elseif" | "while" | "until" | "switch" => Some(true),
+            "then" | "do" | "else" => Some(false),
+            _ => None,
+        }
+    }
+
+    /// Reads a word after `Initialize-ECSAgent`: `-Cluster x`, `-Cluster:x` or, with a hash table, `@x`.
+    fn parameter(&mut self, word: &str, after: &[Token]) {
+        if let Some(hash) = word.strip_prefix('@') {
+            match self.variables.get(&format!("{hash}.Cluster")).map(|value| value.text.clone()) {
+                Some(value) => self.set(value.as_deref(), true),
+                None => self.may_be_named_elsewhere = true,
+            }
+        }
+        // Word processors make a dash of the hyphen, which PowerShell takes.
+        let Some(parameter) = word.strip_prefix(['-', '\u{2013}', '\u{2014}', '\u{2015}', '\u{fffd}']) else { return };
+        match after_prefix(parameter, "Cluster") {
+            Some("") => self.assign(VARIABLE, &value(after), true),
+            Some(rest) => {
+                if let Some(value) = rest.strip_prefix(':') {
+                    self.assign(VARIABLE, value, true);
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// Reads a command whose words are not read like those of others.
+    fn command(&mut self, command: &str, after: &[Token]) -> Option<Command> {
+        let command = command.to_ascii_lowercase();
+        match command.strip_suffix(".exe").unwrap_or(&command) {
+            "grep" | "egrep" | "fgrep" | "awk" | "findstr" | "select-string" | "-match" | "-notmatch" | "-like"
+            | "-notlike" | "-eq" | "-ne" => {}
+            "sed" | "perl" => self.edit(&arguments(after)),
+            "setx" | "set-item" | "new-item" | "si" | "ni" | "set-content" | "set-itemproperty"
+            | "new-itemproperty" | "reg" => {
+                if let Some(value) = set_value(&arguments(after)) {
+                    self.assign(VARIABLE, value, true);
+                }
+                return Some(Command::Sets);
+            }
+            _ => return None,
+        }
+        Some(Command::Searches)
+    }
+
+    fn edit(&mut self, arguments: &[String]) {
+        let Some(file) = arguments.last() else { return };
+        if !is_in_place(arguments) && self.goes != Goes::ToAgent {
+            return;
+        }
+        for script in arguments {
+            let cluster = match &self.named {
+                Some(Named { mention: Mention::Cluster(name), .. }) => Some(name.as_str()),
+                _ => None,
+            };
+            match edit(script, file.contains("ecs.config"), cluster) {
+                Edit::Nothing => {}
+                Edit::Value(value) => self.assign(VARIABLE, &value, !is_other_file(file)),
+                Edit::Unknown => self.assign(VARIABLE, UNKNOWN, !is_other_file(file)),
+            }
+        }
+    }
+
+    /// Reads a name: is something assigned to it?
+    fn name(&mut self, text: &str, previous: Option<&Token>, after: &[Token], tables: &mut Vec<String>) {
+        let after = without_gap(after);
+        let [Token::Sign(sign), after @ ..] = after else { return };
+        if *sign == '(' && ends_with(text, "SetEnvironmentVariable") {
+            if let [Token::Word(name), after @ ..] = without_gap(after)
+                && let [Token::Sign(','), after @ ..] = without_gap(after)
+            {
+                self.assign(&name.text, &value(after), true);
+            }
+            return;
+        }
+        let variable = text.strip_prefix('$').map(|name| name.trim_matches(['{', '}']));
+        let variable = variable.map(|name| after_prefix(name, "env:").unwrap_or(name));
+        let name = variable.unwrap_or(text);
+        let path = format!("{}.{name}", tables.last().unwrap_or(&self.table));
+        let is_cluster = self.variables.key(name) == VARIABLE;
+        let is_assigned = match sign {
+            '=' if matches!(after, [Token::Sign('='), ..]) => false,
+            // Elsewhere, as in `[ $A = x ]`, it is compared.
+            '=' => variable.is_none() || is_first(previous),
+            ':' => is_cluster && is_first(previous),
+            _ => false,
+        };
+        if path.trim_start_matches('.') == SETTING {
+            self.assign(VARIABLE, &value(after), true);
+        } else if is_assigned && let Some(hash) = &self.hash {
+            self.assign(&format!("{hash}.{name}"), &value(after), false);
+        } else if is_assigned {
+            let value = if variable.is_some() { expression(after) } else { value(after) };
+            let is_bare = *sign == '=' && variable.is_none() && begins_command(previous);
+            let is_setting = match self.goes {
+                // What is escaped is for a script that is run later.
+                _ if value.contains('\\') => false,
+                Goes::ToAgent => true,
+                Goes::ToOtherFile => false,
+                Goes::Anywhere => !is_bare,
+            };
+            self.assign(name, &value, is_setting);
+            // `@{` or `[ordered]@{`
+            if after
+                .windows(2)
+                .take(5)
+                .any(|pair| matches!(pair, [Token::Word(at), Token::Sign('{')] if at.text == "@"))
+            {
+                self.hash = Some(name.to_owned());
+            }
+        }
+        if let [Token::Sign('{'), ..] = without_gap(after) {
+            tables.push(on_the_way(path));
+        }
+    }
+
+    fn assign(&mut self, name: &str, value: &str, is_setting: bool) {
+        let value = self.variables.resolve(value);
+        if self.variables.key(name) == VARIABLE {
+            self.set(value.as_deref(), is_setting);
+        }
+        self.variables.assign(name, value);
+    }
+
+    /// Names the cluster.
+    fn set(&mut self, value: Option<&str>, is_setting: bool) {
+        let new = Named::new(value, is_setting, self.variables.block(), self.place);
+        self.named = Some(match self.named.take() {
+            Some(old) => old.followed_by(new),
+            None => new,
+        });
+    }
+}
+
+/// A path of TOML keys, as far as it may lead to the cluster.
+fn on_the_way(path: String) -> String {
+    if SETTING.starts_with(path.trim_start_matches('.')) { path } else { "elsewhere".to_owned() }
+}

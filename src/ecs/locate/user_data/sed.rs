@@ -1,0 +1,59 @@
+//! What `sed` makes of the line that names the cluster.
+
+use super::VARIABLE;
+
+/// Whether `sed` or `perl` changes its files, as with `-i`, `-Ei.bak` or `--in-place`.
+pub(super) fn is_in_place(arguments: &[String]) -> bool {
+    arguments.iter().any(|argument| match argument.strip_prefix("--") {
+        Some(option) => option.starts_with("in-place"),
+        None => argument.strip_prefix('-').is_some_and(|options| options.contains('i')),
+    })
+}
+
+/// What a script does with the line.
+pub(super) enum Edit {
+    Nothing,
+    /// It assigns this value, in which there may be variables.
+    Value(String),
+    /// It changes the line in another way.
+    Unknown,
+}
+
+/// Reads a script, which is for `ecs.config` or for another file, and what the line names up to now.
+pub(super) fn edit(script: &str, is_ecs_config: bool, cluster: Option<&str>) -> Edit {
+    let names_setting = names_setting(script);
+    let otherwise = if names_setting { Edit::Unknown } else { Edit::Nothing };
+    let Some((pattern, replacement)) = substitution(script) else { return otherwise };
+    let pattern = pattern.trim_start_matches('^').trim_end_matches('$');
+    let is_literal = !pattern.is_empty() && !pattern.contains(|c| "\\*[]+?{}()|^$".contains(c));
+    let line = match cluster {
+        Some(cluster) if is_literal && (is_ecs_config || names_setting) => {
+            let line = format!("{VARIABLE}={cluster}");
+            if !line.contains(pattern) {
+                return Edit::Nothing;
+            }
+            line.replacen(pattern, replacement, 1)
+        }
+        _ => replacement.to_owned(),
+    };
+    let value = line.strip_prefix(VARIABLE).and_then(|line| line.strip_prefix('='));
+    value.map_or(otherwise, |value| Edit::Value(value.trim_matches(['"', '\'']).to_owned()))
+}
+
+/// Splits `s/pattern/replacement/flags`.
+fn substitution(script: &str) -> Option<(&str, &str)> {
+    let script = script.strip_prefix('s')?;
+    let delimiter = script.chars().next().filter(char::is_ascii_punctuation)?;
+    let mut parts = script.split(delimiter).skip(1);
+    let found = (parts.next()?, parts.next()?);
+    let flags = parts.next()?;
+    (parts.next().is_none() && flags.chars().all(char::is_alphanumeric)).then_some(found)
+}
+
+/// Whether the setting itself is in a script, not `$ECS_CLUSTER` or `ECS_CLUSTER_NAME`.
+fn names_setting(script: &str) -> bool {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || "_${".contains(c);
+    let mut pieces = script.split(VARIABLE);
+    let mut before = pieces.next().unwrap_or_default();
+    pieces.any(|after| !std::mem::replace(&mut before, after).ends_with(is_part) && !after.starts_with(is_part))
+}

@@ -1,0 +1,147 @@
+//! The variables of a script, and under which condition they were assigned.
+
+use std::collections::HashMap;
+
+use super::unpack::after_prefix;
+
+/// The longest value that is kept: a cluster's ARN has some 330 bytes, and `A=$A$A` doubles with each line.
+const VALUE_BYTES: usize = 1024;
+
+/// What was assigned up to a line.
+pub(super) struct Variables {
+    values: HashMap<String, Value>,
+    /// Names have no case in PowerShell.
+    pub(super) is_powershell: bool,
+    /// The blocks around the line that may or may not be run. A block has a higher number than those before it.
+    pub(super) blocks: Vec<usize>,
+    /// What follows `&&` or `||` in a line is such a block, too.
+    pub(super) rest_of_line: Option<usize>,
+    count: usize,
+    /// What was replaced since the outermost scope began.
+    replaced: Vec<(String, Option<Value>)>,
+    scopes: usize,
+}
+
+pub(super) struct Value {
+    /// `None` is what only the instance can know.
+    pub(super) text: Option<String>,
+    block: usize,
+}
+
+/// Where a scope began.
+pub(super) struct Scope {
+    replaced: usize,
+    blocks: usize,
+}
+
+impl Variables {
+    pub(super) fn new(is_powershell: bool) -> Self {
+        Self {
+            values: HashMap::new(),
+            is_powershell,
+            blocks: Vec::new(),
+            rest_of_line: None,
+            count: 0,
+            replaced: Vec::new(),
+            scopes: 0,
+        }
+    }
+
+    /// A number that is higher than those before it.
+    pub(super) fn next(&mut self) -> usize {
+        self.count += 1;
+        self.count
+    }
+
+    /// The innermost block; 0 is always run.
+    pub(super) fn block(&self) -> usize {
+        self.rest_of_line.or(self.blocks.last().copied()).unwrap_or_default()
+    }
+
+    pub(super) fn enter_block(&mut self) {
+        let block = self.next();
+        self.blocks.push(block);
+    }
+
+    pub(super) fn leave_block(&mut self) {
+        self.blocks.pop();
+    }
+
+    /// Goes on to the other branch of an `if`, the next one of a `case`.
+    pub(super) fn next_branch(&mut self) {
+        if self.blocks.pop().is_some() {
+            self.enter_block();
+        }
+    }
+
+    /// Begins a script within the script: what it assigns is its own.
+    pub(super) fn enter_scope(&mut self) -> Scope {
+        self.scopes += 1;
+        Scope { replaced: self.replaced.len(), blocks: self.blocks.len() }
+    }
+
+    pub(super) fn leave_scope(&mut self, scope: &Scope) {
+        self.scopes -= 1;
+        self.blocks.truncate(scope.blocks);
+        for (name, value) in self.replaced.drain(scope.replaced..).rev() {
+            match value {
+                Some(value) => self.values.insert(name, value),
+                None => self.values.remove(&name),
+            };
+        }
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&Value> {
+        self.values.get(&self.key(name))
+    }
+
+    /// Assigns a value. One that may or may not be assigned makes a different one unknown.
+    pub(super) fn assign(&mut self, name: &str, text: Option<String>) {
+        let (key, block) = (self.key(name), self.block());
+        let value = match self.values.get(&key) {
+            Some(old) if old.block < block && old.text.as_deref() != Some("") => {
+                Value { text: text.filter(|text| old.text.as_ref() == Some(text)), block: old.block }
+            }
+            _ => Value { text, block },
+        };
+        if self.scopes == 0 {
+            self.values.insert(key, value);
+        } else {
+            let old = self.values.insert(key.clone(), value);
+            self.replaced.push((key, old));
+        }
+    }
+
+    /// Puts in the variables: `$A`, `${A}`, `${A:-default}`, `$env:A`.
+    pub(super) fn resolve(&self, value: &str) -> Option<String> {
+        let mut pieces = value.split('$');
+        let mut resolved = pieces.next().filter(|piece| piece.len() <= VALUE_BYTES)?.to_owned();
+        for piece in pieces {
+            let (inside, tail) = match piece.strip_prefix('{') {
+                Some(piece) => piece.split_once('}').map(|(inside, tail)| (inside, Some(tail)))?,
+                None => (piece, None),
+            };
+            let inside = after_prefix(inside, "env:").unwrap_or(inside);
+            let rest = inside.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || c == '_');
+            let name = inside.strip_suffix(rest)?;
+            let operator = if tail.is_some() { rest.trim_start_matches(':') } else { "" };
+            let default = operator.strip_prefix(['-', '=']);
+            if default.is_none() && !operator.is_empty() && !operator.starts_with('?') {
+                return None;
+            }
+            let value = self.get(name).map_or(default, |value| value.text.as_deref())?;
+            let value = if value.is_empty() { default.unwrap_or_default() } else { value };
+            let tail = tail.unwrap_or(rest);
+            if resolved.len() + value.len() + tail.len() > VALUE_BYTES {
+                return None;
+            }
+            resolved += value;
+            resolved += tail;
+        }
+        Some(resolved)
+    }
+
+    pub(super) fn key(&self, name: &str) -> String {
+        if self.is_powershell { name.to_ascii_uppercase() } else { name.to_owned() }
+    }
+}
