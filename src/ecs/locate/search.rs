@@ -209,8 +209,11 @@ impl<'a> Search<'a> {
         let is_eager = user_data_pays && !is_likely_enough;
         let mut user_data = None;
         if is_eager && self.described.is_none() {
-            let (described, read) = tokio::join!(ec2.instance(calls, id), ec2.user_data(calls, id));
-            (self.described, user_data) = (Some(described), Some(read));
+            // Once: it may turn out not to be needed.
+            let once = &calls.once();
+            let (described, read) = tokio::join!(ec2.instance(calls, id), ec2.user_data(once, id));
+            let read = read.inspect_err(|error| tracing::debug!(%error, "trying again if it is needed"));
+            (self.described, user_data) = (Some(described), read.ok());
         } else {
             self.describe(calls).await;
         }
@@ -224,7 +227,7 @@ impl<'a> Search<'a> {
         }
         if user_data_pays && !self.is_over() {
             let user_data = match user_data {
-                Some(user_data) => user_data,
+                Some(user_data) => Ok(user_data),
                 None => ec2.user_data(calls, id).await,
             };
             self.follow_user_data(user_data, known).await;
