@@ -60,7 +60,8 @@ const WARM_UP: Duration = Duration::from_secs(2);
 /// Reads what the first notice needs in any case.
 pub async fn warm_up(scopes: &Scopes, config: &Config) {
     if let Some(home) = scopes.home() {
-        let calls = home.calls(Deadline::after(WARM_UP), &Arc::default());
+        // Once each: hundreds of processes that start together would throttle each other.
+        let calls = home.calls(Deadline::after(WARM_UP), &Arc::default()).once();
         ecs::locate::warm_up(&home.ecs, config, &calls).await;
     }
 }

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test's way to fail")]
 
+mod beside;
 mod coexistence;
 mod faults;
 #[path = "../../examples/evacuation/fleet.rs"]
