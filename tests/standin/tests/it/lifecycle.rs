@@ -124,3 +124,27 @@ async fn stop_task_does_not_wait_for_the_load_balancer() {
     assert_eq!(paused.times("SIGTERM"), [1.0, 21.0]);
     assert_eq!(paused.describe(&tasks[1]).await["stopCode"], "UserInitiated");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_container_is_stopped_after_those_that_depend_on_it() {
+    let paused = Paused::start().await;
+    let container = |name: &str| Container::new(name).exits_after(seconds(5));
+    let definition = TaskDefinition::new("chain")
+        .container(container("setup"))
+        .container(container("router").log_router())
+        .container(container("proxy").volumes_from("router"))
+        .container(container("db").log_driver("awsfirelens"))
+        .container(container("app").depends_on("proxy", "HEALTHY").depends_on("setup", "COMPLETE").link("db:sql"));
+    paused.home.task_definition(definition);
+    let tasks = paused.put(1, &Task::standalone("job").task_definition("chain"));
+    let task = paused.describe(&tasks[0]).await;
+    let statuses: Vec<_> = (0..5).map(|n| task["containers"][n]["lastStatus"].clone()).collect();
+    assert_eq!(statuses, ["STOPPED", "RUNNING", "RUNNING", "RUNNING", "RUNNING"], "what had to complete has");
+    paused.stop(&tasks[0]).await;
+    pass(30.0).await;
+    assert_eq!(paused.statuses(), ["STOPPED"]);
+    // The app, what it depends on, and the router of the logs.
+    assert_eq!(paused.times("SIGTERM"), [1.0, 6.0, 11.0]);
+    assert_eq!((paused.times("app exited"), paused.times("db exited")), (vec![6.0], vec![11.0]));
+    assert_eq!((paused.times("proxy exited"), paused.times("router exited")), (vec![11.0], vec![16.0]));
+}
