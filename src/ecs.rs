@@ -19,6 +19,7 @@ pub(crate) mod mark;
 pub(crate) mod plan;
 pub(crate) mod services;
 pub(crate) mod state;
+pub(crate) mod stop_order;
 pub(crate) mod task;
 pub(crate) mod task_definitions;
 pub(crate) mod tasks;

@@ -14,6 +14,7 @@ mod in_the_middle;
 mod many;
 mod phases;
 mod scans;
+mod stop_order;
 
 use std::{sync::Arc, time::Duration};
 

@@ -13,8 +13,8 @@ use crate::{
     ecs::{
         change::Ended,
         container_instance::{ContainerInstance, Status},
+        stop_order::DEFAULT,
         task::{Listed, Progress, Task},
-        task_definitions::DEFAULT,
     },
     error::{Error, ErrorClass},
     identifier::TaskArn,
