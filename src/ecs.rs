@@ -78,7 +78,7 @@ pub(crate) struct Shared {
     pub(crate) turns: Coalesced<(), (), ()>,
     pub(crate) registrations: Coalesced<ClusterName, InstanceId, Vec<ContainerInstance>>,
     pub(crate) container_instances: Coalesced<ClusterName, ContainerInstanceArn, Option<ContainerInstance>>,
-    pub(crate) states: Coalesced<(ClusterName, EndState), ContainerInstanceArn, ItemAnswer<()>>,
+    pub(crate) states: Coalesced<(ClusterName, EndState), ContainerInstanceArn, ItemAnswer<Option<usize>>>,
     pub(crate) marks: Coalesced<ClusterName, (ContainerInstanceArn, Option<Mark>), ItemAnswer<()>>,
     pub(crate) tasks_on: Coalesced<ClusterName, (ContainerInstanceArn, usize), ItemAnswer<Vec<Listed>>>,
     pub(crate) tasks: Coalesced<ClusterName, TaskArn, Option<Task>>,

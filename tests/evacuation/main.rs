@@ -11,6 +11,7 @@ mod fleet;
 #[path = "../../examples/evacuation/in_process.rs"]
 mod in_process;
 mod in_the_middle;
+mod lag;
 mod many;
 mod phases;
 mod scans;

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{
     step::Step,
-    tracked::{Detail, Drained, List, StopRequest, Tracked, TrackedTask},
+    tracked::{AGAIN, Detail, Drained, List, StopRequest, Tracked, TrackedTask},
 };
 use crate::{config::StandaloneTasks, identifier::TaskArn};
 
@@ -29,6 +29,10 @@ pub(super) const CHECK: Duration = Duration::from_secs(2);
 
 /// For how long a look at tasks counts.
 const FRESH: Duration = Duration::from_secs(5);
+
+/// How often lists that show fewer tasks than ECS counts are asked for again at once. After that ECS is asked with each
+/// look how many it still counts.
+const RELISTED: u32 = 3;
 
 /// From one look to the next: a dozen in two minutes.
 const POLL: Duration = Duration::from_secs(10);
@@ -204,7 +208,7 @@ impl Clock {
         if is_first {
             return;
         }
-        if tracked.running != List::Yes || !tracked.is_nearly_empty() {
+        if tracked.running != List::Yes || !tracked.is_nearly_empty() || tracked.missing() > 0 {
             if !std::mem::replace(&mut tracked.is_being_counted, true) {
                 steps.push(Step::Count);
             }
@@ -251,15 +255,22 @@ fn drain(tracked: &mut Tracked, now: Instant, steps: &mut Vec<Step>, wakes: &mut
 fn list(tracked: &mut Tracked, now: Instant, steps: &mut Vec<Step>, wakes: &mut Vec<Instant>) {
     // What is placed while it is not draining would be missing.
     let is_drained = !matches!(tracked.drained, Drained::No(None) | Drained::UnderWay);
+    let is_missing = tracked.missing() > 0;
     match (tracked.running, tracked.stopping) {
-        (List::No(_, Some(after)), _) if after > now => wakes.push(after),
-        (List::No(times, _), _) if is_drained => {
-            tracked.running = List::UnderWay(times);
+        (List::No, _) if tracked.list_after > now => wakes.push(tracked.list_after),
+        (List::No, _) if is_drained => {
+            tracked.running = List::UnderWay;
             steps.push(Step::ListRunning { counted: tracked.counted });
         }
-        (List::Yes, List::No(times, _)) if tracked.is_nearly_empty() && tracked.has_only_daemons() => {
-            tracked.stopping = List::UnderWay(times);
+        (List::Yes, List::No) if tracked.is_nearly_empty() && tracked.has_only_daemons() => {
+            tracked.stopping = List::UnderWay;
             steps.push(Step::ListStopping);
+        }
+        (List::Yes, List::Yes) if is_missing && tracked.relisted < RELISTED => {
+            tracked.relisted += 1;
+            tracked.list_after = now + AGAIN;
+            (tracked.running, tracked.stopping) = (List::No, List::No);
+            wakes.push(tracked.list_after);
         }
         _ => {}
     }
@@ -294,7 +305,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::{
-        super::tracked::tests::{arn, task, tracked},
+        super::{
+            step::Completion,
+            tracked::tests::{arn, container_instance, task, tracked},
+        },
         *,
     };
     use crate::ecs::task::Progress;
@@ -374,7 +388,7 @@ mod tests {
         let (mut tracked, clock) = (tracked(StandaloneTasks::Stop, vec![daemon("logs", 10)]), clock(100));
         assert_eq!(due(&tracked, clock), ["logs"]);
         assert_eq!(clock.0.next_due(&tracked, clock.1), Some(clock.1));
-        tracked.stopping = List::UnderWay(0);
+        tracked.stopping = List::UnderWay;
         assert!(due(&tracked, clock).is_empty());
         tracked.stopping = List::Yes;
         let stopping = task("web", Some("web"), 30, Progress::Stopping);
@@ -419,6 +433,38 @@ mod tests {
     }
 
     #[test]
+    fn lists_that_lag_behind_are_asked_for_again_but_not_without_end() {
+        let (clock, now) = clock(100);
+        let mut tracked = Tracked::new(&container_instance(1), StandaloneTasks::Stop, now);
+        let mut listed = Vec::new();
+        for second in 0..9 {
+            let now = now + Duration::from_secs(second);
+            // Until nothing more comes of it: the answers come at once.
+            loop {
+                let mut steps = Vec::new();
+                list(&mut tracked, now, &mut steps, &mut Vec::new());
+                let Some(step) = steps.pop() else { break };
+                listed.push(second);
+                let completion = match step {
+                    Step::ListRunning { .. } => Completion::ListedRunning(Ok(Vec::new())),
+                    step => {
+                        assert!(matches!(step, Step::ListStopping), "{step:?}");
+                        Completion::ListedStopping(Ok(Vec::new()))
+                    }
+                };
+                assert_eq!(tracked.record(completion, now), None);
+            }
+            assert!(!tracked.is_empty());
+        }
+        assert_eq!(listed, [0, 0, 1, 1, 2, 2, 3, 3]);
+        let mut steps = Vec::new();
+        clock.look(&mut tracked, now + Duration::from_secs(60), &mut steps);
+        assert!(steps.is_empty(), "the first look comes with the list");
+        clock.look(&mut tracked, now + Duration::from_secs(80), &mut steps);
+        assert!(matches!(steps[..], [Step::Count]), "{steps:?}");
+    }
+
+    #[test]
     fn looks_come_together_and_rarer_with_many_clusters_or_throttling() {
         for (clusters, slowness, expected) in
             [(1, 1.0, 10), (5, 1.0, 10), (6, 1.0, 15), (20, 1.0, 30), (400, 1.0, 80), (1, 1.2, 15), (1, 9.0, 30)]
@@ -436,7 +482,7 @@ mod tests {
         fn the_next_is_due_when_it_is_said_to_be(
             ends_s in 0..200_u64,
             timeouts in prop::collection::vec((0..150_u64, 0..4_u8), 0..6),
-            stopping in prop::sample::select(vec![List::UnderWay(0), List::Yes]),
+            stopping in prop::sample::select(vec![List::UnderWay, List::Yes]),
         ) {
             let tasks = timeouts.into_iter().enumerate().map(|(n, (timeout, kind))| match kind {
                 0 => running(&n.to_string(), None, timeout),
