@@ -30,6 +30,9 @@ pub(super) const CHECK: Duration = Duration::from_secs(2);
 /// For how long a look at tasks counts.
 const FRESH: Duration = Duration::from_secs(5);
 
+/// How long a task waits for its stop timeout and its service to be read, before it is stopped by the default.
+const READ: Duration = Duration::from_secs(2);
+
 /// How often lists that show fewer tasks than ECS counts are asked for again at once. After that ECS is asked with each
 /// look how many it still counts.
 const RELISTED: u32 = 3;
@@ -88,6 +91,8 @@ struct Stop<'a> {
     rank: Rank,
     /// How long before the end, apart from any margin; at once if there is nothing.
     before_end: Option<Duration>,
+    /// Until when it waits for what is being read of it, if there is time.
+    read_by: Option<Instant>,
 }
 
 /// From one look to the next, where so many clusters have evacuations and reads are so many times slower than usual.
@@ -104,7 +109,7 @@ impl Clock {
         let (mut steps, mut wakes) = (Vec::new(), vec![now + TICK]);
         // First, since it decides what is due.
         if tracked.learning.after <= now {
-            read_details(tracked, &mut steps);
+            read_details(tracked, now, &mut steps);
         } else {
             wakes.push(tracked.learning.after);
         }
@@ -161,7 +166,7 @@ impl Clock {
     /// The tasks to stop at this time, in their order, and when each was due. No daemon, as long as another task is due, or
     /// being asked.
     fn due(&self, tracked: &Tracked, now: Instant) -> Vec<(TaskArn, Instant)> {
-        let mut due: Vec<_> = stops(tracked).filter(|stop| self.due_at(stop, now) <= now).collect();
+        let mut due: Vec<_> = stops(tracked, now).filter(|stop| self.due_at(stop, now) <= now).collect();
         let is_asked = |task: &TrackedTask| task.stop == StopRequest::UnderWay && !task.is_daemon();
         if due.iter().any(|stop| stop.rank == Rank::Ordinary) || tracked.tasks.values().any(is_asked) {
             due.retain(|stop| stop.rank == Rank::Ordinary);
@@ -173,14 +178,15 @@ impl Clock {
 
     /// When the next task is to be stopped.
     fn next_due(&self, tracked: &Tracked, now: Instant) -> Option<Instant> {
-        stops(tracked).map(|stop| self.due_at(&stop, now)).min()
+        stops(tracked, now).map(|stop| self.due_at(&stop, now)).min()
     }
 
-    /// What should have been done before now is due now.
+    /// What should have been done before now is due now. What is being read is waited for, if there is time.
     fn due_at(&self, stop: &Stop, now: Instant) -> Instant {
         let margin = DEREGISTERED + SIGTERM + self.stop_rush;
-        let at = stop.before_end.and_then(|time| self.ends.checked_sub(time + margin));
-        at.map_or(now, |at| at.max(now))
+        let before_end = |time| self.ends.checked_sub(time + margin);
+        let read_by = stop.read_by.min(before_end(Duration::ZERO));
+        stop.before_end.and_then(before_end).max(read_by).map_or(now, |at| at.max(now))
     }
 
     /// Describes tasks that are not known, and those that are about to be stopped or left behind.
@@ -227,9 +233,10 @@ impl Clock {
     }
 }
 
-fn read_details(tracked: &mut Tracked, steps: &mut Vec<Step>) {
+fn read_details(tracked: &mut Tracked, now: Instant, steps: &mut Vec<Step>) {
     for (arn, task) in &mut tracked.tasks {
-        let TrackedTask { task: Some(known), stop_timeout, is_daemon, .. } = task else { continue };
+        let TrackedTask { task: Some(known), stop_timeout, is_daemon, read_since, .. } = task else { continue };
+        read_since.get_or_insert(now);
         if *stop_timeout == Detail::Unknown {
             *stop_timeout = Detail::UnderWay;
             steps.push(Step::ReadStopTimeout { task: arn.clone(), definition: known.definition.clone() });
@@ -277,25 +284,29 @@ fn list(tracked: &mut Tracked, now: Instant, steps: &mut Vec<Step>, wakes: &mut 
 }
 
 /// How many tasks there are that may have to be stopped.
-pub(super) fn open(tracked: &Tracked) -> usize {
-    stops(tracked).count()
+pub(super) fn open(tracked: &Tracked, now: Instant) -> usize {
+    stops(tracked, now).count()
 }
 
 /// The tasks that are still to be stopped, each by its own stop timeout: every second more may be the one in which
 /// it is replaced and drained, or ends by itself. Daemons are last: no other task waits for longer than the longest
 /// of theirs, and they themselves do not wait when nothing else is left.
-fn stops(tracked: &Tracked) -> impl Iterator<Item = Stop<'_>> {
+fn stops(tracked: &Tracked, now: Instant) -> impl Iterator<Item = Stop<'_>> {
     let leaves = tracked.standalone_tasks == StandaloneTasks::Leave;
     let is_left = move |task: &TrackedTask| leaves && task.may_be_standalone();
     let to_stop = tracked.tasks.iter().filter(move |(_, task)| task.is_open() && !is_left(task));
     let daemons = to_stop.clone().filter(|(_, task)| task.is_daemon());
+    let read_by = |task: &TrackedTask| task.unknown_since().map(|since| since + READ);
+    let daemons = daemons.filter(|(_, task)| read_by(task).is_none_or(|read_by| read_by <= now));
     let longest = daemons.map(|(_, task)| task.timeout()).max().unwrap_or_default();
     let only_daemons = tracked.is_listed() && tracked.has_only_daemons();
     to_stop.map(move |(arn, task)| {
         if task.is_daemon() {
-            Stop { task: arn, rank: Rank::Daemon, before_end: (!only_daemons).then(|| task.timeout()) }
+            let before_end = (!only_daemons).then(|| task.timeout());
+            Stop { task: arn, rank: Rank::Daemon, before_end, read_by: before_end.and(read_by(task)) }
         } else {
-            Stop { task: arn, rank: Rank::Ordinary, before_end: Some(task.timeout().max(longest)) }
+            let before_end = Some(task.timeout().max(longest));
+            Stop { task: arn, rank: Rank::Ordinary, before_end, read_by: read_by(task) }
         }
     })
 }
@@ -328,6 +339,11 @@ mod tests {
 
     fn daemon(name: &str, timeout_s: u64) -> TrackedTask {
         TrackedTask { is_daemon: Detail::Known(true), ..running(name, Some("logs"), timeout_s) }
+    }
+
+    /// The same while its stop timeout is being read.
+    fn being_read(task: TrackedTask, since: Instant) -> TrackedTask {
+        TrackedTask { stop_timeout: Detail::UnderWay, read_since: Some(since), ..task }
     }
 
     fn due(tracked: &Tracked, (clock, now): (Clock, Instant)) -> Vec<String> {
@@ -417,7 +433,7 @@ mod tests {
         assert_eq!(due(&tracked, clock), ["job"]);
         stop(&mut tracked, clock);
         assert!(due(&tracked, clock).is_empty());
-        assert_eq!((clock.0.next_due(&tracked, clock.1), open(&tracked)), (None, 0));
+        assert_eq!((clock.0.next_due(&tracked, clock.1), open(&tracked, clock.1)), (None, 0));
     }
 
     #[test]
@@ -458,10 +474,37 @@ mod tests {
         }
         assert_eq!(listed, [0, 0, 1, 1, 2, 2, 3, 3]);
         let mut steps = Vec::new();
-        clock.look(&mut tracked, now + Duration::from_secs(60), &mut steps);
+        clock.look(&mut tracked, now + Duration::from_secs(70), &mut steps);
         assert!(steps.is_empty(), "the first look comes with the list");
         clock.look(&mut tracked, now + Duration::from_secs(80), &mut steps);
         assert!(matches!(steps[..], [Step::Count]), "{steps:?}");
+    }
+
+    #[test]
+    fn what_is_being_read_is_waited_for_if_there_is_time() {
+        for (left, read_s, expected) in [
+            (38, 0, &[][..]),
+            (38, 1, &[]),
+            (38, 2, &["job"]),
+            (20, 0, &[]),
+            (20, 2, &["job"]),
+            (8, 0, &["job", "web"]),
+        ] {
+            let (clock, now) = clock(left);
+            let job = being_read(running("job", None, 10), now - Duration::from_secs(read_s));
+            let tracked = tracked(StandaloneTasks::Stop, vec![job, running("web", Some("web"), 0)]);
+            assert_eq!(due(&tracked, (clock, now)), expected, "{left} {read_s}");
+        }
+    }
+
+    #[test]
+    fn a_daemon_that_is_being_read_hurries_nobody_until_it_is_due_itself() {
+        let (clock, now) = clock(30);
+        let daemon = being_read(daemon("logs", 10), now);
+        let tracked = tracked(StandaloneTasks::Stop, vec![daemon, running("job", None, 10)]);
+        assert!(due(&tracked, (clock, now)).is_empty());
+        assert_eq!(clock.next_due(&tracked, now), Some(now + READ));
+        assert_eq!(due(&tracked, (clock, now + READ)), ["job"]);
     }
 
     #[test]
@@ -481,16 +524,22 @@ mod tests {
         #[test]
         fn the_next_is_due_when_it_is_said_to_be(
             ends_s in 0..200_u64,
-            timeouts in prop::collection::vec((0..150_u64, 0..4_u8), 0..6),
+            timeouts in prop::collection::vec((0..150_u64, 0..4_u8, prop::option::of(0..4_u64)), 0..6),
             stopping in prop::sample::select(vec![List::UnderWay, List::Yes]),
         ) {
-            let tasks = timeouts.into_iter().enumerate().map(|(n, (timeout, kind))| match kind {
-                0 => running(&n.to_string(), None, timeout),
-                1 => daemon(&n.to_string(), timeout),
-                2 => task(&n.to_string(), Some("web"), timeout, Progress::Deactivating),
-                _ => running(&n.to_string(), Some("web"), timeout),
-            });
             let (clock, now) = clock(ends_s);
+            let tasks = timeouts.into_iter().enumerate().map(|(n, (timeout, kind, reading_s))| {
+                let task = match kind {
+                    0 => running(&n.to_string(), None, timeout),
+                    1 => daemon(&n.to_string(), timeout),
+                    2 => task(&n.to_string(), Some("web"), timeout, Progress::Deactivating),
+                    _ => running(&n.to_string(), Some("web"), timeout),
+                };
+                match reading_s {
+                    Some(s) => being_read(task, now - Duration::from_secs(s)),
+                    None => task,
+                }
+            });
             let mut tracked = tracked(StandaloneTasks::Stop, tasks.collect());
             tracked.stopping = stopping;
             match clock.next_due(&tracked, now) {

@@ -88,6 +88,8 @@ pub(super) struct TrackedTask {
     pub(super) stop_timeout: Detail<Duration>,
     /// Whether its service runs one task on each instance.
     pub(super) is_daemon: Detail<bool>,
+    /// Since when these have been read.
+    pub(super) read_since: Option<Instant>,
 }
 
 /// Whether a task is asked to stop.
@@ -395,6 +397,14 @@ impl TrackedTask {
 
     pub(super) fn timeout(&self) -> Duration {
         if let Detail::Known(timeout) = self.stop_timeout { timeout } else { DEFAULT }
+    }
+
+    /// Since when it has been read what is not known of it yet.
+    pub(super) fn unknown_since(&self) -> Option<Instant> {
+        let has_service = self.task.as_ref().is_some_and(|task| task.service.is_some());
+        let is_known = matches!(self.stop_timeout, Detail::Known(_))
+            && (!has_service || matches!(self.is_daemon, Detail::Known(_)));
+        self.read_since.filter(|_| !is_known)
     }
 
     pub(super) fn is_daemon(&self) -> bool {
