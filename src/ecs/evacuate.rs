@@ -16,6 +16,7 @@
 mod clock;
 mod step;
 mod tracked;
+mod tracked_task;
 
 use std::{sync::Arc, time::Duration};
 

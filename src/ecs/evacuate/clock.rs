@@ -6,7 +6,8 @@ use tokio::time::Instant;
 
 use super::{
     step::Step,
-    tracked::{AGAIN, Detail, Drained, List, StopRequest, Tracked, TrackedTask},
+    tracked::{AGAIN, Drained, List, Tracked},
+    tracked_task::{Detail, StopRequest, TrackedTask},
 };
 use crate::{config::StandaloneTasks, identifier::TaskArn};
 
