@@ -17,6 +17,7 @@ pub(crate) mod locate;
 pub(crate) mod managed_by;
 pub(crate) mod mark;
 pub(crate) mod plan;
+pub(crate) mod registrations;
 pub(crate) mod services;
 pub(crate) mod state;
 pub(crate) mod stop_order;

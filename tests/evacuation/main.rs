@@ -14,6 +14,7 @@ mod in_the_middle;
 mod lag;
 mod many;
 mod phases;
+mod resumed;
 mod scans;
 mod stop_order;
 
