@@ -17,8 +17,10 @@ pub(crate) mod locate;
 pub(crate) mod managed_by;
 pub(crate) mod mark;
 pub(crate) mod plan;
+pub(crate) mod registrations;
 pub(crate) mod services;
 pub(crate) mod state;
+pub(crate) mod stop_order;
 pub(crate) mod task;
 pub(crate) mod task_definitions;
 pub(crate) mod tasks;
@@ -77,7 +79,7 @@ pub(crate) struct Shared {
     pub(crate) turns: Coalesced<(), (), ()>,
     pub(crate) registrations: Coalesced<ClusterName, InstanceId, Vec<ContainerInstance>>,
     pub(crate) container_instances: Coalesced<ClusterName, ContainerInstanceArn, Option<ContainerInstance>>,
-    pub(crate) states: Coalesced<(ClusterName, EndState), ContainerInstanceArn, ItemAnswer<()>>,
+    pub(crate) states: Coalesced<(ClusterName, EndState), ContainerInstanceArn, ItemAnswer<Option<usize>>>,
     pub(crate) marks: Coalesced<ClusterName, (ContainerInstanceArn, Option<Mark>), ItemAnswer<()>>,
     pub(crate) tasks_on: Coalesced<ClusterName, (ContainerInstanceArn, usize), ItemAnswer<Vec<Listed>>>,
     pub(crate) tasks: Coalesced<ClusterName, TaskArn, Option<Task>>,

@@ -20,6 +20,7 @@ use crate::{
         container_instance::Status,
         locate::{Located, is_launch, locate},
         plan::{Action, Change, plan},
+        registrations::without_stale,
     },
     error::Error,
     function::Function,
@@ -73,6 +74,10 @@ impl<'a> Invocation<'a> {
         let started = Instant::now();
         let (instance, located, error) = locate(ec2, ecs, self.config, calls, interruption).await;
         let (locate_ms, acting) = (ms(started.elapsed()), Instant::now());
+        let located = match interruption.kind {
+            Kind::Running => without_stale(ecs, calls, located).await,
+            _ => located,
+        };
         let elsewhere = instance.as_ref().and_then(|instance| instance.elsewhere()).filter(|_| located.is_empty());
         let react = |located| self.react(ecs, calls, located, interruption);
         let done = join_all(located.into_iter().map(react)).await;

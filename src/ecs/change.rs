@@ -26,6 +26,8 @@ pub(crate) struct Ended {
     pub(crate) state: EndState,
     /// Whether this change brought it there. Otherwise someone else was first.
     pub(crate) is_ours: bool,
+    /// How many tasks ECS counted on it then, if it said so.
+    pub(crate) tasks: Option<usize>,
 }
 
 /// Deregisters a container instance with all its tasks.
@@ -38,7 +40,7 @@ pub(crate) async fn deregister(ecs: &Ecs, calls: &Calls, found: &ContainerInstan
         .container_instance(found.arn.as_str())
         // Without it, ECS refuses as long as tasks run.
         .force(true);
-    let ours = Ended { state: EndState::Deregistered, is_ours: true };
+    let ours = Ended { state: EndState::Deregistered, is_ours: true, tasks: None };
     match calls.make(OPERATION, &found.arn, || request.clone().send()).await {
         Ok(answer) => match answer.container_instance().and_then(|answered| answered.status()) {
             Some(status @ ("ACTIVE" | "DRAINING")) => {
@@ -98,7 +100,7 @@ pub(crate) async fn set_state(
     state: EndState,
 ) -> Result<Ended, Error> {
     match ecs.set_state(calls, &found.cluster, &found.arn, state).await {
-        Ok(()) => Ok(Ended { state, is_ours: true }),
+        Ok(tasks) => Ok(Ended { state, is_ours: true, tasks }),
         Err(refused) => look_again(ecs, calls, found, refused, state).await,
     }
 }
@@ -117,16 +119,17 @@ async fn look_again(
     }
     for pause in LOOKS {
         tokio::time::sleep(pause.min(calls.left())).await;
-        let status = match ecs.container_instance(calls, &found.cluster, &found.arn).await {
-            Err(error) if error.code() == Some("ClusterNotFoundException") => Status::Gone,
-            described => described?.map_or(Status::Gone, |now| now.status),
+        let described = match ecs.container_instance(calls, &found.cluster, &found.arn).await {
+            Err(error) if error.code() == Some("ClusterNotFoundException") => None,
+            described => described?,
         };
+        let status = described.as_ref().map_or(Status::Gone, |now| now.status);
         let state = match (status, wanted) {
             (Status::Gone, _) => EndState::Deregistered,
             (Status::Draining, EndState::Draining) | (Status::Active, EndState::Active) => wanted,
             _ => continue,
         };
-        return Ok(Ended { state, is_ours: false });
+        return Ok(Ended { state, is_ours: false, tasks: described.map(|now| now.tasks()) });
     }
     Err(refused)
 }

@@ -16,6 +16,7 @@
 mod clock;
 mod step;
 mod tracked;
+mod tracked_task;
 
 use std::{sync::Arc, time::Duration};
 
@@ -75,7 +76,7 @@ pub(super) async fn evacuate(
     // All of it ends with this.
     let mut under_way = JoinSet::new();
     loop {
-        planned_stops.set(open(&tracked));
+        planned_stops.set(open(&tracked, Instant::now()));
         let clock = Clock {
             started,
             ends,

@@ -50,6 +50,9 @@ pub(crate) struct Located {
     pub(crate) managed_by: Vec<ManagedBy>,
     /// When EC2 started the instance again, if it has been stopped before, and EC2 says so.
     pub(crate) started_again: Option<SystemTime>,
+    /// Whether its agent is not connected, while that of another registration of the instance is. Looked at only when the
+    /// instance came back.
+    pub(crate) is_stale: bool,
 }
 
 /// Finds the container instances of an EC2 instance, none if it is in no cluster, and gives what EC2 knows of it.
@@ -115,7 +118,7 @@ async fn with_managers(
     instance: Result<&Option<Arc<Instance>>, &Error>,
 ) -> Result<Located, Error> {
     if config.clusters.verdict(&found.cluster) != Verdict::Included {
-        return Ok(Located { container_instance: found, managed_by: Vec::new(), started_again: None });
+        return Ok(Located { container_instance: found, managed_by: Vec::new(), started_again: None, is_stale: false });
     }
     let instance = instance.map(Option::as_deref);
     let known = instance.ok().flatten();
@@ -127,7 +130,7 @@ async fn with_managers(
         Some(Start::Again(time)) => Some(time),
         _ => None,
     };
-    Ok(Located { container_instance: found, managed_by, started_again })
+    Ok(Located { container_instance: found, managed_by, started_again, is_stale: false })
 }
 
 /// Counts an instance as one that is looked for.

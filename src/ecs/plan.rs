@@ -55,6 +55,8 @@ pub(crate) enum Reason {
     Excluded,
     /// It is back, or new, and was not drained by this function before.
     NotDrainedByUs,
+    /// It is back, but uses another registration.
+    Stale,
     /// EC2 has started the instance again after the event: what it announced is over.
     StartedSince,
     /// Its registration failed: there is nothing to drain.
@@ -122,6 +124,9 @@ fn reason_to_leave(located: &Located, interruption: &Interruption, config: &Conf
     if interruption.kind == Kind::Running && !found.mark.is_some_and(|mark| mark.is_before(interruption.time)) {
         return Some(Reason::NotDrainedByUs);
     }
+    if interruption.kind == Kind::Running && located.is_stale {
+        return Some(Reason::Stale);
+    }
     let is_temporary =
         !matches!(interruption.kind, Kind::Notice(InstanceAction::Terminate) | Kind::Terminated | Kind::Running);
     if is_temporary && located.started_again.is_some_and(|started| started > interruption.time) {
@@ -156,6 +161,9 @@ impl fmt::Display for Reason {
             Self::Excluded => f.write_str("EXCLUDE_CLUSTERS matches the cluster"),
             Self::NotRegistered => f.write_str("its registration failed: no task is placed on it"),
             Self::StartedSince => f.write_str("the instance was started again after this event"),
+            Self::Stale => {
+                f.write_str("its agent is not connected: the instance has another registration whose agent is")
+            }
             Self::NotDrainedByUs => f.write_str("this function did not drain it before it was running"),
         }
     }
@@ -190,6 +198,7 @@ mod tests {
             },
             managed_by: managed_by.to_vec(),
             started_again: None,
+            is_stale: false,
         }
     }
 
@@ -260,6 +269,20 @@ mod tests {
             located.container_instance.mark = mark.map(Mark::new);
             let planned = plan(&located, &event(Kind::Running), &config(&[]));
             assert_eq!(planned, expected, "{mark:?} {status:?}");
+        }
+    }
+
+    #[test]
+    fn only_what_comes_back_is_left_alone_as_stale() {
+        for (kind, mark, expected) in [
+            (Kind::Running, 58, Action::Leave(Reason::Stale)),
+            (Kind::Running, 61, Action::Leave(Reason::NotDrainedByUs)),
+            (TERMINATE, 58, Action::Make(Change::Deregister)),
+        ] {
+            let mut located = located("web", Status::Draining, &[]);
+            located.container_instance.mark = Some(Mark::new(at(mark)));
+            located.is_stale = true;
+            assert_eq!(plan(&located, &event(kind), &config(&[])), expected, "{kind} {mark}");
         }
     }
 
@@ -347,6 +370,7 @@ mod tests {
             (Reason::NotIncluded, "CLUSTERS"),
             (Reason::Excluded, "EXCLUDE_CLUSTERS"),
             (Reason::NotDrainedByUs, "did not drain"),
+            (Reason::Stale, "agent is not connected"),
             (Reason::StartedSince, "started again after"),
         ] {
             assert!(reason.to_string().contains(named), "{reason}");

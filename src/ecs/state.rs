@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_ecs::types::ContainerInstanceStatus;
+use aws_sdk_ecs::types::{self, ContainerInstanceStatus};
 
-use super::{Ecs, ItemAnswer};
+use super::{Ecs, ItemAnswer, container_instance::ContainerInstance};
 use crate::{
     aws::{calls::Calls, coalesce::in_halves, operation::Operation},
     error::Error,
@@ -15,10 +15,10 @@ use crate::{
 const OPERATION: Operation = Operation::UpdateContainerInstancesState;
 
 /// What came of each container instance.
-type Answers = HashMap<ContainerInstanceArn, ItemAnswer<()>>;
+type Answers = HashMap<ContainerInstanceArn, ItemAnswer<Option<usize>>>;
 
 impl Ecs {
-    /// Sets a container instance to `ACTIVE` or `DRAINING`.
+    /// Sets a container instance to `ACTIVE` or `DRAINING`. Gives how many tasks ECS counts on it, if the answer says so.
     ///
     /// # Errors
     ///
@@ -29,7 +29,7 @@ impl Ecs {
         cluster: &ClusterName,
         arn: &ContainerInstanceArn,
         state: EndState,
-    ) -> Result<(), Error> {
+    ) -> Result<Option<usize>, Error> {
         let group = (cluster.clone(), state);
         let answer = self.shared.states.get(self, calls, &group, arn.clone(), Self::update_each).await?;
         answer.unwrap_or_else(|| Err(unchanged(arn, "the answer does not mention it")))
@@ -67,13 +67,11 @@ impl Ecs {
             .set_container_instances(Some(arns.iter().map(ToString::to_string).collect()))
             .status(status.clone());
         let answer = calls.make(OPERATION, cluster, || request.clone().send()).await?;
-        let is_there = |arn: &str| {
-            let mut updated = answer.container_instances().iter();
-            updated.any(|u| u.container_instance_arn() == Some(arn) && u.status() == Some(status.as_str()))
-        };
         let result = |arn: &ContainerInstanceArn| {
-            if is_there(arn.as_str()) {
-                return Ok(());
+            let mut updated = answer.container_instances().iter();
+            let is_it = |u: &&types::ContainerInstance| u.container_instance_arn() == Some(arn.as_str());
+            if let Some(updated) = updated.find(|u| is_it(u) && u.status() == Some(status.as_str())) {
+                return Ok(ContainerInstance::new(cluster, updated.clone()).map(|updated| updated.tasks()));
             }
             let failure = answer.failures().iter().find(|failure| failure.arn() == Some(arn.as_str()));
             let reason = failure.and_then(|failure| failure.reason()).map(str::to_owned);

@@ -11,9 +11,12 @@ mod fleet;
 #[path = "../../examples/evacuation/in_process.rs"]
 mod in_process;
 mod in_the_middle;
+mod lag;
 mod many;
 mod phases;
+mod resumed;
 mod scans;
+mod stop_order;
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,8 +1,8 @@
 //! One evacuation, phase by phase.
 
-use std::time::SystemTime;
+use std::{sync::Arc, time::SystemTime};
 
-use standin::{Call, ContainerInstance, Ending, Service, Task};
+use standin::{Call, Container, ContainerInstance, Ending, Fault, Service, Standin, Task, TaskDefinition};
 use tokio::time::Instant;
 
 use crate::{
@@ -138,6 +138,57 @@ async fn a_late_notice_gets_what_time_there_is() {
         assert!(started.elapsed() <= left, "{late} s late: {:?}", started.elapsed());
         if late >= 120 {
             assert_eq!(aws.calls_to("UpdateContainerInstancesState").len(), 0, "it is too late to drain");
+        }
+    }
+}
+
+/// Evacuates a standalone task and a daemon with these stop timeouts. Gives when they get SIGTERM, in seconds since the
+/// original notice of so long ago.
+async fn told_late(aws: &Arc<Standin>, age_s: u64, timeouts: (u32, u32)) -> (f64, f64) {
+    let home = aws.home();
+    let define = |family: &str, timeout| {
+        let container = Container::new(family).stop_timeout(timeout).exits_after(s(1));
+        home.task_definition(TaskDefinition::new(family).container(container));
+    };
+    register(aws, [standalone("report"), Task::of_service("logs")]);
+    home.service(fleet::CLUSTER, Service::new("logs", 1).daemon().task_definition("logs"));
+    define("report", timeouts.0);
+    define("logs", timeouts.1);
+    let process = Process::start(aws, EVACUATE).await;
+    home.interrupt_at(ID, "terminate", s(120 - age_s));
+    let notice = standin::notice(&home, ID, "terminate", SystemTime::now() - s(age_s));
+    process.invoke(&notice).await.unwrap();
+    tokio::time::sleep(s(121)).await;
+    let told = |container| (s(age_s) + fate(aws, container).sigterm.unwrap()).as_secs_f64();
+    (told("report"), told("logs"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_a_late_notice_stop_timeouts_are_read_before_anyone_is_stopped_and_the_daemon_is_last() {
+    for (age_s, timeouts, expected) in [
+        (80, (10, 10), 100.0..105.0),
+        (80, (2, 2), 108.0..113.0),
+        (85, (5, 15), 95.0..100.0),
+        (100, (2, 1), 108.0..113.0),
+        // No time is lost where there is none.
+        (80, (60, 10), 80.0..82.0),
+        (110, (10, 10), 110.0..112.0),
+    ] {
+        let case = format!("{age_s} {timeouts:?}");
+        let (report, logs) = told_late(&standin().await, age_s, timeouts).await;
+        assert!(expected.contains(&report), "{case}: {report}");
+        assert!(logs >= report && logs < 117.0, "{case}: {report} {logs}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn stop_timeouts_that_can_not_be_read_soon_are_not_waited_for() {
+    for api in ["DescribeTaskDefinition", "DescribeServices"] {
+        for fault in [Fault::on(api).delay(s(60)), Fault::on(api).throttle()] {
+            let aws = standin().await;
+            aws.fault(fault);
+            let (report, _) = told_late(&aws, 80, (30, 30)).await;
+            assert!(report < 84.0, "{api}: {report}");
         }
     }
 }

@@ -6,7 +6,8 @@ use tokio::time::Instant;
 
 use super::{
     step::Step,
-    tracked::{Detail, Drained, List, StopRequest, Tracked, TrackedTask},
+    tracked::{AGAIN, Drained, List, Tracked},
+    tracked_task::{Detail, StopRequest, TrackedTask},
 };
 use crate::{config::StandaloneTasks, identifier::TaskArn};
 
@@ -29,6 +30,13 @@ pub(super) const CHECK: Duration = Duration::from_secs(2);
 
 /// For how long a look at tasks counts.
 const FRESH: Duration = Duration::from_secs(5);
+
+/// How long a task waits for its stop timeout and its service to be read, before it is stopped by the default.
+const READ: Duration = Duration::from_secs(2);
+
+/// How often lists that show fewer tasks than ECS counts are asked for again at once. After that ECS is asked with each
+/// look how many it still counts.
+const RELISTED: u32 = 3;
 
 /// From one look to the next: a dozen in two minutes.
 const POLL: Duration = Duration::from_secs(10);
@@ -84,6 +92,8 @@ struct Stop<'a> {
     rank: Rank,
     /// How long before the end, apart from any margin; at once if there is nothing.
     before_end: Option<Duration>,
+    /// Until when it waits for what is being read of it, if there is time.
+    read_by: Option<Instant>,
 }
 
 /// From one look to the next, where so many clusters have evacuations and reads are so many times slower than usual.
@@ -100,7 +110,7 @@ impl Clock {
         let (mut steps, mut wakes) = (Vec::new(), vec![now + TICK]);
         // First, since it decides what is due.
         if tracked.learning.after <= now {
-            read_details(tracked, &mut steps);
+            read_details(tracked, now, &mut steps);
         } else {
             wakes.push(tracked.learning.after);
         }
@@ -157,7 +167,7 @@ impl Clock {
     /// The tasks to stop at this time, in their order, and when each was due. No daemon, as long as another task is due, or
     /// being asked.
     fn due(&self, tracked: &Tracked, now: Instant) -> Vec<(TaskArn, Instant)> {
-        let mut due: Vec<_> = stops(tracked).filter(|stop| self.due_at(stop, now) <= now).collect();
+        let mut due: Vec<_> = stops(tracked, now).filter(|stop| self.due_at(stop, now) <= now).collect();
         let is_asked = |task: &TrackedTask| task.stop == StopRequest::UnderWay && !task.is_daemon();
         if due.iter().any(|stop| stop.rank == Rank::Ordinary) || tracked.tasks.values().any(is_asked) {
             due.retain(|stop| stop.rank == Rank::Ordinary);
@@ -169,14 +179,15 @@ impl Clock {
 
     /// When the next task is to be stopped.
     fn next_due(&self, tracked: &Tracked, now: Instant) -> Option<Instant> {
-        stops(tracked).map(|stop| self.due_at(&stop, now)).min()
+        stops(tracked, now).map(|stop| self.due_at(&stop, now)).min()
     }
 
-    /// What should have been done before now is due now.
+    /// What should have been done before now is due now. What is being read is waited for, if there is time.
     fn due_at(&self, stop: &Stop, now: Instant) -> Instant {
         let margin = DEREGISTERED + SIGTERM + self.stop_rush;
-        let at = stop.before_end.and_then(|time| self.ends.checked_sub(time + margin));
-        at.map_or(now, |at| at.max(now))
+        let before_end = |time| self.ends.checked_sub(time + margin);
+        let read_by = stop.read_by.min(before_end(Duration::ZERO));
+        stop.before_end.and_then(before_end).max(read_by).map_or(now, |at| at.max(now))
     }
 
     /// Describes tasks that are not known, and those that are about to be stopped or left behind.
@@ -204,7 +215,7 @@ impl Clock {
         if is_first {
             return;
         }
-        if tracked.running != List::Yes || !tracked.is_nearly_empty() {
+        if tracked.running != List::Yes || !tracked.is_nearly_empty() || tracked.missing() > 0 {
             if !std::mem::replace(&mut tracked.is_being_counted, true) {
                 steps.push(Step::Count);
             }
@@ -223,9 +234,10 @@ impl Clock {
     }
 }
 
-fn read_details(tracked: &mut Tracked, steps: &mut Vec<Step>) {
+fn read_details(tracked: &mut Tracked, now: Instant, steps: &mut Vec<Step>) {
     for (arn, task) in &mut tracked.tasks {
-        let TrackedTask { task: Some(known), stop_timeout, is_daemon, .. } = task else { continue };
+        let TrackedTask { task: Some(known), stop_timeout, is_daemon, read_since, .. } = task else { continue };
+        read_since.get_or_insert(now);
         if *stop_timeout == Detail::Unknown {
             *stop_timeout = Detail::UnderWay;
             steps.push(Step::ReadStopTimeout { task: arn.clone(), definition: known.definition.clone() });
@@ -251,40 +263,51 @@ fn drain(tracked: &mut Tracked, now: Instant, steps: &mut Vec<Step>, wakes: &mut
 fn list(tracked: &mut Tracked, now: Instant, steps: &mut Vec<Step>, wakes: &mut Vec<Instant>) {
     // What is placed while it is not draining would be missing.
     let is_drained = !matches!(tracked.drained, Drained::No(None) | Drained::UnderWay);
+    let is_missing = tracked.missing() > 0;
     match (tracked.running, tracked.stopping) {
-        (List::No(_, Some(after)), _) if after > now => wakes.push(after),
-        (List::No(times, _), _) if is_drained => {
-            tracked.running = List::UnderWay(times);
+        (List::No, _) if tracked.list_after > now => wakes.push(tracked.list_after),
+        (List::No, _) if is_drained => {
+            tracked.running = List::UnderWay;
             steps.push(Step::ListRunning { counted: tracked.counted });
         }
-        (List::Yes, List::No(times, _)) if tracked.is_nearly_empty() && tracked.has_only_daemons() => {
-            tracked.stopping = List::UnderWay(times);
+        (List::Yes, List::No) if tracked.is_nearly_empty() && tracked.has_only_daemons() => {
+            tracked.stopping = List::UnderWay;
             steps.push(Step::ListStopping);
+        }
+        (List::Yes, List::Yes) if is_missing && tracked.relisted < RELISTED => {
+            tracked.relisted += 1;
+            tracked.list_after = now + AGAIN;
+            (tracked.running, tracked.stopping) = (List::No, List::No);
+            wakes.push(tracked.list_after);
         }
         _ => {}
     }
 }
 
 /// How many tasks there are that may have to be stopped.
-pub(super) fn open(tracked: &Tracked) -> usize {
-    stops(tracked).count()
+pub(super) fn open(tracked: &Tracked, now: Instant) -> usize {
+    stops(tracked, now).count()
 }
 
 /// The tasks that are still to be stopped, each by its own stop timeout: every second more may be the one in which
 /// it is replaced and drained, or ends by itself. Daemons are last: no other task waits for longer than the longest
 /// of theirs, and they themselves do not wait when nothing else is left.
-fn stops(tracked: &Tracked) -> impl Iterator<Item = Stop<'_>> {
+fn stops(tracked: &Tracked, now: Instant) -> impl Iterator<Item = Stop<'_>> {
     let leaves = tracked.standalone_tasks == StandaloneTasks::Leave;
     let is_left = move |task: &TrackedTask| leaves && task.may_be_standalone();
     let to_stop = tracked.tasks.iter().filter(move |(_, task)| task.is_open() && !is_left(task));
     let daemons = to_stop.clone().filter(|(_, task)| task.is_daemon());
+    let read_by = |task: &TrackedTask| task.unknown_since().map(|since| since + READ);
+    let daemons = daemons.filter(|(_, task)| read_by(task).is_none_or(|read_by| read_by <= now));
     let longest = daemons.map(|(_, task)| task.timeout()).max().unwrap_or_default();
     let only_daemons = tracked.is_listed() && tracked.has_only_daemons();
     to_stop.map(move |(arn, task)| {
         if task.is_daemon() {
-            Stop { task: arn, rank: Rank::Daemon, before_end: (!only_daemons).then(|| task.timeout()) }
+            let before_end = (!only_daemons).then(|| task.timeout());
+            Stop { task: arn, rank: Rank::Daemon, before_end, read_by: before_end.and(read_by(task)) }
         } else {
-            Stop { task: arn, rank: Rank::Ordinary, before_end: Some(task.timeout().max(longest)) }
+            let before_end = Some(task.timeout().max(longest));
+            Stop { task: arn, rank: Rank::Ordinary, before_end, read_by: read_by(task) }
         }
     })
 }
@@ -294,7 +317,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::{
-        super::tracked::tests::{arn, task, tracked},
+        super::{
+            step::Completion,
+            tracked::tests::{arn, container_instance, task, tracked},
+        },
         *,
     };
     use crate::ecs::task::Progress;
@@ -314,6 +340,11 @@ mod tests {
 
     fn daemon(name: &str, timeout_s: u64) -> TrackedTask {
         TrackedTask { is_daemon: Detail::Known(true), ..running(name, Some("logs"), timeout_s) }
+    }
+
+    /// The same while its stop timeout is being read.
+    fn being_read(task: TrackedTask, since: Instant) -> TrackedTask {
+        TrackedTask { stop_timeout: Detail::UnderWay, read_since: Some(since), ..task }
     }
 
     fn due(tracked: &Tracked, (clock, now): (Clock, Instant)) -> Vec<String> {
@@ -374,7 +405,7 @@ mod tests {
         let (mut tracked, clock) = (tracked(StandaloneTasks::Stop, vec![daemon("logs", 10)]), clock(100));
         assert_eq!(due(&tracked, clock), ["logs"]);
         assert_eq!(clock.0.next_due(&tracked, clock.1), Some(clock.1));
-        tracked.stopping = List::UnderWay(0);
+        tracked.stopping = List::UnderWay;
         assert!(due(&tracked, clock).is_empty());
         tracked.stopping = List::Yes;
         let stopping = task("web", Some("web"), 30, Progress::Stopping);
@@ -403,7 +434,7 @@ mod tests {
         assert_eq!(due(&tracked, clock), ["job"]);
         stop(&mut tracked, clock);
         assert!(due(&tracked, clock).is_empty());
-        assert_eq!((clock.0.next_due(&tracked, clock.1), open(&tracked)), (None, 0));
+        assert_eq!((clock.0.next_due(&tracked, clock.1), open(&tracked, clock.1)), (None, 0));
     }
 
     #[test]
@@ -416,6 +447,65 @@ mod tests {
         assert_eq!(clock.next_due(&tracked, now), Some(now + Duration::from_secs(60 - 38)));
         tracked.standalone_tasks = StandaloneTasks::Leave;
         assert_eq!(clock.next_due(&tracked, now), None, "it may be a standalone one");
+    }
+
+    #[test]
+    fn lists_that_lag_behind_are_asked_for_again_but_not_without_end() {
+        let (clock, now) = clock(100);
+        let mut tracked = Tracked::new(&container_instance(1), StandaloneTasks::Stop, now);
+        let mut listed = Vec::new();
+        for second in 0..9 {
+            let now = now + Duration::from_secs(second);
+            // Until nothing more comes of it: the answers come at once.
+            loop {
+                let mut steps = Vec::new();
+                list(&mut tracked, now, &mut steps, &mut Vec::new());
+                let Some(step) = steps.pop() else { break };
+                listed.push(second);
+                let completion = match step {
+                    Step::ListRunning { .. } => Completion::ListedRunning(Ok(Vec::new())),
+                    step => {
+                        assert!(matches!(step, Step::ListStopping), "{step:?}");
+                        Completion::ListedStopping(Ok(Vec::new()))
+                    }
+                };
+                assert_eq!(tracked.record(completion, now), None);
+            }
+            assert!(!tracked.is_empty());
+        }
+        assert_eq!(listed, [0, 0, 1, 1, 2, 2, 3, 3]);
+        let mut steps = Vec::new();
+        clock.look(&mut tracked, now + Duration::from_secs(70), &mut steps);
+        assert!(steps.is_empty(), "the first look comes with the list");
+        clock.look(&mut tracked, now + Duration::from_secs(80), &mut steps);
+        assert!(matches!(steps[..], [Step::Count]), "{steps:?}");
+    }
+
+    #[test]
+    fn what_is_being_read_is_waited_for_if_there_is_time() {
+        for (left, read_s, expected) in [
+            (38, 0, &[][..]),
+            (38, 1, &[]),
+            (38, 2, &["job"]),
+            (20, 0, &[]),
+            (20, 2, &["job"]),
+            (8, 0, &["job", "web"]),
+        ] {
+            let (clock, now) = clock(left);
+            let job = being_read(running("job", None, 10), now - Duration::from_secs(read_s));
+            let tracked = tracked(StandaloneTasks::Stop, vec![job, running("web", Some("web"), 0)]);
+            assert_eq!(due(&tracked, (clock, now)), expected, "{left} {read_s}");
+        }
+    }
+
+    #[test]
+    fn a_daemon_that_is_being_read_hurries_nobody_until_it_is_due_itself() {
+        let (clock, now) = clock(30);
+        let daemon = being_read(daemon("logs", 10), now);
+        let tracked = tracked(StandaloneTasks::Stop, vec![daemon, running("job", None, 10)]);
+        assert!(due(&tracked, (clock, now)).is_empty());
+        assert_eq!(clock.next_due(&tracked, now), Some(now + READ));
+        assert_eq!(due(&tracked, (clock, now + READ)), ["job"]);
     }
 
     #[test]
@@ -435,16 +525,22 @@ mod tests {
         #[test]
         fn the_next_is_due_when_it_is_said_to_be(
             ends_s in 0..200_u64,
-            timeouts in prop::collection::vec((0..150_u64, 0..4_u8), 0..6),
-            stopping in prop::sample::select(vec![List::UnderWay(0), List::Yes]),
+            timeouts in prop::collection::vec((0..150_u64, 0..4_u8, prop::option::of(0..4_u64)), 0..6),
+            stopping in prop::sample::select(vec![List::UnderWay, List::Yes]),
         ) {
-            let tasks = timeouts.into_iter().enumerate().map(|(n, (timeout, kind))| match kind {
-                0 => running(&n.to_string(), None, timeout),
-                1 => daemon(&n.to_string(), timeout),
-                2 => task(&n.to_string(), Some("web"), timeout, Progress::Deactivating),
-                _ => running(&n.to_string(), Some("web"), timeout),
-            });
             let (clock, now) = clock(ends_s);
+            let tasks = timeouts.into_iter().enumerate().map(|(n, (timeout, kind, reading_s))| {
+                let task = match kind {
+                    0 => running(&n.to_string(), None, timeout),
+                    1 => daemon(&n.to_string(), timeout),
+                    2 => task(&n.to_string(), Some("web"), timeout, Progress::Deactivating),
+                    _ => running(&n.to_string(), Some("web"), timeout),
+                };
+                match reading_s {
+                    Some(s) => being_read(task, now - Duration::from_secs(s)),
+                    None => task,
+                }
+            });
             let mut tracked = tracked(StandaloneTasks::Stop, tasks.collect());
             tracked.stopping = stopping;
             match clock.next_due(&tracked, now) {

@@ -7,14 +7,16 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::step::Completion;
+use super::{
+    step::Completion,
+    tracked_task::{Detail, StopRequest, TrackedTask},
+};
 use crate::{
     config::StandaloneTasks,
     ecs::{
         change::Ended,
         container_instance::{ContainerInstance, Status},
         task::{Listed, Progress, Task},
-        task_definitions::DEFAULT,
     },
     error::{Error, ErrorClass},
     identifier::TaskArn,
@@ -23,7 +25,7 @@ use crate::{
 
 /// When draining that failed is tried again, a list that is too short is asked for again, and what ECS did not know is
 /// looked at again.
-const AGAIN: Duration = Duration::from_secs(1);
+pub(super) const AGAIN: Duration = Duration::from_secs(1);
 
 /// When stopping tasks, or deregistering what is empty, is tried again after it failed.
 const WRITE_AGAIN: Duration = Duration::from_millis(500);
@@ -33,9 +35,6 @@ const BACKOFF: Duration = Duration::from_millis(500);
 
 /// The longest pause after a read that failed.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(8);
-
-/// How often lists that show fewer tasks than ECS counts are asked for again.
-const RELISTED: u32 = 3;
 
 /// What is known of a container instance under evacuation.
 #[derive(Debug)]
@@ -50,9 +49,14 @@ pub(super) struct Tracked {
     pub(super) tasks: BTreeMap<TaskArn, TrackedTask>,
     /// Those that were seen to have stopped.
     over: BTreeSet<TaskArn>,
-    /// How many tasks ECS counted before, and counts now, as running or on their way there.
-    counted_before: usize,
+    /// How many tasks run or are on their way there, by what ECS counts or lists, whatever came last.
     pub(super) counted: usize,
+    /// How many of them ECS counted last, and how many tasks were seen to end since then.
+    expected: usize,
+    ended: usize,
+    /// How often lists that show fewer tasks than ECS counts were asked for again, and when that is next.
+    pub(super) relisted: u32,
+    pub(super) list_after: Instant,
     /// When its tasks were last looked at.
     pub(super) seen: Option<Instant>,
     pub(super) next_look: Instant,
@@ -71,40 +75,6 @@ pub(super) struct Tracked {
     denied: Option<Error>,
 }
 
-/// A task of it.
-#[derive(Debug, Default)]
-pub(super) struct TrackedTask {
-    /// `None` if it was only listed.
-    pub(super) task: Option<Task>,
-    pub(super) is_being_described: bool,
-    /// Whether ECS could not say more of it.
-    pub(super) is_obscure: bool,
-    pub(super) stop: StopRequest,
-    /// How long its containers have after SIGTERM.
-    pub(super) stop_timeout: Detail<Duration>,
-    /// Whether its service runs one task on each instance.
-    pub(super) is_daemon: Detail<bool>,
-}
-
-/// Whether a task is asked to stop.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum StopRequest {
-    #[default]
-    No,
-    UnderWay,
-    /// It was, or ECS refused it.
-    Over,
-}
-
-/// What has to be read beside the task.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Detail<T> {
-    #[default]
-    Unknown,
-    UnderWay,
-    Known(T),
-}
-
 /// Whether it is `DRAINING`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Drained {
@@ -119,9 +89,8 @@ pub(super) enum Drained {
 /// How far a list is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum List {
-    /// So many times it has shown fewer tasks than ECS counts; not before this time.
-    No(u32, Option<Instant>),
-    UnderWay(u32),
+    No,
+    UnderWay,
     Yes,
 }
 
@@ -153,12 +122,15 @@ impl Tracked {
         Self {
             standalone_tasks,
             drained: if found.status == Status::Draining { Drained::Yes } else { Drained::No(None) },
-            running: List::No(0, None),
-            stopping: List::No(0, None),
+            running: List::No,
+            stopping: List::No,
             tasks: BTreeMap::new(),
             over: BTreeSet::new(),
-            counted_before: found.tasks(),
             counted: found.tasks(),
+            expected: found.tasks(),
+            ended: 0,
+            relisted: 0,
+            list_after: now,
             seen: None,
             next_look: now,
             is_being_counted: false,
@@ -178,7 +150,13 @@ impl Tracked {
     }
 
     pub(super) fn is_listed(&self) -> bool {
-        self.running == List::Yes && self.stopping == List::Yes
+        self.running == List::Yes && self.stopping == List::Yes && self.missing() == 0
+    }
+
+    /// How many tasks ECS counted that lists have not shown: these may lag behind.
+    pub(super) fn missing(&self) -> usize {
+        let known = self.tasks.values().filter(|task| !task.is_uncounted).count();
+        self.expected.saturating_sub(known + self.ended)
     }
 
     /// Whether it may be empty, or empty but for its daemons.
@@ -203,11 +181,11 @@ impl Tracked {
             }
             Completion::ListedRunning(listed) => match self.readable(listed, now) {
                 Some(listed) => self.record_running(listed, now),
-                None => self.running = List::No(0, None),
+                None => self.running = List::No,
             },
             Completion::ListedStopping(listed) => match self.readable(listed, now) {
-                Some(listed) => self.record_stopping(listed, now),
-                None => self.stopping = List::No(0, None),
+                Some(listed) => self.record_stopping(listed),
+                None => self.stopping = List::No,
             },
             Completion::Described(task, described) => match self.readable(described, now) {
                 Some(Some(task)) => self.record_task(task, now),
@@ -244,7 +222,12 @@ impl Tracked {
     fn record_drained(&mut self, drained: Result<Ended, Error>, now: Instant) -> Option<Ended> {
         match drained {
             Ok(ended) if ended.state == EndState::Deregistered => return Some(ended),
-            Ok(_) => self.drained = Drained::Yes,
+            Ok(ended) => {
+                self.drained = Drained::Yes;
+                if let Some(tasks) = ended.tasks {
+                    self.expect(tasks);
+                }
+            }
             Err(error) if error.is_transient() => self.drained = Drained::No(Some(now + AGAIN)),
             Err(error) => {
                 tracing::warn!(%error, "the instance is evacuated without draining");
@@ -257,10 +240,9 @@ impl Tracked {
     fn record_counted(&mut self, counted: Option<&ContainerInstance>, now: Instant) -> Option<Ended> {
         if let Some(counted) = counted.filter(|counted| counted.status != Status::Gone) {
             self.is_missed = false;
-            self.counted = counted.tasks();
-            // There are some that are not known: they came after the list.
-            if self.counted > self.tasks.len() && self.running == List::Yes {
-                self.running = List::No(0, None);
+            self.expect(counted.tasks());
+            if self.missing() > 0 && self.running == List::Yes {
+                (self.running, self.stopping) = (List::No, List::No);
             }
             if counted.status == Status::Active && self.drained == Drained::Yes {
                 // Someone has undone it.
@@ -271,9 +253,16 @@ impl Tracked {
             self.is_missed = true;
             self.next_look = self.next_look.min(now + AGAIN);
         } else if !self.is_leaving {
-            return Some(Ended { state: EndState::Deregistered, is_ours: false });
+            return Some(Ended { state: EndState::Deregistered, is_ours: false, tasks: None });
         }
         None
+    }
+
+    fn expect(&mut self, counted: usize) {
+        (self.counted, self.expected, self.ended) = (counted, counted, 0);
+        for task in self.tasks.values_mut() {
+            task.is_uncounted = task.task.as_ref().is_some_and(|task| task.progress != Progress::Running);
+        }
     }
 
     fn record_running(&mut self, listed: Vec<Listed>, now: Instant) {
@@ -289,18 +278,11 @@ impl Tracked {
         self.counted = self.tasks.values().filter(is_running).count();
     }
 
-    /// Lists may lag behind. As long as there are fewer tasks than ECS counted before, they are asked for again.
-    fn record_stopping(&mut self, listed: Vec<Listed>, now: Instant) {
+    fn record_stopping(&mut self, listed: Vec<Listed>) {
         for (arn, _) in listed {
             self.record_listed(arn);
         }
-        let times = if let List::UnderWay(times) = self.stopping { times } else { 0 };
-        if self.tasks.len() + self.over.len() < self.counted_before && times < RELISTED {
-            self.running = List::No(0, Some(now + AGAIN));
-            self.stopping = List::No(times + 1, None);
-        } else {
-            self.stopping = List::Yes;
-        }
+        self.stopping = List::Yes;
     }
 
     fn record_listed(&mut self, task: TaskArn) {
@@ -320,7 +302,9 @@ impl Tracked {
     }
 
     fn record_end(&mut self, task: &TaskArn) {
-        self.tasks.remove(task);
+        // One that was over when it was first seen may have been so when ECS counted.
+        let was_counted = |tracked: TrackedTask| tracked.task.is_some() && !tracked.is_uncounted;
+        self.ended += usize::from(self.tasks.remove(task).is_some_and(was_counted));
         self.over.insert(task.clone());
     }
 
@@ -328,6 +312,9 @@ impl Tracked {
         let is_over = !stopped.as_ref().is_err_and(Error::is_transient);
         if let Some(task) = self.tasks.get_mut(task) {
             task.stop = if is_over { StopRequest::Over } else { StopRequest::No };
+            if let Some(task) = task.task.as_mut().filter(|_| stopped.is_ok()) {
+                task.progress = Progress::Stopping;
+            }
         }
         match stopped {
             Ok(()) => self.stopped += 1,
@@ -357,33 +344,11 @@ impl Tracked {
 
     /// How many tasks were stopped, and how many had not gone; or why some could not be stopped.
     pub(super) fn conclude(self, ended: Ended) -> Result<(Ended, usize, usize), Error> {
-        let known = self.tasks.len();
-        let left = if self.running == List::Yes { known } else { self.counted.max(known) };
+        let left = self.tasks.len() + self.missing();
         match self.denied {
             Some(denied) if left > 0 && ended.is_ours => Err(denied),
             _ => Ok((ended, self.stopped, left)),
         }
-    }
-}
-
-impl TrackedTask {
-    /// Whether it may have to be stopped. What was only listed is described first, if it can be.
-    pub(super) fn is_open(&self) -> bool {
-        let is_running = self.task.as_ref().map_or(self.is_obscure, |task| task.progress != Progress::Stopping);
-        is_running && self.stop == StopRequest::No
-    }
-
-    pub(super) fn timeout(&self) -> Duration {
-        if let Detail::Known(timeout) = self.stop_timeout { timeout } else { DEFAULT }
-    }
-
-    pub(super) fn is_daemon(&self) -> bool {
-        self.is_daemon == Detail::Known(true)
-    }
-
-    /// Whether it is one of no service; one that was only listed may be.
-    pub(super) fn may_be_standalone(&self) -> bool {
-        self.task.as_ref().is_none_or(|task| task.service.is_none())
     }
 }
 
@@ -449,38 +414,40 @@ pub(super) mod tests {
         assert!(tracked.is_empty());
         tracked.record_listed(arn("task", "web"));
         assert!(tracked.is_empty(), "it is over");
-        tracked.stopping = List::No(0, None);
+        tracked.stopping = List::No;
         assert!(!tracked.is_empty());
         tracked.stopping = List::Yes;
         assert!(tracked.record_counted(Some(&container_instance(1)), now).is_none());
         assert!(!tracked.is_empty(), "there is one that came later");
+        assert_eq!((tracked.running, tracked.stopping), (List::No, List::No));
         tracked.record_running(Vec::new(), now);
+        tracked.record_stopping(Vec::new());
+        assert!(!tracked.is_empty(), "the lists lag behind");
+        assert!(tracked.record_counted(Some(&container_instance(0)), now).is_none());
         assert!(tracked.is_empty(), "and is gone again");
     }
 
     #[test]
-    fn lists_that_lag_behind_are_asked_for_again_but_not_for_ever() {
+    fn what_ecs_counts_is_missing_until_lists_show_it() {
         let now = Instant::now();
-        let mut tracked = Tracked::new(&container_instance(2), StandaloneTasks::Stop, now);
-        for times in 0..RELISTED {
-            tracked.running = List::Yes;
-            tracked.stopping = List::UnderWay(times);
-            tracked.record_stopping(Vec::new(), now);
-            let expected = (List::No(0, Some(now + AGAIN)), List::No(times + 1, None));
-            assert_eq!((tracked.running, tracked.stopping), expected);
-            assert!(!tracked.is_empty());
-        }
-        tracked.running = List::Yes;
-        tracked.stopping = List::UnderWay(RELISTED);
-        tracked.record_stopping(Vec::new(), now);
-        assert!(tracked.is_empty());
+        let web = |name, progress| task(name, Some("web"), 30, progress).task.unwrap();
+        let mut tracked = tracked(StandaloneTasks::Stop, vec![]);
+        tracked.record_drained(Ok(Ended { state: EndState::Draining, is_ours: true, tasks: Some(2) }), now);
+        assert_eq!(tracked.missing(), 2);
+        tracked.record_listed(arn("task", "old"));
+        tracked.record_task(web("old", Progress::Stopped), now);
+        assert_eq!(tracked.missing(), 2, "it had stopped before");
+        tracked.record_task(web("one", Progress::Running), now);
+        tracked.record_task(web("two", Progress::Stopping), now);
+        tracked.record_end(&arn("task", "one"));
+        assert_eq!((tracked.missing(), tracked.is_listed()), (0, true));
     }
 
     #[test]
     fn an_instance_that_is_missed_once_may_only_not_show() {
         let mut tracked = tracked(StandaloneTasks::Stop, vec![]);
         let now = Instant::now();
-        let gone = Some(Ended { state: EndState::Deregistered, is_ours: false });
+        let gone = Some(Ended { state: EndState::Deregistered, is_ours: false, tasks: None });
         assert_eq!(tracked.record_counted(None, now), None);
         assert!(tracked.record_counted(Some(&container_instance(1)), now).is_none());
         assert_eq!((tracked.record_counted(None, now), tracked.record_counted(None, now)), (None, gone));

@@ -181,6 +181,11 @@ impl Region {
         self.with(|place| place.instances.remove(id));
     }
 
+    /// Connects the agent of a container instance, or disconnects it.
+    pub fn connect_agent(&self, arn: &str, connected: bool) {
+        self.with(|place| place.record_mut(arn).map(|record| record.model.agent_connected = connected));
+    }
+
     /// Takes a container instance away, as ECS does some time after it was deregistered.
     pub fn forget_container_instance(&self, arn: &str) {
         self.with(|place| place.records.values_mut().for_each(|records| drop(records.remove(arn))));

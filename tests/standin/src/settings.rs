@@ -14,6 +14,8 @@ pub(crate) struct Settings {
     pub(crate) latency: Duration,
     pub(crate) quotas: Quotas,
     pub(crate) settle: Duration,
+    pub(crate) lists_lag: Duration,
+    pub(crate) counts_lag: Duration,
     pub(crate) page_sizes: BTreeMap<String, usize>,
     pub(crate) sparse_pages: bool,
     pub(crate) max_filter_values: Option<usize>,
@@ -112,6 +114,21 @@ impl Builder {
     #[must_use]
     pub fn settle(mut self, settle: Duration) -> Self {
         self.settings.settle = settle;
+        self
+    }
+
+    /// `ListTasks` shows a task only so long after it was placed.
+    #[must_use]
+    pub fn lists_lag(mut self, lag: Duration) -> Self {
+        self.settings.lists_lag = lag;
+        self
+    }
+
+    /// The counts of `DescribeContainerInstances` show a task only so long after it was placed; answers to changes show it
+    /// at once.
+    #[must_use]
+    pub fn counts_lag(mut self, lag: Duration) -> Self {
+        self.settings.counts_lag = lag;
         self
     }
 

@@ -7,7 +7,8 @@ use super::params::Params;
 use super::{cluster_of, failure, paginate, tags, with_token};
 use crate::arn;
 use crate::error::ApiError;
-use crate::model::Record;
+use crate::model::{Record, Task};
+use crate::place::Run;
 use crate::state::Scene;
 
 const STATUSES: [&str; 5] = ["ACTIVE", "DRAINING", "REGISTERING", "DEREGISTERING", "REGISTRATION_FAILED"];
@@ -62,7 +63,14 @@ pub(super) fn describe(scene: &Scene<'_>, params: Params<'_>) -> Result<Value, A
     for id_or_arn in asked {
         let record = locate(scene, &cluster, id_or_arn).map(|arn| &scene.place.records[&cluster][&arn]);
         match (scene.injected(id_or_arn), record) {
-            (None, Some(record)) => found.push(show(scene, record, record.shown_status(scene.now), with_tags)),
+            (None, Some(record)) => {
+                let mut shown = show(scene, record, record.shown_status(scene.now), with_tags);
+                let is_new = |run: &Run| run.started + scene.settings.counts_lag > scene.now;
+                let unseen = |is: fn(&Task) -> bool| record.tasks().filter(|run| is(&run.task) && is_new(run)).count();
+                shown["runningTasksCount"] = json!(record.running_tasks() - unseen(Task::is_running));
+                shown["pendingTasksCount"] = json!(record.pending_tasks() - unseen(Task::is_pending));
+                found.push(shown);
+            }
             (reason, _) => {
                 failures.push(failure(&full_arn(scene, &cluster, id_or_arn), reason.as_deref().unwrap_or("MISSING")));
             }

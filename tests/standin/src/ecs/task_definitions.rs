@@ -44,5 +44,16 @@ fn show_container(container: &Container) -> Value {
     if let Some(seconds) = container.stop_timeout {
         shown["stopTimeout"] = json!(seconds);
     }
+    let depends_on = container.depends_on.iter();
+    let depends_on = depends_on.map(|(name, condition)| json!({"containerName": name, "condition": condition}));
+    shown["dependsOn"] = depends_on.collect();
+    shown["links"] = json!(container.links);
+    shown["volumesFrom"] = container.volumes_from.iter().map(|name| json!({"sourceContainer": name})).collect();
+    if let Some(driver) = &container.log_driver {
+        shown["logConfiguration"] = json!({"logDriver": driver});
+    }
+    if container.log_router {
+        shown["firelensConfiguration"] = json!({"type": "fluentbit"});
+    }
     shown
 }

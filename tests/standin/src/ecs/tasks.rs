@@ -27,8 +27,9 @@ pub(super) fn list(scene: &Scene<'_>, params: Params<'_>) -> Result<Value, ApiEr
     let group = params.text("serviceName")?.map(|name| format!("service:{}", arn::last(name)));
     let started_by = params.text("startedBy")?;
     let mut arns: Vec<&str> = tasks(scene, &cluster)
-        .filter(|(record, Run { task, .. })| {
+        .filter(|(record, Run { task, started, .. })| {
             task.desired_status == desired
+                && *started + scene.settings.lists_lag <= scene.now
                 && host.as_ref().is_none_or(|host| record.model.arn == *host)
                 && group.as_ref().is_none_or(|group| task.group == *group)
                 && started_by.is_none_or(|by| task.started_by.as_deref() == Some(by))

@@ -14,13 +14,67 @@ pub struct Container {
     pub stop_timeout: Option<u32>,
     /// How long after SIGTERM it exits; `None`: it waits for SIGKILL.
     pub exits_after: Option<Duration>,
+    /// The containers that it depends on, and under which condition.
+    pub depends_on: Vec<(String, String)>,
+    /// The containers that it is linked to, each with an alias if it has one.
+    pub links: Vec<String>,
+    /// The containers whose volumes it mounts.
+    pub volumes_from: Vec<String>,
+    /// Where its logs go.
+    pub log_driver: Option<String>,
+    /// Whether it is a `FireLens` log router.
+    pub log_router: bool,
 }
 
 impl Container {
     /// A container that exits one second after SIGTERM.
     #[must_use]
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), stop_timeout: None, exits_after: Some(Duration::from_secs(1)) }
+        Self {
+            name: name.into(),
+            stop_timeout: None,
+            exits_after: Some(Duration::from_secs(1)),
+            depends_on: Vec::new(),
+            links: Vec::new(),
+            volumes_from: Vec::new(),
+            log_driver: None,
+            log_router: false,
+        }
+    }
+
+    /// Lets it depend on another container: `START`, `HEALTHY`, `COMPLETE` or `SUCCESS`.
+    #[must_use]
+    pub fn depends_on(mut self, name: impl Into<String>, condition: impl Into<String>) -> Self {
+        self.depends_on.push((name.into(), condition.into()));
+        self
+    }
+
+    /// Links it to another container: `NAME` or `NAME:ALIAS`.
+    #[must_use]
+    pub fn link(mut self, link: impl Into<String>) -> Self {
+        self.links.push(link.into());
+        self
+    }
+
+    /// Mounts another container's volumes.
+    #[must_use]
+    pub fn volumes_from(mut self, name: impl Into<String>) -> Self {
+        self.volumes_from.push(name.into());
+        self
+    }
+
+    /// Sets where its logs go: `awslogs`, `awsfirelens` and so on.
+    #[must_use]
+    pub fn log_driver(mut self, driver: impl Into<String>) -> Self {
+        self.log_driver = Some(driver.into());
+        self
+    }
+
+    /// Makes it a `FireLens` log router.
+    #[must_use]
+    pub fn log_router(mut self) -> Self {
+        self.log_router = true;
+        self
     }
 
     /// Sets the seconds between SIGTERM and SIGKILL.

@@ -1,5 +1,7 @@
 //! ECS task definitions.
 
+use std::collections::BTreeMap;
+
 use super::Container;
 
 /// The first revision of a task definition.
@@ -46,5 +48,29 @@ impl TaskDefinition {
     /// Its containers, of which there is at least one.
     pub(crate) fn all_containers(&self) -> Vec<Container> {
         if self.containers.is_empty() { vec![Container::new("app")] } else { self.containers.clone() }
+    }
+
+    /// For each container, those that it depends on, as the agent sees it.
+    pub(crate) fn dependencies(&self) -> BTreeMap<String, Vec<(String, String)>> {
+        let all = self.all_containers();
+        let mut dependencies: BTreeMap<_, _> = all
+            .iter()
+            .map(|container| {
+                let volumes = container.volumes_from.iter().map(|name| (name.clone(), "CREATE".to_owned()));
+                let links = container.links.iter().map(|link| link.split(':').next().unwrap_or_default());
+                let links = links.map(|name| (name.to_owned(), "START".to_owned()));
+                let depends_on = container.depends_on.iter().cloned().chain(volumes).chain(links);
+                (container.name.clone(), depends_on.collect::<Vec<_>>())
+            })
+            .collect();
+        let router = all.iter().rfind(|container| container.log_router);
+        if let Some(router) = router.filter(|router| dependencies[&router.name].is_empty()) {
+            let is_routed = |container: &&Container| container.log_driver.as_deref() == Some("awsfirelens");
+            for routed in all.iter().filter(is_routed).filter(|container| container.name != router.name) {
+                let depends_on = dependencies.entry(routed.name.clone()).or_default();
+                depends_on.push((router.name.clone(), "START".to_owned()));
+            }
+        }
+        dependencies
     }
 }

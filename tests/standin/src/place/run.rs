@@ -10,7 +10,7 @@ use super::{DEFAULT_FAMILY, Services};
 use crate::arn;
 use crate::fate::Ending;
 use crate::history::History;
-use crate::model::{ContainerInstance, Task, TaskDefinition};
+use crate::model::{Container, ContainerInstance, Task, TaskDefinition};
 pub(crate) use process::Process;
 
 /// What the agent takes from the decision to stop a task until SIGTERM.
@@ -39,6 +39,8 @@ pub(crate) struct Run {
     cluster: String,
     awsvpc: bool,
     traffic: Traffic,
+    /// Whether the agent has begun to send SIGTERM.
+    is_signalled: bool,
     next: Option<(Instant, Step)>,
 }
 
@@ -76,6 +78,7 @@ impl Run {
             cluster: host.cluster.clone(),
             awsvpc: false,
             traffic: Traffic::Off,
+            is_signalled: false,
             next: None,
         }
     }
@@ -88,7 +91,17 @@ impl Run {
             self.task.task_definition.as_ref().or(service.and_then(|service| service.task_definition.as_ref()));
         family.map_or(DEFAULT_FAMILY, String::as_str).clone_into(&mut self.family);
         let definition = definitions.get(&self.family).cloned().unwrap_or_else(|| TaskDefinition::new(&self.family));
-        self.containers = definition.all_containers().into_iter().map(Process::new).collect();
+        let mut dependencies = definition.dependencies();
+        let process = |container: Container| {
+            let depends_on = dependencies.remove(&container.name).unwrap_or_default();
+            Process::new(container, depends_on)
+        };
+        self.containers = definition.all_containers().into_iter().map(process).collect();
+        let has_ended = |name: &str| self.containers.iter().any(|other| other.needs_end_of(name));
+        let ended: Vec<_> = self.containers.iter().map(|process| has_ended(&process.model.name)).collect();
+        for (process, _) in self.containers.iter_mut().zip(ended).filter(|(_, ended)| *ended) {
+            process.ended = Some((self.started, Ending::Exited));
+        }
         self.awsvpc = definition.awsvpc;
         let balanced = service.is_some_and(|service| service.deregistration_delay.is_some());
         self.traffic = if balanced { Traffic::On } else { Traffic::Off };
@@ -96,7 +109,8 @@ impl Run {
 
     /// Whether it runs and nothing happened to it yet.
     pub(super) fn is_whole(&self) -> bool {
-        self.is_running() && self.containers.iter().all(|process| process.ended.is_none())
+        self.is_running()
+            && self.containers.iter().all(|process| process.ended.is_none_or(|(at, _)| at == self.started))
     }
 
     pub(super) fn is_running(&self) -> bool {
@@ -138,6 +152,9 @@ impl Run {
                 history.note(now, subject.clone(), format!("{} {how}", process.model.name));
             }
         }
+        if self.is_signalled {
+            self.signal(now, history);
+        }
         let has_ended = self.containers.iter().all(|process| process.ended.is_some());
         if has_ended && !self.left && !matches!(self.task.last_status.as_str(), "DEPROVISIONING" | "STOPPED") {
             self.stop("DEPROVISIONING", "EssentialContainerExited", "Essential container in task exited");
@@ -152,10 +169,8 @@ impl Run {
                 self.next = Some((now + SIGNAL, Step::Signal));
             }
             Step::Signal => {
-                for process in self.containers.iter_mut().filter(|process| process.ended.is_none()) {
-                    process.sigterm = Some(now);
-                }
-                history.note(now, self.subject(), "SIGTERM");
+                self.is_signalled = true;
+                self.signal(now, history);
             }
             Step::Stopped => {
                 "STOPPED".clone_into(&mut self.task.last_status);
@@ -163,6 +178,20 @@ impl Run {
                 history.note(now, self.subject(), "STOPPED");
             }
             Step::Forgotten => self.left = true,
+        }
+    }
+
+    /// Sends SIGTERM to the containers on which no other that runs depends.
+    fn signal(&mut self, now: Instant, history: &mut History) {
+        let waits = |name: &str| self.containers.iter().any(|other| other.is_stopped_before(name));
+        let is_next = |process: &Process| process.ended.is_none() && process.sigterm.is_none();
+        let next = self.containers.iter().map(|process| is_next(process) && !waits(&process.model.name));
+        let next: Vec<_> = next.collect();
+        if next.contains(&true) {
+            history.note(now, self.subject(), "SIGTERM");
+        }
+        for (process, _) in self.containers.iter_mut().zip(next).filter(|(_, next)| *next) {
+            process.sigterm = Some(now);
         }
     }
 

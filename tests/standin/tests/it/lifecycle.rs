@@ -1,7 +1,7 @@
 //! The end of a task, stage by stage.
 
 use serde_json::{Value, json};
-use standin::{Container, Service, Task, TaskDefinition};
+use standin::{Container, Service, Standin, Task, TaskDefinition};
 
 use crate::paused::{Paused, pass, seconds};
 
@@ -123,4 +123,49 @@ async fn stop_task_does_not_wait_for_the_load_balancer() {
     assert_eq!(paused.statuses(), ["STOPPED", "STOPPED"]);
     assert_eq!(paused.times("SIGTERM"), [1.0, 21.0]);
     assert_eq!(paused.describe(&tasks[1]).await["stopCode"], "UserInitiated");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_container_is_stopped_after_those_that_depend_on_it() {
+    let paused = Paused::start().await;
+    let container = |name: &str| Container::new(name).exits_after(seconds(5));
+    let definition = TaskDefinition::new("chain")
+        .container(container("setup"))
+        .container(container("router").log_router())
+        .container(container("proxy").volumes_from("router"))
+        .container(container("db").log_driver("awsfirelens"))
+        .container(container("app").depends_on("proxy", "HEALTHY").depends_on("setup", "COMPLETE").link("db:sql"));
+    paused.home.task_definition(definition);
+    let tasks = paused.put(1, &Task::standalone("job").task_definition("chain"));
+    let task = paused.describe(&tasks[0]).await;
+    let statuses: Vec<_> = (0..5).map(|n| task["containers"][n]["lastStatus"].clone()).collect();
+    assert_eq!(statuses, ["STOPPED", "RUNNING", "RUNNING", "RUNNING", "RUNNING"], "what had to complete has");
+    paused.stop(&tasks[0]).await;
+    pass(30.0).await;
+    assert_eq!(paused.statuses(), ["STOPPED"]);
+    // The app, what it depends on, and the router of the logs.
+    assert_eq!(paused.times("SIGTERM"), [1.0, 6.0, 11.0]);
+    assert_eq!((paused.times("app exited"), paused.times("db exited")), (vec![6.0], vec![11.0]));
+    assert_eq!((paused.times("proxy exited"), paused.times("router exited")), (vec![11.0], vec![16.0]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn lists_and_counts_may_lag_behind() {
+    let aws = Standin::builder().lists_lag(seconds(3)).counts_lag(seconds(2)).start().await.unwrap();
+    let paused = Paused::with(aws);
+    paused.put(1, &Task::standalone("job"));
+    let shown = async || {
+        let listed = paused.ecs("ListTasks", json!({"containerInstance": paused.host})).await;
+        let described = paused.ecs("DescribeContainerInstances", json!({"containerInstances": [paused.host]})).await;
+        let count = described["containerInstances"][0]["runningTasksCount"].as_u64().unwrap();
+        (listed["taskArns"].as_array().unwrap().len(), count)
+    };
+    assert_eq!(shown().await, (0, 0));
+    let change = json!({"containerInstances": [paused.host], "status": "DRAINING"});
+    let changed = paused.ecs("UpdateContainerInstancesState", change).await;
+    assert_eq!(changed["containerInstances"][0]["runningTasksCount"], 1);
+    pass(2.0).await;
+    assert_eq!(shown().await, (0, 1));
+    pass(1.0).await;
+    assert_eq!(shown().await, (1, 1));
 }

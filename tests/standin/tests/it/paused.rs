@@ -21,7 +21,10 @@ pub(crate) struct Paused {
 
 impl Paused {
     pub(crate) async fn start() -> Self {
-        let aws = Standin::builder().start().await.unwrap();
+        Self::with(Standin::builder().start().await.unwrap())
+    }
+
+    pub(crate) fn with(aws: Standin) -> Self {
         let (home, client) = (aws.home(), Client::new(&aws));
         home.instance(Instance::new(ID));
         let host = home.container_instance("web", ContainerInstance::new(ID));

@@ -9,14 +9,27 @@ use crate::model::Container;
 #[derive(Clone, Debug)]
 pub(crate) struct Process {
     pub(crate) model: Container,
+    /// The containers that it depends on, and under which condition.
+    depends_on: Vec<(String, String)>,
     pub(crate) sigterm: Option<Instant>,
     pub(crate) ended: Option<(Instant, Ending)>,
     pub(crate) with_traffic: bool,
 }
 
 impl Process {
-    pub(super) fn new(model: Container) -> Self {
-        Self { model, sigterm: None, ended: None, with_traffic: false }
+    pub(super) fn new(model: Container, depends_on: Vec<(String, String)>) -> Self {
+        Self { model, depends_on, sigterm: None, ended: None, with_traffic: false }
+    }
+
+    /// Whether the agent stops it before this one.
+    pub(super) fn is_stopped_before(&self, other: &str) -> bool {
+        self.ended.is_none() && self.depends_on.iter().any(|(name, _)| name == other)
+    }
+
+    /// Whether it could begin only when this one had ended.
+    pub(super) fn needs_end_of(&self, other: &str) -> bool {
+        let is_end = |condition: &str| matches!(condition, "COMPLETE" | "SUCCESS");
+        self.depends_on.iter().any(|(name, condition)| name == other && is_end(condition))
     }
 
     /// When the container ends and how, unless something else happens first.
