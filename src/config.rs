@@ -175,18 +175,24 @@ impl Config {
         })
     }
 
-    /// Whether anything is done about this.
+    /// The setting for which nothing is done about this, if there is one.
     #[must_use]
-    pub fn concerns(&self, interruption: &Interruption) -> bool {
-        (self.accounts.is_empty() || self.accounts.contains(&interruption.account)) && self.answers(interruption.kind)
+    pub fn ignores(&self, interruption: &Interruption) -> Option<&'static str> {
+        if self.accounts.is_empty() || self.accounts.contains(&interruption.account) {
+            self.ignores_kind(interruption.kind)
+        } else {
+            Some("ACCOUNTS does not name its account")
+        }
     }
 
-    fn answers(&self, kind: Kind) -> bool {
+    fn ignores_kind(&self, kind: Kind) -> Option<&'static str> {
         match kind {
-            Kind::Notice(_) => true,
-            Kind::Rebalance => self.rebalance_recommendation == RebalanceRecommendation::Drain,
-            Kind::Running => self.reactivate_resumed == Resumed::Reactivate,
-            Kind::Terminated => self.clean_up_terminated == Terminated::CleanUp,
+            Kind::Rebalance if self.rebalance_recommendation == RebalanceRecommendation::Ignore => {
+                Some("REBALANCE_RECOMMENDATION is ignore")
+            }
+            Kind::Running if self.reactivate_resumed == Resumed::Leave => Some("REACTIVATE_RESUMED is false"),
+            Kind::Terminated if self.clean_up_terminated == Terminated::Leave => Some("CLEAN_UP_TERMINATED is false"),
+            _ => None,
         }
     }
 }
@@ -295,7 +301,8 @@ mod tests {
             assert_eq!(config.standalone_tasks, StandaloneTasks::Stop);
             assert_eq!(config.cluster_tag, None);
             assert!(config.accounts.is_empty() && config.member_role.is_none() && config.outcome_bus.is_none());
-            let concerns = [Kind::Rebalance, Kind::Running, Kind::Terminated].map(|kind| config.answers(kind));
+            let concerns =
+                [Kind::Rebalance, Kind::Running, Kind::Terminated].map(|kind| config.ignores_kind(kind).is_none());
             assert_eq!(concerns, [false, true, false]);
             assert_eq!(config.clusters.plain_names(), None);
         }
@@ -323,7 +330,8 @@ mod tests {
         assert_eq!(config.member_role, Some(role));
         assert!(config.outcome_bus.is_some());
         assert_eq!(config.standalone_tasks, StandaloneTasks::Leave);
-        let concerns = [Kind::Rebalance, Kind::Running, Kind::Terminated].map(|kind| config.answers(kind));
+        let concerns =
+            [Kind::Rebalance, Kind::Running, Kind::Terminated].map(|kind| config.ignores_kind(kind).is_none());
         assert_eq!(concerns, [true, false, true]);
         assert_eq!(read(&[("STRATEGY", "evacuate")]).unwrap().strategy, Strategy::Evacuate);
         assert_eq!(config.strategy, Strategy::Drain);
