@@ -55,7 +55,8 @@ identifier!(
     "the ARN of an event bus (arn:PARTITION:events:REGION:ACCOUNT:event-bus/NAME)",
     |arn| matches!(
         arn.split(':').collect::<Vec<_>>()[..],
-        ["arn", _, "events", region, _, bus] if !region.is_empty() && bus.starts_with("event-bus/")
+        ["arn", _, "events", region, _, bus]
+            if !region.is_empty() && bus.starts_with("event-bus/") && arn.len() <= 340
     )
 );
 
@@ -202,9 +203,9 @@ impl MemberRole {
         // "Name requirements for IAM entities" in the IAM User Guide.
         let name =
             name.matching(1..=64, "+=,.@-_", "the name of an IAM role, at most 64 of letters, digits and +=,.@-_")?;
-        // "AssumeRole" in the AWS STS API Reference.
-        let expected = "an external id, 2 to 1,224 of letters, digits and +=,.@:/-_";
-        let external_id = external_id.matching(2..=1_224, "+=,.@:/-_", expected)?;
+        // STS takes 1,224, but all variables together have 4,096 bytes.
+        let expected = "an external id, 2 to 128 of letters, digits and +=,.@:/-_";
+        let external_id = external_id.matching(2..=128, "+=,.@:/-_", expected)?;
         Ok(name.map(|name| Self { name, external_id }))
     }
 }
@@ -228,10 +229,15 @@ impl Setting {
         let patterns: Vec<_> = value.split(',').map(str::trim).filter(|p| !p.is_empty()).map(str::to_owned).collect();
         // Commas alone name no cluster, which is not to say every cluster.
         let names_something = self.value.is_none() || !patterns.is_empty();
-        if names_something && patterns.iter().all(|p| p.len() <= 255 && p.bytes().all(is_pattern_byte)) {
+        if names_something
+            && value.len() <= 700
+            && patterns.iter().all(|p| p.len() <= 255 && p.bytes().all(is_pattern_byte))
+        {
             Ok(patterns)
         } else {
-            Err(self.invalid("comma-separated cluster names of letters, digits, - and _, with * and ? as wildcards"))
+            Err(self.invalid(
+                "comma-separated cluster names of letters, digits, - and _, with * and ? as wildcards, at most 700 characters",
+            ))
         }
     }
 
@@ -261,14 +267,18 @@ impl Setting {
     /// A comma-separated list of account ids.
     fn accounts(self) -> Result<BTreeSet<AccountId>, InvalidSetting> {
         let Some(value) = &self.value else { return Ok(BTreeSet::new()) };
-        let accounts = value.split(',').map(|id| id.trim().to_owned().try_into()).collect::<Result<_, _>>();
-        accounts.map_err(|_| self.invalid("comma-separated AWS account ids of 12 digits each"))
+        let accounts = value.split(',').map(|id| id.trim().to_owned().try_into()).collect::<Result<Vec<_>, _>>();
+        let accounts = accounts.ok().filter(|accounts| accounts.len() <= 100);
+        let expected = "comma-separated AWS account ids of 12 digits each, at most 100";
+        accounts.map(|accounts| accounts.into_iter().collect()).ok_or_else(|| self.invalid(expected))
     }
 
     /// The ARN of an event bus.
     fn event_bus(self) -> Result<Option<EventBusArn>, InvalidSetting> {
         let bus = self.value.clone().map(EventBusArn::try_from).transpose();
-        bus.map_err(|_| self.invalid("the ARN of an event bus, arn:PARTITION:events:REGION:ACCOUNT:event-bus/NAME"))
+        let expected =
+            "the ARN of an event bus, arn:PARTITION:events:REGION:ACCOUNT:event-bus/NAME, at most 340 characters";
+        bus.map_err(|_| self.invalid(expected))
     }
 
     fn invalid(self, expected: impl fmt::Display) -> InvalidSetting {
