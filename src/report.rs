@@ -94,7 +94,12 @@ impl From<Report> for Result<Answer, Error> {
 
 /// Reports an event that could not be read, and the message of a batch that it came in.
 pub(crate) fn invalid(error: Error, message: Option<&str>) -> Report {
-    tracing::error!(messageId = message, errorType = error.error_type(), %error, "failed");
+    tracing::error!(
+        messageId = message,
+        errorType = error.error_type(),
+        %error,
+        "failed"
+    );
     let answer = Answer { error_type: Some(error.error_type()), ..Answer::of_no_instance(Outcome::Failed) };
     metrics::write(answer.measured());
     Report { answer, error: Some(error) }
