@@ -110,7 +110,7 @@ pub(crate) fn ignored(other: &Other, message: Option<&str>) -> Report {
     let Other { event, reason, account, region } = other.clone();
     tracing::warn!(messageId = message, event, reason, "ignored: not an event for this function, as it is set");
     let (event, reason) = (Some(event), Some(reason));
-    let answer = Answer { event, reason, account, region, ..Answer::of_no_instance(Outcome::Ignored) };
+    let answer = Answer { event, account, region, reason, ..Answer::of_no_instance(Outcome::Ignored) };
     metrics::write(answer.measured());
     Report { answer, error: None }
 }
