@@ -1,29 +1,17 @@
 //! The cold start: what is done once, before the first event.
 
-use std::{env, io::Write, process::ExitCode};
+use std::process::ExitCode;
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use spot_interruption_handler::{config::Config, handle, log, scope::Scopes, warm_up};
-
-const VERSION: &str = env!("CARGO_PKG_VERSION");
+use spot_interruption_handler::{config::Config, function, handle, log, scope::Scopes, warm_up};
 
 #[tokio::main(flavor = "current_thread")]
 pub(crate) async fn main() -> ExitCode {
-    let is_asked =
-        env::args_os().skip(1).any(|arg| ["-h", "--help", "-V", "--version"].iter().any(|asks| arg == *asks));
-    // Lambda sets it, and gives no arguments.
-    if is_asked || env::var_os("AWS_LAMBDA_RUNTIME_API").is_none() {
-        let mut out: Box<dyn Write> = if is_asked { Box::new(std::io::stdout()) } else { Box::new(std::io::stderr()) };
-        // Whoever closed it does not want to know.
-        let _ = writeln!(
-            out,
-            "spot-interruption-handler {VERSION} takes interrupted EC2 Spot instances out of their Amazon ECS clusters: \
-             AWS Lambda starts it, and `cargo run --example demo` shows it."
-        );
-        return if is_asked { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    if let Some(answered) = function::answer_by_hand() {
+        return answered;
     }
     log::init();
-    tracing::info!(version = VERSION, "starting");
+    tracing::info!(version = function::VERSION, "starting");
     match run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

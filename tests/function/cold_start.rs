@@ -30,9 +30,9 @@ async fn a_wrong_setting_stops_it_and_is_named() {
 
 #[test]
 fn started_by_hand_it_says_in_one_line_what_it_is() {
-    let ends_well = |args: &[&str]| {
+    let ends_well = |args: &[&str], lambda: &[(&str, &str)]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_spot-interruption-handler"));
-        let output = command.args(args).env_clear().output().unwrap();
+        let output = command.args(args).env_clear().envs(lambda.iter().copied()).output().unwrap();
         let said = if output.status.success() { output.stdout } else { output.stderr };
         let said = String::from_utf8(said).unwrap();
         for part in [env!("CARGO_PKG_VERSION"), "Spot", "ECS", "Lambda starts it", "cargo run --example demo"] {
@@ -41,10 +41,15 @@ fn started_by_hand_it_says_in_one_line_what_it_is() {
         output.status.success()
     };
     for asked in ["-h", "--help", "-V", "--version"] {
-        assert!(ends_well(&[asked]), "{asked}");
+        assert!(ends_well(&[asked], &[]), "{asked}");
     }
-    for args in [&[][..], &["event.json"]] {
-        assert!(!ends_well(args), "{args:?}");
+    for (args, lambda) in [
+        (&[][..], &[][..]),
+        (&["event.json"], &[]),
+        (&[], &[("AWS_LAMBDA_RUNTIME_API", "")]),
+        (&[], &[("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001"), ("AWS_LAMBDA_FUNCTION_NAME", "any")]),
+    ] {
+        assert!(!ends_well(args, lambda), "{args:?} {lambda:?}");
     }
 }
 
