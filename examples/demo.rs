@@ -7,13 +7,11 @@
 
 #![expect(clippy::print_stdout, reason = "a program for the terminal")]
 
-use std::{
-    error::Error,
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-    time::SystemTime,
-};
+/// The function is built into this program, which starts itself as the function: one build, and no second cargo.
+#[path = "../src/main.rs"]
+mod function;
+
+use std::{collections::BTreeMap, error::Error, fs, path::Path, process::ExitCode, time::SystemTime};
 
 use chrono::DateTime;
 use serde_json::Value;
@@ -32,52 +30,95 @@ const SETTINGS: [&str; 10] = [
     "REBALANCE_RECOMMENDATION",
 ];
 
+/// What is shown, in this order: what the function is for, then what is left alone, what else EC2 says, and what is wrong.
+const EVENTS: [(&str, &[&str]); 5] = [
+    (
+        "Notices that are acted on",
+        &["terminate", "stop", "hibernate", "capacity-provider", "registered-twice", "already-draining"],
+    ),
+    (
+        "Instances that are left alone",
+        &["managed-draining", "managed-instances", "batch", "no-cluster", "gone", "unknown-fields"],
+    ),
+    ("An instance's whole life", &["resumed", "state-change", "stopping", "terminated", "rebalance-recommendation"]),
+    ("A notice that comes too late", &[LATE]),
+    (
+        "Events that are malformed",
+        &[
+            "malformed-instance-id",
+            "malformed-no-instance-id",
+            "malformed-action",
+            "malformed-account",
+            "malformed-region",
+            "malformed-state",
+        ],
+    ),
+];
+
 /// The one that comes when its two minutes are long over.
-const LATE: &str = "late.json";
+const LATE: &str = "late";
+
+const LEGEND: &str = "\
+An event is shown by its file in events/, what EC2 says, and of which instance. Below it stand the calls to AWS that the
+function makes, with AWS's answer; \"=>\" is what became of the instance, and of each of its container instances.
+";
+
+fn main() -> Result<ExitCode, Box<dyn Error>> {
+    if std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_some() { Ok(function::main()) } else { demo() }
+}
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn demo() -> Result<ExitCode, Box<dyn Error>> {
     let aws = Standin::builder().start().await?;
     fleet(&aws);
     let settings = SETTINGS.iter().filter_map(|name| Some((*name, std::env::var(name).ok()?)));
-    let function = Function::new(build()?).envs(aws.env()).envs(settings).start().await?;
-    println!("cold start {} ms\n{}", function.ready().await?.as_millis(), asked(&aws));
+    let function = Function::new(std::env::current_exe()?).envs(aws.env()).envs(settings).start().await?;
+    println!("{LEGEND}\nCold start: {} ms\n{}", function.ready().await?.as_millis(), asked(&aws));
 
-    let mut files: Vec<_> =
-        fs::read_dir(root().join("events"))?.map(|file| Ok(file?.path())).collect::<Result<_, std::io::Error>>()?;
-    files.sort();
-    for file in files {
-        show(&aws, &function, &file).await?;
+    let mut outcomes = BTreeMap::<_, usize>::new();
+    for (heading, names) in EVENTS {
+        println!("--- {heading}\n");
+        for name in names {
+            *outcomes.entry(show(&aws, &function, name).await?).or_default() += 1;
+        }
     }
-    println!("The fleet, in the end:");
+    println!("--- The fleet, in the end\n");
     for found in aws.home().container_instances() {
         println!("  {:<20} {:<10} {}", found.ec2_instance_id, found.status, found.cluster);
     }
-    Ok(())
+    let sum: Vec<_> = outcomes.iter().map(|(outcome, count)| format!("{count} {outcome}")).collect();
+    println!("\n{} events: {}.", outcomes.values().sum::<usize>(), sum.join(", "));
+    Ok(ExitCode::SUCCESS)
 }
 
-async fn show(aws: &Standin, function: &Environment, file: &Path) -> Result<(), Box<dyn Error>> {
-    let name = file.file_name().unwrap_or_default().to_string_lossy();
+/// Sends an event, and shows what becomes of it; gives that in a word.
+async fn show(aws: &Standin, function: &Environment, name: &str) -> Result<String, Box<dyn Error>> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("events/{name}.json"));
     let mut event: Value = serde_json::from_slice(&fs::read(file)?)?;
     if name != LATE {
         event["time"] = now().into();
     }
     aws.forget_calls();
     let answer = function.invoke(&event).await?;
-    println!("{name}: {} {}", event["detail-type"].as_str().unwrap_or_default(), event["detail"]);
+    println!("{name}.json: {} {}", event["detail-type"].as_str().unwrap_or_default(), event["detail"]);
     print!("{}", asked(aws));
     match answer {
         Answer::Ok(answer) => {
-            println!("  => {}", answer["outcome"].as_str().unwrap_or_default());
+            let field = |of: &Value, name: &str| of[name].as_str().unwrap_or_default().to_owned();
+            println!("  => {}", format!("{} {}", field(&answer, "outcome"), field(&answer, "reason")).trim_end());
             for found in answer["containerInstances"].as_array().into_iter().flatten() {
-                let field = |name: &str| found[name].as_str().unwrap_or_default();
-                println!("     {}: {} {}", short(field("containerInstanceArn")), field("outcome"), field("reason"));
+                let arn = field(found, "containerInstanceArn");
+                let line = format!("{}: {} {}", short(&arn), field(found, "outcome"), field(found, "reason"));
+                println!("     {}", line.trim_end());
             }
             println!();
+            Ok(field(&answer, "outcome"))
         }
-        Answer::Err { error_type, error_message, .. } => println!("  => error {error_type}: {error_message}\n"),
+        Answer::Err { error_type, error_message, .. } => {
+            println!("  => error {error_type}: {error_message}\n");
+            Ok(format!("error {error_type}"))
+        }
     }
-    Ok(())
 }
 
 /// What was asked of AWS, a line each.
@@ -100,26 +141,24 @@ fn short(text: &str) -> String {
     text.replace("arn:aws:ecs:us-east-2:123456789012:container-instance/", "")
 }
 
-/// Builds the function as it is now, with the features that this example was built with.
-fn build() -> Result<PathBuf, Box<dyn Error>> {
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.current_dir(root()).args(["build", "--quiet", "--example", "demo", "--bin", env!("CARGO_PKG_NAME")]);
-    if !cfg!(debug_assertions) {
-        cargo.arg("--release");
-    }
-    if !cargo.status()?.success() {
-        return Err("the function could not be built".into());
-    }
-    let examples = std::env::current_exe()?;
-    let profile = examples.ancestors().nth(2).ok_or("an example stands in a folder of the target folder")?;
-    Ok(profile.join(env!("CARGO_PKG_NAME")))
-}
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
 fn now() -> String {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     DateTime::from_timestamp(since.as_secs().cast_signed(), 0).unwrap_or_default().to_rfc3339()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_sample_event_is_shown_once_and_a_termination_first() {
+        let shown: Vec<_> = EVENTS.iter().flat_map(|(_, names)| *names).map(|name| format!("{name}.json")).collect();
+        let files = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/events")).unwrap();
+        let files: BTreeSet<_> = files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+        assert_eq!(shown.len(), files.len());
+        assert_eq!(shown[0], "terminate.json");
+        assert_eq!(shown.into_iter().collect::<BTreeSet<_>>(), files);
+    }
 }

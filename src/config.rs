@@ -55,7 +55,8 @@ identifier!(
     "the ARN of an event bus (arn:PARTITION:events:REGION:ACCOUNT:event-bus/NAME)",
     |arn| matches!(
         arn.split(':').collect::<Vec<_>>()[..],
-        ["arn", _, "events", region, _, bus] if !region.is_empty() && bus.starts_with("event-bus/")
+        ["arn", _, "events", region, _, bus]
+            if !region.is_empty() && bus.starts_with("event-bus/") && arn.len() <= 340
     )
 );
 
@@ -175,18 +176,24 @@ impl Config {
         })
     }
 
-    /// Whether anything is done about this.
+    /// The setting for which nothing is done about this, if there is one.
     #[must_use]
-    pub fn concerns(&self, interruption: &Interruption) -> bool {
-        (self.accounts.is_empty() || self.accounts.contains(&interruption.account)) && self.answers(interruption.kind)
+    pub fn ignores(&self, interruption: &Interruption) -> Option<&'static str> {
+        if self.accounts.is_empty() || self.accounts.contains(&interruption.account) {
+            self.ignores_kind(interruption.kind)
+        } else {
+            Some("ACCOUNTS does not name its account")
+        }
     }
 
-    fn answers(&self, kind: Kind) -> bool {
+    fn ignores_kind(&self, kind: Kind) -> Option<&'static str> {
         match kind {
-            Kind::Notice(_) => true,
-            Kind::Rebalance => self.rebalance_recommendation == RebalanceRecommendation::Drain,
-            Kind::Running => self.reactivate_resumed == Resumed::Reactivate,
-            Kind::Terminated => self.clean_up_terminated == Terminated::CleanUp,
+            Kind::Rebalance if self.rebalance_recommendation == RebalanceRecommendation::Ignore => {
+                Some("REBALANCE_RECOMMENDATION is ignore")
+            }
+            Kind::Running if self.reactivate_resumed == Resumed::Leave => Some("REACTIVATE_RESUMED is false"),
+            Kind::Terminated if self.clean_up_terminated == Terminated::Leave => Some("CLEAN_UP_TERMINATED is false"),
+            _ => None,
         }
     }
 }
@@ -196,9 +203,9 @@ impl MemberRole {
         // "Name requirements for IAM entities" in the IAM User Guide.
         let name =
             name.matching(1..=64, "+=,.@-_", "the name of an IAM role, at most 64 of letters, digits and +=,.@-_")?;
-        // "AssumeRole" in the AWS STS API Reference.
-        let expected = "an external id, 2 to 1,224 of letters, digits and +=,.@:/-_";
-        let external_id = external_id.matching(2..=1_224, "+=,.@:/-_", expected)?;
+        // STS takes 1,224, but all variables together have 4,096 bytes.
+        let expected = "an external id, 2 to 128 of letters, digits and +=,.@:/-_";
+        let external_id = external_id.matching(2..=128, "+=,.@:/-_", expected)?;
         Ok(name.map(|name| Self { name, external_id }))
     }
 }
@@ -222,10 +229,15 @@ impl Setting {
         let patterns: Vec<_> = value.split(',').map(str::trim).filter(|p| !p.is_empty()).map(str::to_owned).collect();
         // Commas alone name no cluster, which is not to say every cluster.
         let names_something = self.value.is_none() || !patterns.is_empty();
-        if names_something && patterns.iter().all(|p| p.len() <= 255 && p.bytes().all(is_pattern_byte)) {
+        if names_something
+            && value.len() <= 700
+            && patterns.iter().all(|p| p.len() <= 255 && p.bytes().all(is_pattern_byte))
+        {
             Ok(patterns)
         } else {
-            Err(self.invalid("comma-separated cluster names of letters, digits, - and _, with * and ? as wildcards"))
+            Err(self.invalid(
+                "comma-separated cluster names of letters, digits, - and _, with * and ? as wildcards, at most 700 characters",
+            ))
         }
     }
 
@@ -255,14 +267,18 @@ impl Setting {
     /// A comma-separated list of account ids.
     fn accounts(self) -> Result<BTreeSet<AccountId>, InvalidSetting> {
         let Some(value) = &self.value else { return Ok(BTreeSet::new()) };
-        let accounts = value.split(',').map(|id| id.trim().to_owned().try_into()).collect::<Result<_, _>>();
-        accounts.map_err(|_| self.invalid("comma-separated AWS account ids of 12 digits each"))
+        let accounts = value.split(',').map(|id| id.trim().to_owned().try_into()).collect::<Result<Vec<_>, _>>();
+        let accounts = accounts.ok().filter(|accounts| accounts.len() <= 100);
+        let expected = "comma-separated AWS account ids of 12 digits each, at most 100";
+        accounts.map(|accounts| accounts.into_iter().collect()).ok_or_else(|| self.invalid(expected))
     }
 
     /// The ARN of an event bus.
     fn event_bus(self) -> Result<Option<EventBusArn>, InvalidSetting> {
         let bus = self.value.clone().map(EventBusArn::try_from).transpose();
-        bus.map_err(|_| self.invalid("the ARN of an event bus, arn:PARTITION:events:REGION:ACCOUNT:event-bus/NAME"))
+        let expected =
+            "the ARN of an event bus, arn:PARTITION:events:REGION:ACCOUNT:event-bus/NAME, at most 340 characters";
+        bus.map_err(|_| self.invalid(expected))
     }
 
     fn invalid(self, expected: impl fmt::Display) -> InvalidSetting {
@@ -295,7 +311,8 @@ mod tests {
             assert_eq!(config.standalone_tasks, StandaloneTasks::Stop);
             assert_eq!(config.cluster_tag, None);
             assert!(config.accounts.is_empty() && config.member_role.is_none() && config.outcome_bus.is_none());
-            let concerns = [Kind::Rebalance, Kind::Running, Kind::Terminated].map(|kind| config.answers(kind));
+            let concerns =
+                [Kind::Rebalance, Kind::Running, Kind::Terminated].map(|kind| config.ignores_kind(kind).is_none());
             assert_eq!(concerns, [false, true, false]);
             assert_eq!(config.clusters.plain_names(), None);
         }
@@ -323,7 +340,8 @@ mod tests {
         assert_eq!(config.member_role, Some(role));
         assert!(config.outcome_bus.is_some());
         assert_eq!(config.standalone_tasks, StandaloneTasks::Leave);
-        let concerns = [Kind::Rebalance, Kind::Running, Kind::Terminated].map(|kind| config.answers(kind));
+        let concerns =
+            [Kind::Rebalance, Kind::Running, Kind::Terminated].map(|kind| config.ignores_kind(kind).is_none());
         assert_eq!(concerns, [true, false, true]);
         assert_eq!(read(&[("STRATEGY", "evacuate")]).unwrap().strategy, Strategy::Evacuate);
         assert_eq!(config.strategy, Strategy::Drain);

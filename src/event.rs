@@ -5,6 +5,7 @@ mod rebalance_recommendation;
 mod spot_interruption_warning;
 mod sqs;
 mod state_change;
+mod wrapped;
 
 use std::time::SystemTime;
 
@@ -12,10 +13,10 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 pub use self::envelope::{Message, Received};
-use self::envelope::{required, time};
+use self::envelope::{detail, kind, required, time};
 use crate::{
     error::Error,
-    identifier::{AccountId, Region},
+    identifier::{AccountId, Region, quote},
     interruption::{Interruption, NOTICE},
 };
 
@@ -27,6 +28,9 @@ pub enum Payload {
     /// A batch of messages from an SQS queue, with an event each.
     Batch(Vec<Message>),
 }
+
+/// Who says what happens to instances.
+const SOURCE: &str = "aws.ec2";
 
 /// What an event asks for.
 #[derive(Debug, PartialEq, Eq)]
@@ -48,17 +52,26 @@ impl Event {
     }
 }
 
-/// An event of another kind.
-#[derive(Debug, PartialEq, Eq)]
+/// An event that nothing is done about.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Other {
-    /// Where it came from, such as `aws.ec2`.
-    pub source: String,
-    /// What it is, such as `EC2 Instance State-change Notification`.
-    pub detail_type: String,
+    /// What it is, such as `EC2 Instance State-change Notification`, or a kind of interruption.
+    pub event: String,
+    /// Why nothing is done about it.
+    pub reason: String,
     /// The account it names, if it names one.
     pub account: Option<AccountId>,
     /// The Region it names, if it names one.
     pub region: Option<Region>,
+}
+
+impl Other {
+    /// An interruption that the settings leave out.
+    pub(crate) fn left_out(interruption: &Interruption, reason: &str) -> Self {
+        let Interruption { kind, account, region, .. } = interruption;
+        let (account, region) = (Some(account.clone()), Some(region.clone()));
+        Self { event: kind.to_string(), reason: reason.to_owned(), account, region }
+    }
 }
 
 impl<'de> Deserialize<'de> for Payload {
@@ -66,9 +79,9 @@ impl<'de> Deserialize<'de> for Payload {
         Ok(match Value::deserialize(deserializer) {
             Ok(payload) => match sqs::messages(&payload) {
                 Some(messages) => Self::Batch(messages),
-                None => Self::Event(Received::from(payload)),
+                None => Self::Event(Received(Ok(payload))),
             },
-            Err(error) => Self::Event(Received(Err(error.to_string()))),
+            Err(error) => Self::Event(Received(Err(format!("found no JSON: {error}")))),
         })
     }
 }
@@ -77,25 +90,32 @@ impl TryFrom<Received> for Event {
     type Error = Error;
 
     fn try_from(received: Received) -> Result<Self, Error> {
-        let mut event = received.0.map_err(Error::InvalidEvent)?;
-        let value = event.detail.take();
-        let read = match (event.source.as_str(), event.detail_type.as_str()) {
-            ("aws.ec2", spot_interruption_warning::DETAIL_TYPE) => Some(spot_interruption_warning::read(value)?),
-            ("aws.ec2", rebalance_recommendation::DETAIL_TYPE) => Some(rebalance_recommendation::read(value)?),
-            ("aws.ec2", state_change::DETAIL_TYPE) => state_change::read(value)?,
-            _ => None,
+        let event = &received.0.map_err(Error::InvalidEvent)?;
+        let (source, detail_type) = kind(event)?;
+        let read = match (source.as_str(), detail_type.as_str()) {
+            (SOURCE, spot_interruption_warning::DETAIL_TYPE) => Ok(spot_interruption_warning::read(detail(event)?)?),
+            (SOURCE, rebalance_recommendation::DETAIL_TYPE) => Ok(rebalance_recommendation::read(detail(event)?)?),
+            (SOURCE, state_change::DETAIL_TYPE) => state_change::read(detail(event)?)?,
+            (source, detail_type) => Err(format!(
+                "its source is {} and its detail-type {}: handled are source {SOURCE:?} and detail-type {:?}, {:?} or {:?}",
+                quote(source),
+                quote(detail_type),
+                spot_interruption_warning::DETAIL_TYPE,
+                rebalance_recommendation::DETAIL_TYPE,
+                state_change::DETAIL_TYPE
+            )),
         };
-        let Some((instance, kind)) = read else {
-            return Ok(Self::Other(Other {
-                account: event.account.and_then(|id| id.try_into().ok()),
-                region: event.region.and_then(|name| name.try_into().ok()),
-                source: event.source,
-                detail_type: event.detail_type,
-            }));
-        };
-        let time = time(&event)?;
-        let (account, region) = (required("account", event.account)?, required("region", event.region)?);
-        Ok(Self::Interruption(Interruption { instance, kind, account, region, time }))
+        let (account, region) = (required(event, "account"), required(event, "region"));
+        Ok(match read {
+            Ok((instance, kind)) => {
+                let (time, account, region) = (time(event)?, account?, region?);
+                Self::Interruption(Interruption { instance, kind, account, region, time })
+            }
+            Err(reason) => {
+                let event = detail_type.to_string();
+                Self::Other(Other { event, reason, account: account.ok(), region: region.ok() })
+            }
+        })
     }
 }
 
@@ -194,7 +214,7 @@ mod tests {
         event["detail"] = json!(null);
         event["account"] = json!("none");
         let Ok(Event::Other(other)) = read(event.to_string().as_bytes()) else { panic!() };
-        assert_eq!(other.detail_type, "EC2 Spot Instance Request Fulfillment");
+        assert_eq!(other.event, "EC2 Spot Instance Request Fulfillment");
         assert_eq!((other.account, other.region.unwrap().as_str()), (None, "us-east-2"));
 
         let mut event = warning();

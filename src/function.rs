@@ -1,8 +1,44 @@
 //! The function itself: where it runs, and as what.
 
+use std::{env, io::Write, process::ExitCode};
+
 use lambda_runtime::Context;
 
 use crate::identifier::AccountId;
+
+/// The function's version.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+const ABOUT: &str = concat!(
+    "spot-interruption-handler ",
+    env!("CARGO_PKG_VERSION"),
+    " takes interrupted EC2 Spot instances out of their Amazon ECS clusters: ",
+    "AWS Lambda starts it, and `cargo run --example demo` shows it."
+);
+
+/// What Lambda sets, and its runtime panics without.
+const SET_BY_LAMBDA: [&str; 4] = [
+    "AWS_LAMBDA_RUNTIME_API",
+    "AWS_LAMBDA_FUNCTION_NAME",
+    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+    "AWS_LAMBDA_FUNCTION_VERSION",
+];
+
+/// Says what this program is, if it is asked for that or was not started by Lambda, and how it ends then.
+#[must_use]
+pub fn answer_by_hand() -> Option<ExitCode> {
+    let is_question = |arg| ["-h", "--help", "-V", "--version"].iter().any(|question| arg == *question);
+    // Whoever does not listen does not want to know.
+    if env::args_os().skip(1).any(is_question) {
+        let _ = writeln!(std::io::stdout(), "{ABOUT}");
+        Some(ExitCode::SUCCESS)
+    } else if SET_BY_LAMBDA.iter().any(|name| env::var_os(name).is_none_or(|value| value.is_empty())) {
+        let _ = writeln!(std::io::stderr(), "{ABOUT}");
+        Some(ExitCode::FAILURE)
+    } else {
+        None
+    }
+}
 
 /// The function itself, as its ARN names it.
 #[derive(Clone, Debug, PartialEq, Eq)]

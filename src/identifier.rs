@@ -2,18 +2,18 @@
 
 /// A text that is not the identifier it should be.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("{found:?} is not {expected}")]
+#[error("found {found}, expected {expected}")]
 pub struct NotAnId {
-    found: String,
-    expected: &'static str,
+    /// What stands there: a text in quotes, or the kind of a value that is none.
+    pub(crate) found: String,
+    pub(crate) expected: &'static str,
 }
 
 /// Makes a type for an identifier that was checked once and is trusted from then on.
 macro_rules! identifier {
     ($(#[$doc:meta])* $name:ident, $expected:literal, $is_valid:expr) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Deserialize)]
-        #[serde(try_from = "String")]
+        #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub struct $name(std::sync::Arc<str>);
 
         impl $name {
@@ -32,7 +32,7 @@ macro_rules! identifier {
                 if is_valid(&found) {
                     Ok(Self(found.into()))
                 } else {
-                    Err($crate::identifier::NotAnId::new(found, $expected))
+                    Err($crate::identifier::NotAnId::new(&found, $expected))
                 }
             }
         }
@@ -52,14 +52,41 @@ macro_rules! identifier {
 }
 
 impl NotAnId {
-    /// Keeps the beginning of what was found: it may be of any length, and ends up in logs.
-    pub(crate) fn new(found: String, expected: &'static str) -> Self {
-        let found = if found.len() > 64 { found.chars().take(64).chain(['…']).collect() } else { found };
-        Self { found, expected }
+    pub(crate) fn new(found: &str, expected: &'static str) -> Self {
+        Self { found: quote(found), expected }
+    }
+}
+
+/// Quotes the beginning of what was found: it may be of any length, and ends up in logs.
+pub(crate) fn quote(found: &str) -> String {
+    match found.char_indices().nth(64) {
+        Some((end, _)) => format!("{:?}…", &found[..end]),
+        None => format!("{found:?}"),
     }
 }
 
 pub(crate) use identifier;
+
+identifier!(
+    /// Where an event came from.
+    EventSource,
+    "the source of an EventBridge event, such as aws.ec2",
+    |source| !source.is_empty()
+);
+
+identifier!(
+    /// What an event is.
+    DetailType,
+    "the detail-type of an EventBridge event, such as EC2 Spot Instance Interruption Warning",
+    |detail_type| !detail_type.is_empty()
+);
+
+identifier!(
+    /// The state of an instance.
+    InstanceState,
+    "the state of an instance, such as running",
+    |state| !state.is_empty()
+);
 
 identifier!(
     /// The id of an EC2 instance.
@@ -73,7 +100,7 @@ identifier!(
 identifier!(
     /// The id of an AWS account.
     AccountId,
-    "an AWS account id (12 digits)",
+    "an AWS account id (a string of 12 digits)",
     |id| id.len() == 12 && id.bytes().all(|b| b.is_ascii_digit())
 );
 

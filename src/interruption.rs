@@ -6,9 +6,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use crate::identifier::{AccountId, InstanceId, Region};
+use crate::identifier::{AccountId, InstanceId, NotAnId, Region};
 
 /// How long after an interruption notice EC2 acts, for `terminate` and `stop`.
 ///
@@ -26,7 +26,7 @@ pub struct Interruption {
     pub account: AccountId,
     /// The Region of the instance.
     pub region: Region,
-    /// When EC2 said so.
+    /// When EC2 said so; never in the future.
     pub time: SystemTime,
 }
 
@@ -84,7 +84,7 @@ impl Interruption {
 }
 
 /// What EC2 does with an interrupted instance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum InstanceAction {
     /// The instance is gone for good.
@@ -93,6 +93,16 @@ pub enum InstanceAction {
     Stop,
     /// As `Stop`, with its memory kept; begins with the notice, not after it.
     Hibernate,
+}
+
+impl TryFrom<String> for InstanceAction {
+    type Error = NotAnId;
+
+    fn try_from(found: String) -> Result<Self, Self::Error> {
+        let all = [Self::Terminate, Self::Stop, Self::Hibernate];
+        let action = all.into_iter().find(|action| action.to_string() == found);
+        action.ok_or_else(|| NotAnId::new(&found, "terminate, stop or hibernate"))
+    }
 }
 
 impl fmt::Display for Kind {

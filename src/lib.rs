@@ -46,7 +46,7 @@ use crate::{
     aws::deadline::Deadline,
     config::Config,
     error::Error,
-    event::{Event, Payload, Received},
+    event::{Event, Other, Payload, Received},
     interruption::{Interruption, Whose},
     invocation::Invocation,
     outcome::InstanceOutcome,
@@ -93,12 +93,12 @@ pub async fn handle(scopes: &Scopes, config: &Config, event: LambdaEvent<Payload
     let invocation = Invocation::new(scopes, config, &event.context);
     match event.payload {
         Payload::Event(event) => {
-            let report = invocation.handle_all(vec![event]).await.pop();
+            let report = invocation.handle_all(vec![event], &[]).await.pop();
             report.map_or(Ok(Response::batch([])), |report| Result::from(report).map(Response::Answer))
         }
         Payload::Batch(messages) => {
             let (ids, events): (Vec<_>, _) = messages.into_iter().map(|message| (message.id, message.event)).unzip();
-            let reports = invocation.handle_all(events).await;
+            let reports = invocation.handle_all(events, &ids).await;
             let failed = ids.into_iter().zip(reports).filter_map(|(id, report)| report.error.is_some().then_some(id));
             Ok(Response::batch(failed))
         }
@@ -109,11 +109,12 @@ pub async fn handle(scopes: &Scopes, config: &Config, event: LambdaEvent<Payload
 type Line<'a> = Shared<BoxFuture<'a, InstanceOutcome>>;
 
 impl Invocation<'_> {
-    /// Handles events, each by itself, and reports them in their order. Several events for one instance are one.
-    async fn handle_all(&self, events: Vec<Received>) -> Vec<Report> {
+    /// Handles events, each by itself, and reports them in their order, with the ids of the messages that they came in.
+    /// Several events for one instance are one.
+    async fn handle_all(&self, events: Vec<Received>, messages: &[String]) -> Vec<Report> {
         let events: Vec<_> = events.into_iter().map(Event::try_from).collect();
         let interruptions = events.iter().filter_map(|event| match event {
-            Ok(Event::Interruption(interruption)) if self.config.concerns(interruption) => Some(interruption),
+            Ok(Event::Interruption(interruption)) if self.config.ignores(interruption).is_none() => Some(interruption),
             _ => None,
         });
         let mut decisive: HashMap<_, &Interruption> = HashMap::new();
@@ -127,7 +128,8 @@ impl Invocation<'_> {
         // Those that end first go first.
         let mut in_order: Vec<_> = events.iter().enumerate().collect();
         in_order.sort_by_key(|(_, event)| event.as_ref().ok().and_then(Event::time));
-        let reports = in_order.into_iter().map(async |(at, event)| (at, self.report(event, &lines).await));
+        let message = |at: usize| messages.get(at).map(String::as_str);
+        let reports = in_order.into_iter().map(async |(at, event)| (at, self.report(event, message(at), &lines).await));
         // Not cut short by tokio's budget, so that all that can run have asked before the first call is made.
         let mut reports = tokio::task::unconstrained(join_all(reports)).await;
         reports.sort_unstable_by_key(|(at, _)| *at);
@@ -140,21 +142,21 @@ impl Invocation<'_> {
     }
 
     /// Waits for what becomes of an event, and reports it.
-    async fn report(&self, event: &Result<Event, Error>, lines: &HashMap<Whose<'_>, Line<'_>>) -> Report {
+    async fn report(
+        &self,
+        event: &Result<Event, Error>,
+        message: Option<&str>,
+        lines: &HashMap<Whose<'_>, Line<'_>>,
+    ) -> Report {
         match event {
-            Ok(Event::Interruption(interruption)) => match lines.get(&interruption.whose()) {
-                Some(line) if self.config.concerns(interruption) => {
-                    report::handled(interruption, &line.clone().await, &self.counts)
+            Ok(Event::Interruption(interruption)) => {
+                match (self.config.ignores(interruption), lines.get(&interruption.whose())) {
+                    (None, Some(line)) => report::handled(interruption, &line.clone().await, &self.counts),
+                    (reason, _) => report::ignored(&Other::left_out(interruption, reason.unwrap_or_default()), message),
                 }
-                _ => {
-                    let (account, region) = (interruption.account.clone(), interruption.region.clone());
-                    report::ignored(interruption.kind.to_string(), Some(account), Some(region))
-                }
-            },
-            Ok(Event::Other(other)) => {
-                report::ignored(other.detail_type.clone(), other.account.clone(), other.region.clone())
             }
-            Err(error) => report::invalid(error.clone()),
+            Ok(Event::Other(other)) => report::ignored(other, message),
+            Err(error) => report::invalid(error.clone(), message),
         }
     }
 }

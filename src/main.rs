@@ -3,11 +3,15 @@
 use std::process::ExitCode;
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use spot_interruption_handler::{config::Config, handle, log, scope::Scopes, warm_up};
+use spot_interruption_handler::{config::Config, function, handle, log, scope::Scopes, warm_up};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
+pub(crate) async fn main() -> ExitCode {
+    if let Some(answered) = function::answer_by_hand() {
+        return answered;
+    }
     log::init();
+    tracing::info!(version = function::VERSION, "starting");
     match run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

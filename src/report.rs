@@ -8,6 +8,7 @@ use self::metrics::Measured;
 use crate::{
     aws::calls::Counts,
     error::Error,
+    event::Other,
     identifier::{AccountId, ContainerInstanceArn, InstanceId, Region},
     interruption::{InstanceAction, Interruption, Kind},
     outcome::{ContainerInstanceOutcome, InstanceOutcome, Outcome},
@@ -61,7 +62,7 @@ pub struct Answer {
     #[serde(skip_serializing_if = "Option::is_none")]
     region: Option<Region>,
     outcome: Outcome,
-    /// Why the instance was not looked for in any cluster.
+    /// Why the event was ignored, or the instance not looked for in any cluster.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     /// Whole seconds until EC2 acts; 0 when that is over.
@@ -91,18 +92,25 @@ impl From<Report> for Result<Answer, Error> {
     }
 }
 
-/// Reports an event that could not be read.
-pub(crate) fn invalid(error: Error) -> Report {
-    tracing::error!(errorType = error.error_type(), %error, "failed");
+/// Reports an event that could not be read, and the message of a batch that it came in.
+pub(crate) fn invalid(error: Error, message: Option<&str>) -> Report {
+    tracing::error!(
+        messageId = message,
+        errorType = error.error_type(),
+        %error,
+        "failed"
+    );
     let answer = Answer { error_type: Some(error.error_type()), ..Answer::of_no_instance(Outcome::Failed) };
     metrics::write(answer.measured());
     Report { answer, error: Some(error) }
 }
 
 /// Reports an event that nothing is done about: a warning, since no rule should deliver it.
-pub(crate) fn ignored(event: String, account: Option<AccountId>, region: Option<Region>) -> Report {
-    tracing::warn!(event, "ignored: not an event for this function, as it is set");
-    let answer = Answer { event: Some(event), account, region, ..Answer::of_no_instance(Outcome::Ignored) };
+pub(crate) fn ignored(other: &Other, message: Option<&str>) -> Report {
+    let Other { event, reason, account, region } = other.clone();
+    tracing::warn!(messageId = message, event, reason, "ignored: not an event for this function, as it is set");
+    let (event, reason) = (Some(event), Some(reason));
+    let answer = Answer { event, account, region, reason, ..Answer::of_no_instance(Outcome::Ignored) };
     metrics::write(answer.measured());
     Report { answer, error: None }
 }

@@ -4,7 +4,7 @@
 
 use std::{
     cell::RefCell,
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -13,6 +13,24 @@ use spot_interruption_handler::config::Config;
 
 const TEMPLATE: &str = include_str!("../template.yaml");
 const MEMBER: &str = include_str!("../member.yaml");
+
+/// Parameters that become environment variables.
+const VARIABLES: [(&str, &str); 14] = [
+    ("Strategy", "STRATEGY"),
+    ("DryRun", "DRY_RUN"),
+    ("Clusters", "CLUSTERS"),
+    ("ExcludeClusters", "EXCLUDE_CLUSTERS"),
+    ("ClusterTag", "CLUSTER_TAG"),
+    ("ManagedDraining", "MANAGED_DRAINING"),
+    ("StandaloneTasks", "STANDALONE_TASKS"),
+    ("RebalanceRecommendation", "REBALANCE_RECOMMENDATION"),
+    ("ReactivateResumed", "REACTIVATE_RESUMED"),
+    ("CleanUpTerminated", "CLEAN_UP_TERMINATED"),
+    ("Accounts", "ACCOUNTS"),
+    ("MemberRoleName", "MEMBER_ROLE_NAME"),
+    ("ExternalId", "EXTERNAL_ID"),
+    ("OutcomeBusArn", "OUTCOME_BUS"),
+];
 
 #[test]
 fn it_sets_the_variables_that_are_read() {
@@ -34,40 +52,59 @@ fn it_sets_the_variables_that_are_read() {
 
 #[test]
 fn its_defaults_and_values_are_those_of_the_code() {
-    for (parameter, variable) in [
-        ("Strategy", "STRATEGY"),
-        ("DryRun", "DRY_RUN"),
-        ("Clusters", "CLUSTERS"),
-        ("ExcludeClusters", "EXCLUDE_CLUSTERS"),
-        ("ClusterTag", "CLUSTER_TAG"),
-        ("ManagedDraining", "MANAGED_DRAINING"),
-        ("StandaloneTasks", "STANDALONE_TASKS"),
-        ("RebalanceRecommendation", "REBALANCE_RECOMMENDATION"),
-        ("ReactivateResumed", "REACTIVATE_RESUMED"),
-        ("CleanUpTerminated", "CLEAN_UP_TERMINATED"),
-        ("Accounts", "ACCOUNTS"),
-        ("MemberRoleName", "MEMBER_ROLE_NAME"),
-        ("ExternalId", "EXTERNAL_ID"),
-        ("OutcomeBusArn", "OUTCOME_BUS"),
-    ] {
+    for (parameter, variable) in VARIABLES {
         assert!(TEMPLATE.contains(&format!("{variable}: !Ref {parameter}\n")), "{parameter}");
-        let about = TEMPLATE.split(&format!("\n  {parameter}:\n    Type: ")).nth(1).unwrap();
-        let about =
-            about.split("\n  ").take_while(|line| line.starts_with("  ") || !line.ends_with(':')).collect::<Vec<_>>();
-        let field =
-            |name: &str| about.iter().find_map(|line| line.trim().strip_prefix(name)).map(|v| v.trim().to_owned());
         let unquote = |value: &str| value.trim().trim_matches('"').to_owned();
         let config = |value: String| Config::read(|name| (name == variable).then(|| value.clone()));
-        let default = unquote(&field("Default:").unwrap());
+        let default = unquote(&field(parameter, "Default:").unwrap());
         assert_eq!(
             format!("{:?}", config(default).unwrap()),
             format!("{:?}", Config::read(|_| None).unwrap()),
             "{parameter}"
         );
-        for value in field("AllowedValues:").iter().flat_map(|values| values.trim_matches(['[', ']']).split(',')) {
-            assert!(config(unquote(value)).is_ok(), "{parameter}: {value}");
+        for value in allowed_values(parameter) {
+            assert!(config(value.clone()).is_ok(), "{parameter}: {value}");
         }
     }
+}
+
+/// Lambda refuses a function whose variables have more, late in a deployment, and measures them as JSON.
+#[test]
+fn the_longest_values_fit_into_an_environment() {
+    let longest = |parameter: &str, more: usize| {
+        let Some(max) = field(parameter, "MaxLength:") else {
+            return allowed_values(parameter).into_iter().max_by_key(String::len).unwrap();
+        };
+        let (start, fill) = match parameter {
+            "Clusters" | "ExcludeClusters" => ("", "x,"),
+            // The longest character is of four bytes.
+            "ClusterTag" => ("", "𝕏"),
+            "Accounts" => ("", "123456789012,"),
+            "OutcomeBusArn" => ("arn:aws:events:us-east-1:123456789012:event-bus/", "x"),
+            _ => ("", "x"),
+        };
+        start.chars().chain(fill.chars().cycle()).take(max.parse::<usize>().unwrap() + more).collect()
+    };
+    let environment: BTreeMap<_, _> = VARIABLES.map(|(parameter, variable)| (variable, longest(parameter, 0))).into();
+    let bytes = serde_json::to_string(&environment).unwrap().len();
+    assert!((3_900..=4_096).contains(&bytes), "{bytes}");
+    // The code has the same limits.
+    Config::read(|name| environment.get(name).cloned()).unwrap();
+    for (parameter, variable) in VARIABLES.iter().filter(|(parameter, _)| field(parameter, "MaxLength:").is_some()) {
+        let too_long = longest(parameter, if *parameter == "Accounts" { 13 } else { 1 });
+        assert!(Config::read(|name| (name == *variable).then(|| too_long.clone())).is_err(), "{parameter}");
+    }
+}
+
+#[test]
+fn its_version_is_that_of_the_code() {
+    let version = |template: &str, before: &str| {
+        let version = template.split(before).nth(1).unwrap().lines().next().unwrap();
+        assert_eq!(version, env!("CARGO_PKG_VERSION"));
+    };
+    version(TEMPLATE, "\n      Version: ");
+    version(MEMBER, "whose template this is\n    Value: ");
+    assert_eq!(TEMPLATE.matches("!FindInMap [Release, Function, Version]").count(), 2, "a tag and an output");
 }
 
 #[test]
@@ -91,6 +128,19 @@ fn it_allows_what_is_called_and_nothing_else() {
 #[test]
 fn members_allow_the_same_of_ecs_and_ec2() {
     assert_eq!(actions(TEMPLATE, &["ecs", "ec2"]), actions(MEMBER, &["ecs", "ec2"]));
+}
+
+/// What is said of a parameter.
+fn field(parameter: &str, name: &str) -> Option<String> {
+    let about = TEMPLATE.split(&format!("\n  {parameter}:\n    Type: ")).nth(1).unwrap().split("\n  ");
+    let mut about = about.take_while(|line| line.starts_with("  ") || !line.ends_with(':'));
+    about.find_map(|line| line.trim().strip_prefix(name)).map(|value| value.trim().to_owned())
+}
+
+fn allowed_values(parameter: &str) -> Vec<String> {
+    let values = field(parameter, "AllowedValues:").unwrap_or_default();
+    let values = values.trim_matches(['[', ']']).split(',').map(|value| value.trim().trim_matches('"').to_owned());
+    values.filter(|value| !value.is_empty()).collect()
 }
 
 fn actions(template: &str, services: &[&str]) -> BTreeSet<String> {

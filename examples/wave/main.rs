@@ -15,14 +15,9 @@ mod plot;
 mod report;
 mod template;
 
-use std::{
-    error::Error,
-    fs,
-    path::{Path, PathBuf},
-    process::{Command, ExitCode},
-};
+use std::{error::Error, fs, process::ExitCode};
 
-use standin::{Quotas, Standin};
+use standin::{Quotas, Standin, build_release};
 
 use crate::{measured::Measured, options::Options};
 
@@ -35,7 +30,10 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
             return Ok(ExitCode::from(2));
         }
     };
-    let function = options.function.clone().map_or_else(build, Ok)?;
+    let function = match &options.function {
+        Some(function) => function.clone(),
+        None => build_release(&["-p", "spot-interruption-handler"])?.join("spot-interruption-handler"),
+    };
     let aws =
         Standin::builder().quotas(Quotas::aws().times(options.quota_factor)).latency(options.latency).start().await?;
     let fleet = fleet::fill(&aws.home(), &options);
@@ -50,17 +48,4 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
         fs::write(path, plot::svg(&options, &played, &measured))?;
     }
     Ok(if measured.lost == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// Builds the function as for a deployment.
-fn build() -> Result<PathBuf, Box<dyn Error>> {
-    const NAME: &str = "spot-interruption-handler";
-    let examples = std::env::current_exe()?;
-    let target = examples.ancestors().nth(3).ok_or("an example stands in a folder of the target folder")?;
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.current_dir(Path::new(env!("CARGO_MANIFEST_DIR"))).args(["build", "--release", "--package", NAME]);
-    if !cargo.arg("--target-dir").arg(target).status()?.success() {
-        return Err("the function could not be built".into());
-    }
-    Ok(target.join("release").join(NAME))
 }

@@ -2,18 +2,21 @@
 
 use std::time::SystemTime;
 
-use aws_lambda_events::event::eventbridge::EventBridgeEvent;
-use serde::de::DeserializeOwned;
+use aws_smithy_types::date_time::{DateTime, Format};
 use serde_json::Value;
 
-use crate::error::Error;
+use super::wrapped;
+use crate::{
+    error::Error,
+    identifier::{DetailType, EventSource, NotAnId},
+};
 
-/// An `EventBridge` event, or the reason why it is none.
+/// What may be an `EventBridge` event, or the reason why it is none.
 ///
 /// The reason is kept rather than returned, so that even a payload that is no JSON ends as an
 /// [`Error::InvalidEvent`] of ours.
 #[derive(Debug)]
-pub struct Received(pub(super) Result<EventBridgeEvent<Value>, String>);
+pub struct Received(pub(super) Result<Value, String>);
 
 /// A message of a batch.
 #[derive(Debug)]
@@ -24,37 +27,65 @@ pub struct Message {
     pub event: Received,
 }
 
-impl From<Value> for Received {
-    fn from(event: Value) -> Self {
-        Self(serde_path_to_error::deserialize(event).map_err(|error| describe(&error, "")))
-    }
+/// Reads where an event came from and what it is. What is none, but has one inside, is told what it is.
+pub(super) fn kind(event: &Value) -> Result<(EventSource, DetailType), Error> {
+    let read = || {
+        if event.is_object() {
+            Ok((required(event, "source")?, required(event, "detail-type")?))
+        } else {
+            let found = NotAnId { found: kind_of(event), expected: "an EventBridge event" };
+            Err(Error::InvalidEvent(found.to_string()))
+        }
+    };
+    read().map_err(|error| wrapped::explain(event).map_or(error, Error::InvalidEvent))
 }
 
 /// Reads an event's `detail`.
-pub(super) fn detail<T: DeserializeOwned>(detail: Value) -> Result<T, Error> {
-    serde_path_to_error::deserialize(detail).map_err(|error| Error::InvalidEvent(describe(&error, "detail")))
+pub(super) fn detail(event: &Value) -> Result<&Value, Error> {
+    let detail = event.get("detail").unwrap_or(&Value::Null);
+    if detail.is_object() {
+        return Ok(detail);
+    }
+    let found = NotAnId { found: kind_of(detail), expected: "an object" };
+    Err(Error::InvalidEvent(format!("detail: {found}")))
 }
 
-/// Reads a field of the envelope that the events handled here always have.
-pub(super) fn required<T>(field: &str, value: Option<String>) -> Result<T, Error>
-where
-    T: TryFrom<String>,
-    T::Error: std::fmt::Display,
-{
-    let value = value.ok_or_else(|| Error::InvalidEvent(format!("{field}: missing")))?;
-    T::try_from(value).map_err(|error| Error::InvalidEvent(format!("{field}: {error}")))
+/// Reads a field of an event, or of its `detail`, that the events handled here always have.
+pub(super) fn required<T: TryFrom<String, Error = NotAnId>>(of: &Value, path: &str) -> Result<T, Error> {
+    let read = match of.get(path.strip_prefix("detail.").unwrap_or(path)).unwrap_or(&Value::Null) {
+        Value::String(text) => T::try_from(text.clone()),
+        // An empty text is none of these, and its error says what was expected.
+        other => T::try_from(String::new()).map_err(|error| NotAnId { found: kind_of(other), ..error }),
+    };
+    read.map_err(|error| Error::InvalidEvent(format!("{path}: {error}")))
 }
 
-/// Reads the envelope's `time`.
-pub(super) fn time(event: &EventBridgeEvent<Value>) -> Result<SystemTime, Error> {
-    let time = event.time.ok_or_else(|| Error::InvalidEvent("time: missing".into()))?;
-    Ok(time.into())
+/// Reads the envelope's `time`. A time in the future is that of a sample or of a clock that is ahead: it counts as now.
+pub(super) fn time(event: &Value) -> Result<SystemTime, Error> {
+    let Time(time) = required(event, "time")?;
+    Ok(time.min(SystemTime::now()))
 }
 
-/// Says what is wrong and where, without repeating the event.
-fn describe<E: std::fmt::Display>(error: &serde_path_to_error::Error<E>, parent: &str) -> String {
-    let path = error.path().to_string();
-    let place = [parent, &path].into_iter().filter(|part| !matches!(*part, "" | ".")).collect::<Vec<_>>().join(".");
-    let separator = if place.is_empty() { "" } else { ": " };
-    format!("{place}{separator}{}", error.inner())
+struct Time(SystemTime);
+
+impl TryFrom<String> for Time {
+    type Error = NotAnId;
+
+    fn try_from(found: String) -> Result<Self, Self::Error> {
+        let time = DateTime::from_str(&found, Format::DateTimeWithOffset).ok();
+        let time = time.and_then(|time| SystemTime::try_from(time).ok());
+        time.map(Self).ok_or_else(|| NotAnId::new(&found, "a time, such as 2026-11-02T08:00:00Z"))
+    }
+}
+
+/// What a value is. A string is not repeated: it may be a whole event.
+pub(super) fn kind_of(value: &Value) -> String {
+    match value {
+        Value::Null => "nothing".to_owned(),
+        Value::Bool(_) => "a boolean".to_owned(),
+        Value::Number(number) => format!("the number {number}"),
+        Value::String(_) => "a string".to_owned(),
+        Value::Array(_) => "a list".to_owned(),
+        Value::Object(_) => "an object".to_owned(),
+    }
 }

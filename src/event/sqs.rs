@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::envelope::{Message, Received};
+use super::envelope::{Message, Received, kind_of};
 
 /// Reads a batch, if it is one: its messages have ids, and an event each, which may be malformed.
 pub(super) fn messages(payload: &Value) -> Option<Vec<Message>> {
@@ -12,12 +12,11 @@ pub(super) fn messages(payload: &Value) -> Option<Vec<Message>> {
 
 fn message(record: &Value) -> Option<Message> {
     let id = record.get("messageId")?.as_str()?.to_owned();
-    let body = record.get("body").and_then(Value::as_str).unwrap_or_default();
-    let event = match serde_json::from_str::<Value>(body) {
-        Ok(event) => event.into(),
-        Err(error) => Received(Err(format!("body: {error}"))),
+    let body = match record.get("body").unwrap_or(&Value::Null) {
+        Value::String(body) => serde_json::from_str(body).map_err(|error| format!("body: found no JSON: {error}")),
+        other => Err(format!("body: found {}, expected a string with an event", kind_of(other))),
     };
-    Some(Message { id, event })
+    Some(Message { id, event: Received(body) })
 }
 
 #[cfg(test)]

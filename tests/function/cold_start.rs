@@ -1,6 +1,6 @@
 //! What happens before the first event.
 
-use std::time::Duration;
+use std::{process::Command, time::Duration};
 
 use serde_json::Value;
 use standin::{Fault, FunctionError};
@@ -26,6 +26,48 @@ async fn a_wrong_setting_stops_it_and_is_named() {
         }
     }
     assert_eq!(aws.calls().len(), 0);
+}
+
+#[test]
+fn started_by_hand_it_says_in_one_line_what_it_is() {
+    let ends_well = |args: &[&str], lambda: &[(&str, &str)]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_spot-interruption-handler"));
+        let output = command.args(args).env_clear().envs(lambda.iter().copied()).output().unwrap();
+        let said = if output.status.success() { output.stdout } else { output.stderr };
+        let said = String::from_utf8(said).unwrap();
+        for part in [env!("CARGO_PKG_VERSION"), "Spot", "ECS", "Lambda starts it", "cargo run --example demo"] {
+            assert!(said.lines().count() == 1 && said.contains(part), "{args:?}: {said}");
+        }
+        output.status.success()
+    };
+    for asked in ["-h", "--help", "-V", "--version"] {
+        assert!(ends_well(&[asked], &[]), "{asked}");
+    }
+    for (args, lambda) in [
+        (&[][..], &[][..]),
+        (&["event.json"], &[]),
+        (&[], &[("AWS_LAMBDA_RUNTIME_API", "")]),
+        (&[], &[("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001"), ("AWS_LAMBDA_FUNCTION_NAME", "any")]),
+    ] {
+        assert!(!ends_well(args, lambda), "{args:?} {lambda:?}");
+    }
+}
+
+#[tokio::test]
+async fn its_version_is_the_first_line_of_the_log() {
+    let aws = standin().await;
+    for (level, lines) in [("INFO", 1), ("WARN", 0)] {
+        let function = function(&aws, &[("AWS_LAMBDA_LOG_LEVEL", level)]).await;
+        let logs = function.logs();
+        assert_eq!(logs.len(), lines, "{logs:?}");
+        for line in logs {
+            let line: Value = serde_json::from_str(&line).unwrap();
+            assert_eq!(
+                (&line["level"], &line["fields"]["version"]),
+                (&"INFO".into(), &env!("CARGO_PKG_VERSION").into())
+            );
+        }
+    }
 }
 
 #[tokio::test]

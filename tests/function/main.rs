@@ -12,6 +12,7 @@ mod frugality;
 mod leave_alone;
 mod lifecycle;
 mod locate;
+mod malformed;
 mod outcomes;
 mod queue;
 mod registrations;

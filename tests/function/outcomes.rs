@@ -62,6 +62,23 @@ async fn a_line_of_metrics_for_each_outcome() {
 }
 
 #[tokio::test]
+async fn a_notice_from_the_future_counts_as_given_now() {
+    let aws = standin().await;
+    register(&aws.home(), "web");
+    let function = function(&aws, &[]).await;
+    for (time, action) in [("2099-11-02T08:00:00Z", "stop"), ("9999-12-31T23:59:59+00:00", "terminate")] {
+        let mut sample = notice(ID, action);
+        sample["time"] = json!(time);
+        let left = handled(&function, sample).await["secondsLeft"].as_u64().unwrap();
+        assert!((110..=120).contains(&left), "{left}");
+    }
+    for line in metrics(&function) {
+        let (to_act, to_spare) = (line["SecondsToAct"].as_f64().unwrap(), line["SecondsToSpare"].as_f64().unwrap());
+        assert!((0.0..10.0).contains(&to_act) && (110.0..=120.0).contains(&to_spare), "{line}");
+    }
+}
+
+#[tokio::test]
 async fn what_does_not_apply_is_not_measured() {
     let aws = standin().await;
     register(&aws.home(), "web");

@@ -41,7 +41,8 @@ class Template:
         said = []
         for name, about in self.body["Parameters"].items():
             pattern, value = about.get("AllowedPattern", ""), str(self.values[name])
-            if not re.search(pattern, value) or value not in map(str, about.get("AllowedValues", [value])):
+            is_allowed = re.search(pattern, value) and value in map(str, about.get("AllowedValues", [value]))
+            if not is_allowed or len(value) > about.get("MaxLength", len(value)):
                 said.append(f"{name} {about['ConstraintDescription']}")
         for rule in self.body.get("Rules", {}).values():
             if self.value(rule.get("RuleCondition", True)):
@@ -76,6 +77,7 @@ FUNCTIONS = {
     "Condition": lambda t, of: t.holds(of) if isinstance(of, str) else {"Condition": t.value(of)},
     "Fn::And": lambda t, of: all(t.value(of)),
     "Fn::Equals": lambda t, of: str(t.value(of[0])) == str(t.value(of[1])),
+    "Fn::FindInMap": lambda t, of: t.body["Mappings"][of[0]][of[1]][of[2]],
     "Fn::GetAtt": get_att,
     "Fn::If": lambda t, of: t.value(of[1] if t.holds(of[0]) else of[2]),
     "Fn::Join": lambda t, of: of[0].join(map(str, t.value(of[1]))),

@@ -36,6 +36,7 @@ SUMMARY = {"@timestamp", "@message", "level"} | {
     for name in (
         "message",
         "instanceId",
+        "messageId",
         "instanceAction",
         "event",
         "account",

@@ -149,7 +149,7 @@ def check_policies(checks):
     told = statements(Template("template.yaml", {"OutcomeBusArn": bus}).resources())["TellOutcomes"]
     checks.same("OutcomeBusArn", ["events:PutEvents", bus], [told["Action"], told["Resource"]])
     # A role's inline policies may have 10,240 characters without white space.
-    widest = {"Strategy": "evacuate", "Delivery": "queue", "OutcomeBusArn": bus, "Accounts": ",".join([ACCOUNT] * 200)}
+    widest = {"Strategy": "evacuate", "Delivery": "queue", "OutcomeBusArn": bus, "Accounts": ",".join([ACCOUNT] * 100)}
     everything = statements(Template("template.yaml", ORGANIZATION | widest).resources())
     written = sum(len(json.dumps(statement, separators=(",", ":"))) for statement in everything.values())
     checks.same("with all of it, far from a role's 10,240", True, written < 9_500)
@@ -183,6 +183,12 @@ def check_refusals(checks):
         ("an organisation's name", {"OrganizationId": "example"}, "OrganizationId"),
         ("a role's path", ORGANIZATION | {"MemberRoleName": "path/any"}, "MemberRoleName"),
         ("an external id of one character", ORGANIZATION | {"ExternalId": "1"}, "ExternalId"),
+        ("a long external id", ORGANIZATION | {"ExternalId": "x" * 129}, "ExternalId"),
+        ("the longest external id", ORGANIZATION | {"ExternalId": "x" * 128}, None),
+        ("101 accounts", {"Accounts": ",".join([ACCOUNT] * 101)}, "Accounts"),
+        ("100 accounts", {"Accounts": ",".join([ACCOUNT] * 100)}, None),
+        ("a list of 701 characters", {"Clusters": "name," * 140 + "x"}, "Clusters"),
+        ("a list of 700 characters", {"ExcludeClusters": "name," * 139 + "names"}, None),
         ("accounts with blanks", {"Accounts": f"{ACCOUNT}, {MEMBER}"}, "Accounts"),
         ("an account's name", {"Accounts": "production"}, "Accounts"),
         ("a bus's name", {"OutcomeBusArn": "default"}, "OutcomeBusArn"),

@@ -6,8 +6,8 @@
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a program for the terminal that may give up")]
 #![expect(clippy::cast_precision_loss, reason = "figures of three digits")]
 
-#[path = "common/build.rs"]
-mod build;
+#[path = "common/memory.rs"]
+mod memory;
 
 use std::{
     path::Path,
@@ -15,14 +15,14 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use standin::{Cluster, ContainerInstance, Environment, Function, Instance, Standin};
+use standin::{Cluster, ContainerInstance, Environment, Function, Instance, Standin, build_release};
 
 const SIZES: [usize; 4] = [1, 10, 100, 1_000];
 const LATENCY: Duration = Duration::from_millis(10);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
-    let handler = build::build(&["-p", "spot-interruption-handler"]).join("spot-interruption-handler");
+    let handler = build_release(&["-p", "spot-interruption-handler"]).unwrap().join("spot-interruption-handler");
     println!("one notice, warm: all clusters have container instances");
     println!("  {:>9} {:<12} {:>8} {:>6}", "clusters", "hint", "wall ms", "calls");
     for clusters in SIZES {
@@ -85,7 +85,7 @@ async fn batch(handler: &Path, notices: usize, strategy: &str) -> (f64, usize, f
     let answer = function.invoke(json!({ "Records": records })).await.unwrap();
     let wall = started.elapsed();
     assert_eq!(answer.json(), &json!({ "batchItemFailures": [] }), "{:?}", function.logs());
-    (wall.as_secs_f64() * 1e3, aws.calls().len(), build::peak_mb(&function))
+    (wall.as_secs_f64() * 1e3, aws.calls().len(), memory::peak_mb(&function))
 }
 
 async fn standin(clusters: usize) -> Standin {

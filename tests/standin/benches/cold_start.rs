@@ -7,8 +7,8 @@
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a program for the terminal that may give up")]
 #![expect(clippy::cast_precision_loss, reason = "figures of three digits")]
 
-#[path = "common/build.rs"]
-mod build;
+#[path = "common/memory.rs"]
+mod memory;
 
 use std::{
     fs,
@@ -16,9 +16,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use build::{build, peak_mb};
+use memory::peak_mb;
 use serde_json::{Value, json};
-use standin::{Cluster, ContainerInstance, Environment, Function, Instance, Standin};
+use standin::{Cluster, ContainerInstance, Environment, Function, Instance, Standin, build_release};
 
 const RUNS: usize = 21;
 const LATENCY: Duration = Duration::from_millis(10);
@@ -32,8 +32,8 @@ const ID: &str = "i-1234567890abcdef0";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
-    let nothing = build(&["-p", "standin", "--example", "nothing"]).join("examples/nothing");
-    let handler = build(&["-p", "spot-interruption-handler"]).join("spot-interruption-handler");
+    let nothing = build_release(&["-p", "standin", "--example", "nothing"]).unwrap().join("examples/nothing");
+    let handler = build_release(&["-p", "spot-interruption-handler"]).unwrap().join("spot-interruption-handler");
     println!("size, stripped");
     for (name, program) in [("does nothing", &nothing), ("handler", &handler)] {
         println!("  {name:<44} {:6.2} MB", fs::metadata(program).unwrap().len() as f64 / 1e6);
