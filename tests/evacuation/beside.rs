@@ -26,7 +26,7 @@ async fn beside(aws: &Arc<Standin>, others: Vec<Value>) -> (Duration, Vec<Value>
     let notices = ids[..10].iter().map(|id| home.interrupt(id, "terminate")).collect();
     let started = Instant::now();
     let handle = async |(n, of, event): (usize, usize, Value)| {
-        sleep(Duration::from_secs(5).mul_f64(n as f64 / of as f64)).await;
+        sleep(Duration::from_secs(5) * u32::try_from(n).unwrap() / u32::try_from(of).unwrap()).await;
         let process = Process::start(aws, &[]).await;
         let answer = process.invoke(&event).await.unwrap();
         (answer, started.elapsed())
