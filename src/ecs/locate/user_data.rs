@@ -17,26 +17,12 @@ mod unpack;
 mod values;
 mod variables;
 
-use crate::identifier::ClusterName;
-
-/// What user data says about the cluster.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Mention {
-    /// This one is named, by its name or its ARN.
-    Cluster(ClusterName),
-    /// None is named: an ECS agent that starts without a name joins `default`.
-    Default,
-    /// It is named by what only the instance can know, or the user data can't be read.
-    Unknown,
-}
+pub(crate) use named::Mention;
 
 /// Reads user data as `DescribeInstanceAttribute` gives it, in base64.
 pub(crate) fn mention(user_data: &str) -> Mention {
     unpack::unpack(user_data).map_or(Mention::Unknown, |open| reader::read(&open))
 }
-
-/// The variable that names the cluster to the ECS agent.
-const VARIABLE: &str = "ECS_CLUSTER";
 
 #[cfg(test)]
 mod tests {
@@ -47,6 +33,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::{
+        named::Mention,
         unpack::{DEPTH, GZIP, INFLATED},
         *,
     };

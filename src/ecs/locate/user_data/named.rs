@@ -1,7 +1,17 @@
 //! What names the cluster up to a line.
 
-use super::Mention;
 use crate::identifier::ClusterName;
+
+/// What user data says about the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Mention {
+    /// This one is named, by its name or its ARN.
+    Cluster(ClusterName),
+    /// None is named: an ECS agent that starts without a name joins `default`.
+    Default,
+    /// It is named by what only the instance can know, or the user data can't be read.
+    Unknown,
+}
 
 pub(super) struct Named {
     pub(super) mention: Mention,

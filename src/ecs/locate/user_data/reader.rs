@@ -3,12 +3,11 @@
 use std::collections::HashMap;
 
 use super::{
-    Mention, VARIABLE,
     goes::{Goes, is_other_file},
     here::{Here, without_comments},
-    named::Named,
+    named::{Mention, Named},
     sed::{Edit, edit, is_in_place},
-    tokens::{Token, begins_command, is_first, tokens},
+    tokens::{Token, VARIABLE, begins_command, is_first, tokens},
     unpack::{LAID_OPEN, LINE, TOKEN, Unpacked, after_prefix},
     values::{END, UNKNOWN, arguments, ends_with, expression, formatted, set_value, value, without_gap},
     variables::{Scope, Variables},

@@ -1,6 +1,6 @@
 //! What `sed` makes of the line that names the cluster.
 
-use super::VARIABLE;
+use super::tokens::VARIABLE;
 
 /// Whether `sed` or `perl` changes its files, as with `-i`, `-Ei.bak` or `--in-place`.
 pub(super) fn is_in_place(arguments: &[String]) -> bool {

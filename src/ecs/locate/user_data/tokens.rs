@@ -2,6 +2,9 @@
 
 use std::borrow::Cow;
 
+/// The variable that names the cluster to the ECS agent.
+pub(super) const VARIABLE: &str = "ECS_CLUSTER";
+
 /// A piece of a line.
 #[derive(PartialEq)]
 pub(super) enum Token {

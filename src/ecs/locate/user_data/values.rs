@@ -2,7 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::{VARIABLE, tokens::Token, unpack::after_prefix};
+use super::{
+    tokens::{Token, VARIABLE},
+    unpack::after_prefix,
+};
 
 /// A value that can't be resolved.
 pub(super) const UNKNOWN: &str = "$";

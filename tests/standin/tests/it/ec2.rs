@@ -51,7 +51,9 @@ async fn instances_by_filter_leave_out_what_is_gone() {
 #[tokio::test]
 async fn instances_by_id_have_to_be_there() {
     let (_aws, client) = start().await;
-    let reply = client.ec2(&format!("DescribeInstances&InstanceId.1={TWO}")).await;
+    let by_id = format!("DescribeInstances&InstanceId.1={TWO}");
+    assert_eq!(client.ec2(&by_id).await.count("instanceId"), 0, "what a service manages is hidden");
+    let reply = client.ec2(&format!("{by_id}&IncludeManagedResources=true")).await;
     assert_eq!(reply.xml("operator"), Some("<managed>true</managed><principal>ecs.amazonaws.com</principal>"));
     assert_eq!(reply.xml("instanceState"), Some("<code>80</code><name>stopped</name>"));
     assert_eq!((reply.count("instanceLifecycle"), reply.count("tagSet")), (0, 0));
@@ -78,10 +80,11 @@ async fn instances_come_in_pages() {
     for n in 0..10 {
         aws.home().instance(Instance::new(format!("i-0000000{n}")));
     }
-    let first = client.ec2("DescribeInstances&MaxResults=5").await;
+    let first = client.ec2("DescribeInstances&MaxResults=5&IncludeManagedResources=true").await;
     assert_eq!(first.count("instanceId"), 5);
     let token = first.xml("nextToken").unwrap();
-    let second = client.ec2(&format!("DescribeInstances&MaxResults=7&NextToken={token}")).await;
+    let second =
+        client.ec2(&format!("DescribeInstances&MaxResults=7&NextToken={token}&IncludeManagedResources=true")).await;
     assert_eq!((second.count("instanceId"), second.xml("nextToken")), (7, None));
     assert_error(&client.ec2("DescribeInstances&NextToken=made-up").await, 400, "InvalidNextToken");
     assert_error(&client.ec2("DescribeInstances&MaxResults=4").await, 400, "InvalidParameterValue");
