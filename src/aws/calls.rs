@@ -52,6 +52,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// How calls are made in an account and Region: until when, how often, and how urgent they are.
 #[derive(Clone, Debug)]
 pub(crate) struct Calls {
+    /// When whoever makes them began: what was read since is as good as read by them.
+    began: std::time::Instant,
     deadline: Deadline,
     /// How long a call that is not answered, or not well, is retried.
     patience: Duration,
@@ -111,7 +113,8 @@ impl Calls {
         counts: Arc<Counts>,
     ) -> Self {
         let (patience, first_pause, attempts) = (Duration::MAX, FIRST_PAUSE, Attempts::Many);
-        Self { deadline, patience, first_pause, attempts, buckets, session, counts }
+        let began = std::time::Instant::now();
+        Self { began, deadline, patience, first_pause, attempts, buckets, session, counts }
     }
 
     /// The same calls, where nobody waits: what fails is retried after longer pauses.
@@ -151,6 +154,7 @@ impl Calls {
 
     /// Makes them as patient as the less patient of the two, and as urgent as the more urgent.
     pub(super) fn adapt_to(&mut self, other: &Self) {
+        self.began = self.began.max(other.began);
         self.deadline.at = self.deadline.at.min(other.deadline.at);
         self.deadline.urgency = self.deadline.urgency.min(other.deadline.urgency);
         self.patience = self.patience.min(other.patience);
@@ -165,6 +169,11 @@ impl Calls {
             && (self.deadline.at > other.deadline.at + FIRST_PAUSE
                 || self.patience > other.patience
                 || self.attempts > other.attempts)
+    }
+
+    /// When whoever makes them began.
+    pub(crate) fn began(&self) -> std::time::Instant {
+        self.began
     }
 
     /// When they are given up.

@@ -24,10 +24,6 @@ const ENTRIES: usize = 1_000;
 /// that has is seen when the change is refused.
 const ROSTER: Duration = Duration::from_secs(30);
 
-/// For how long it is believed that an instance is not in a cluster that was read as a whole, or that nothing is to be
-/// done about it, 1 s.
-pub(crate) const JUST_READ: Duration = Duration::from_secs(1);
-
 /// How long a capacity provider's settings are cached, 5 minutes: whoever switches managed draining on or off sees the
 /// old setting respected no longer than this.
 const PROVIDER: Duration = Duration::from_mins(5);
@@ -110,14 +106,19 @@ impl Cache {
     }
 
     /// Takes the container instances of an instance out of the clusters that were read a moment ago: each serves once,
-    /// since it is changed then. Those that were not in service may be by now: their clusters are to be read again.
-    pub(crate) fn take_registrations(&self, instance: &InstanceId) -> (Vec<ContainerInstance>, Vec<ClusterName>) {
+    /// since it is changed then. Those that were not in service before a time may be by now: their clusters are to be read
+    /// again.
+    pub(crate) fn take_registrations(
+        &self,
+        instance: &InstanceId,
+        began: Instant,
+    ) -> (Vec<ContainerInstance>, Vec<ClusterName>) {
         let mut entries = self.lock();
         entries.rosters.retain(|_, roster| roster.read.elapsed() < ROSTER);
         let (mut found, mut doubtful) = (Vec::new(), Vec::new());
         for (cluster, roster) in &mut entries.rosters {
             let taken = roster.by_instance.remove(instance).unwrap_or_default();
-            if roster.read.elapsed() < JUST_READ || taken.iter().all(ContainerInstance::is_in_service) {
+            if roster.read >= began || taken.iter().all(ContainerInstance::is_in_service) {
                 found.extend(taken);
             } else {
                 doubtful.push(cluster.clone());
@@ -132,9 +133,9 @@ impl Cache {
         entries.rosters.get_mut(cluster).and_then(|roster| roster.by_instance.remove(instance)).unwrap_or_default()
     }
 
-    /// How long ago a cluster's container instances were read, if they are cached.
-    pub(crate) fn roster_age(&self, cluster: &ClusterName) -> Option<Duration> {
-        self.lock().rosters.get(cluster).map(|roster| roster.read.elapsed()).filter(|age| *age < ROSTER)
+    /// When a cluster's container instances were read, if they are cached.
+    pub(crate) fn roster_read(&self, cluster: &ClusterName) -> Option<Instant> {
+        self.lock().rosters.get(cluster).map(|roster| roster.read).filter(|read| read.elapsed() < ROSTER)
     }
 
     pub(crate) fn insert_roster(&self, cluster: ClusterName, read: Instant, found: Vec<ContainerInstance>) {

@@ -11,7 +11,6 @@ use tokio::time::sleep;
 
 use super::{
     Ecs,
-    cache::JUST_READ,
     cluster_list::FILTER_IDS,
     container_instance::{ContainerInstance, Status},
     limits::PAGE,
@@ -106,9 +105,9 @@ impl Ecs {
     /// That each belongs to one of the instances is checked with a description, so a list without a filter does as well:
     /// it is taken where it needs no more calls, and cached for the next notices.
     async fn find(&self, calls: &Calls, cluster: &ClusterName, instances: Vec<InstanceId>) -> Result<Found, Error> {
-        let was_just_read = || self.cache.roster_age(cluster).is_some_and(|age| age < JUST_READ);
-        if self.reads_whole(cluster, instances.len()) || was_just_read() {
-            if !was_just_read() {
+        let was_read = || self.cache.roster_read(cluster).is_some_and(|read| read >= calls.began());
+        if self.reads_whole(cluster, instances.len()) || was_read() {
+            if !was_read() {
                 self.roster(calls, cluster).await?;
             }
             let take = |instance| {

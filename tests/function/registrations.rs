@@ -164,7 +164,7 @@ async fn handed_over(function: &Environment, notices: &[Value]) {
     assert_eq!(handled(function, json!({ "Records": records })).await, json!({ "batchItemFailures": [] }));
 }
 
-/// A function that has just read a cluster as a whole, for others, with the instance in this state; a while later.
+/// A function that has just read a cluster as a whole, for others, with the instance in this state.
 async fn remembering(status: &str) -> (Standin, String, Environment) {
     let aws = standin().await;
     let home = aws.home();
@@ -177,7 +177,6 @@ async fn remembering(status: &str) -> (Standin, String, Environment) {
     }
     let function = function(&aws, &[("STRATEGY", "drain")]).await;
     handed_over(&function, &ids.iter().map(|id| notice(id, "terminate")).collect::<Vec<_>>()).await;
-    tokio::time::sleep(Duration::from_millis(1_200)).await;
     aws.forget_calls();
     (aws, arn, function)
 }

@@ -74,7 +74,7 @@ impl<'a> Search<'a> {
 
     /// Takes what was read for other notices. Where that says that nothing is to be done, it is read again.
     pub(super) async fn recall(&mut self) {
-        let (found, doubtful) = self.ecs.cache.take_registrations(self.id);
+        let (found, doubtful) = self.ecs.cache.take_registrations(self.id, self.calls.began());
         self.add(found);
         self.follow(doubtful).await;
     }
@@ -163,7 +163,7 @@ impl<'a> Search<'a> {
         self.recall().await;
         let mut clusters: Vec<_> = known.with_instances().cloned().collect();
         // What was read for other notices would have been found.
-        clusters.sort_by_key(|cluster| self.ecs.cache.roster_age(cluster).is_some());
+        clusters.sort_by_key(|cluster| self.ecs.cache.roster_read(cluster).is_some());
         // A cluster that fails must not keep the others waiting ...
         self.look(&self.calls.impatient(self.calls.left()), clusters).await;
         // ... but gets what time is left then.

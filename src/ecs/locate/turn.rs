@@ -36,7 +36,7 @@ impl Ecs {
     pub(super) async fn wait_for_turn(&self, calls: &Calls, known: &ClusterList, instances: usize) {
         let lists = known.scan_lists(instances);
         let clusters: Vec<_> = known.with_instances().cloned().collect();
-        let is_cached = |cluster: &ClusterName| self.cache.roster_age(cluster).is_some();
+        let is_cached = |cluster: &ClusterName| self.cache.roster_read(cluster).is_some();
         if instances < INSTANCES || lists < LISTS || clusters.iter().any(is_cached) {
             return;
         }
