@@ -281,6 +281,7 @@ async fn a_signature_that_was_too_old_when_it_arrived_is_made_anew() {
     for (api, status, code) in [
         ("DeregisterContainerInstance", 400, "InvalidSignatureException"),
         ("ListContainerInstances", 400, "InvalidSignatureException"),
+        ("ListContainerInstances", 400, "UnrecognizedClientException"),
         ("DescribeInstances", 400, "RequestExpired"),
         ("DescribeInstances", 401, "AuthFailure"),
     ] {
