@@ -70,7 +70,7 @@ pub(crate) async fn locate(
     yield_now().await;
     let mut search = Search::new(ec2, ecs, config, calls, interruption);
     search.recall().await;
-    let searched = match ecs.cache.clusters() {
+    let searched = match search.known_clusters().await {
         _ if search.is_over() => {
             search.describe(calls).await;
             Ok(())

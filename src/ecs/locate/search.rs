@@ -23,6 +23,9 @@ use crate::{
 /// Up to this many lists are as cheap as a hint.
 pub(super) const CHEAP_SCAN: usize = 2;
 
+/// So many instances at the same time are many.
+const MANY: usize = 20;
+
 /// From this many lists on, a scan in each of a hundred environments uses up the quota of a whole notice.
 const MANY_LISTS: usize = 20;
 
@@ -93,6 +96,14 @@ impl<'a> Search<'a> {
     pub(super) async fn describe(&mut self, calls: &Calls) {
         if self.described.is_none() {
             self.described = Some(self.ec2.instance(calls, self.id).await);
+        }
+    }
+
+    /// The clusters, if they are known. They are read where many instances are looked for: a hint for each costs more.
+    pub(super) async fn known_clusters(&self) -> Option<ClusterList> {
+        match self.ecs.cache.clusters() {
+            None if self.ecs.seeking.load(Relaxed) >= MANY => self.read_clusters().await.ok(),
+            known => known,
         }
     }
 
@@ -183,8 +194,10 @@ impl<'a> Search<'a> {
             known = self.read_clusters().await?;
             self.scan(&known).await;
         }
-        if self.is_young() {
-            self.look(self.calls, known.without_instances().cloned().collect()).await;
+        // One that registers is not counted yet.
+        let others: Vec<_> = known.without_instances().cloned().collect();
+        if self.is_young() || others.len() <= CHEAP_SCAN {
+            self.look(self.calls, others).await;
         }
         Ok(())
     }
