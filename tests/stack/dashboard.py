@@ -1,9 +1,9 @@
-"""Draws the dashboard in template.yaml, over a made-up day.
+"""Draws the dashboard in template.yaml as SVG, over a made-up day.
 
     python tests/stack/dashboard.py docs/dashboard.svg
     python tests/stack/dashboard.py --check docs/dashboard.svg
 
-With `--check` nothing is written: it fails if the file is not what would be drawn.
+With `--check` the script writes nothing and fails if the file differs from the drawing.
 """
 
 import sys
@@ -25,9 +25,9 @@ def main():
     if not check:
         Path(path).write_text(drawn)
     elif Path(path).read_text() == drawn:
-        print(f"{path} is the picture of template.yaml's dashboard")
+        print(f"{path} shows the dashboard in template.yaml")
     else:
-        sys.exit(f"{path} is not the picture of template.yaml's dashboard: python {sys.argv[0]} {path}")
+        sys.exit(f"{path} is out of date. Draw it again: python {sys.argv[0]} {path}")
 
 
 def draw():
@@ -86,7 +86,7 @@ def graph(panel, cloudwatch, properties):
 
 
 def series_of(cloudwatch, properties):
-    """A label, a colour if there is one, and the values by bin, for each series of a graph."""
+    """The label, the color or None, and the values by bin of each series of a graph."""
     for *metric, options in properties["metrics"]:
         stat = options.get("stat", properties.get("stat"))
         if metric:
@@ -102,7 +102,7 @@ def series_of(cloudwatch, properties):
 
 
 def breaches(cloudwatch, alarm):
-    """Whether an alarm would be on at the end of the day."""
+    """Whether an alarm is in the ALARM state at the end of the day."""
     dimensions = {one["Name"]: one["Value"] for one in alarm.get("Dimensions", [])}
     last = cloudwatch.series(alarm["Namespace"], alarm["MetricName"], dimensions).get(DAY_MIN // BIN_MIN - 1)
     if not last:
