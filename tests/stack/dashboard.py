@@ -67,7 +67,7 @@ def draw():
 
 def numbers(cloudwatch, properties):
     for namespace, name, *dimensions, options in properties["metrics"]:
-        bins = cloudwatch.series(namespace, name, dict(zip(dimensions[::2], dimensions[1::2])))
+        bins = cloudwatch.series(namespace, name, dict(zip(dimensions[::2], dimensions[1::2], strict=True)))
         value = statistic(options["stat"], [value for values in bins.values() for value in values])
         shown = f"{value:.1f} s" if name.startswith("Seconds") else f"{value:g}"
         yield shown, options["label"], options.get("color")
@@ -91,11 +91,13 @@ def series_of(cloudwatch, properties):
         stat = options.get("stat", properties.get("stat"))
         if metric:
             namespace, name, *dimensions = metric
-            found = [(options["label"], dict(zip(dimensions[::2], dimensions[1::2])))]
+            found = [(options["label"], dict(zip(dimensions[::2], dimensions[1::2], strict=True)))]
         else:
             schema, name, stat = SEARCH.fullmatch(options["expression"]).groups()
             namespace, *keys = schema.split(",")
-            found = [(" ".join(values), dict(zip(keys, values))) for values in cloudwatch.search(name, keys)]
+            found = [
+                (" ".join(values), dict(zip(keys, values, strict=True))) for values in cloudwatch.search(name, keys)
+            ]
         for label, dimensions in found:
             bins = cloudwatch.series(namespace, name, dimensions)
             yield label, options.get("color"), {at: statistic(stat, bins[at]) for at in sorted(bins)}

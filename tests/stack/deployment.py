@@ -24,7 +24,9 @@ def deploy(name, parameters, config="default", aws=None):
     if aws:
         env |= {"AWS_ACCESS_KEY_ID": aws.get_credentials().access_key, "AWS_REGION": aws.region_name}
         env |= {"AWS_DEFAULT_REGION": aws.region_name}
-    done = subprocess.run(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    done = subprocess.run(
+        command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
     if done.returncode:
         raise RuntimeError(f"sam deploy failed\n{done.stdout}")
 

@@ -1,10 +1,10 @@
 """Runs ministack, extended by features that these stacks use.
 
- - AWS::Events::EventBusPolicy: stored where PutPermission stores a policy, so that DescribeEventBus returns it.
- - AWS::Logs::QueryDefinition: accepted and ignored, since ministack has no saved queries.
- - StartMessageMoveTask: moves all visible messages from a dead-letter queue to the named queue at once.
- - Conditions with pseudo parameters and Fn::Select: evaluated as in resources. ministack alone compares the name of a
-   pseudo parameter instead of its value.
+- AWS::Events::EventBusPolicy: stored where PutPermission stores a policy, so that DescribeEventBus returns it.
+- AWS::Logs::QueryDefinition: accepted and ignored, since ministack has no saved queries.
+- StartMessageMoveTask: moves all visible messages from a dead-letter queue to the named queue at once.
+- Conditions with pseudo parameters and Fn::Select: evaluated as in resources. ministack alone compares the name of a
+  pseudo parameter instead of its value.
 """
 
 import sys

@@ -84,4 +84,5 @@ def check_role(checks, parameters, deployed, aws):
     created = Template("member.yaml", parameters, account, aws.region_name).resources()["MemberRole"]["Properties"]
     expected = {policy["PolicyName"]: policy["PolicyDocument"] for policy in created["Policies"]}
     checks.same("policies of the member role", sorted(expected), sorted(found))
-    checks.same("content of these policies", True, json.dumps(expected, sort_keys=True) == json.dumps(found, sort_keys=True))
+    is_same = json.dumps(expected, sort_keys=True) == json.dumps(found, sort_keys=True)
+    checks.same("content of these policies", True, is_same)

@@ -18,8 +18,7 @@ from datetime import datetime, timezone
 from jsonschema import Draft7Validator
 
 from function import function
-from local import ROOT, Checks
-from local import end_with_the_script, environment, expectations, samples, scratch, start_standin
+from local import ROOT, Checks, end_with_the_script, environment, expectations, samples, scratch, start_standin
 from metrics import known
 
 SCHEMA = Draft7Validator(json.loads((ROOT / "tests/emf.schema.json").read_text()))
@@ -79,7 +78,8 @@ def check_events(checks, invoke):
     [line] = written["terminate.json"]
     unit, missing = json.loads(json.dumps(line)), {name: line[name] for name in line if name != "Outcomes"}
     unit["_aws"]["CloudWatchMetrics"][0]["Metrics"][0]["Unit"] = "Notices"
-    checks.same("violations by a wrong unit, by a missing value", [1, 1], [len(list(violations(of))) for of in (unit, missing)])
+    found = [len(list(violations(of))) for of in (unit, missing)]
+    checks.same("violations by a wrong unit, by a missing value", [1, 1], found)
 
 
 def check_batch(checks, invoke):

@@ -15,8 +15,19 @@ from datetime import datetime, timezone
 import boto3
 
 from function import function
-from local import ACCOUNT, REGION, TOOLS, Checks
-from local import end_with_the_script, environment, free_port, listens, running, scratch, until
+from local import (
+    ACCOUNT,
+    REGION,
+    TOOLS,
+    Checks,
+    end_with_the_script,
+    environment,
+    free_port,
+    listens,
+    running,
+    scratch,
+    until,
+)
 
 
 def main():

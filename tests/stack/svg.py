@@ -116,9 +116,10 @@ class Panel:
                 for word in re.findall(r"\s*\S+|\s+", part.strip("*")):
                     if x + width(word.rstrip()) > self.width:
                         self.spans(y, spans)
-                        x, y, spans, word = 0, y + 17, [], word.lstrip()
-                    spans.append((style, word))
-                    x += width(word)
+                        x, y, spans = 0, y + 17, []
+                    shown = word if spans else word.lstrip()
+                    spans.append((style, shown))
+                    x += width(shown)
             self.spans(y, spans)
             y += 25
 
@@ -208,7 +209,7 @@ class Panel:
     def polyline(self, style, values):
         points = [self.at(at + 0.5, value) for at, value in values.items()]
         path, before = "", None
-        for at, (x, y) in zip(values, points):
+        for at, (x, y) in zip(values, points, strict=True):
             path += f"{'M' if before is None or at - before > GAP_BINS else 'L'}{x:.1f} {y:.1f}"
             before = at
         self.picture.add(f'<path class="line {style}" d="{path}"/>')

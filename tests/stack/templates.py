@@ -1,6 +1,8 @@
-"""Compares template.yaml with member.yaml for every setting that both have, without deploying them.
+"""Compares template.yaml with member.yaml for every setting that both have.
 
     python tests/stack/templates.py
+
+Nothing is deployed: intrinsics.py evaluates the templates.
 """
 
 import json
@@ -49,7 +51,7 @@ def main():
 
 def check_pairs(checks):
     """Finds the settings for which permissions or rules differ between hub and member."""
-    every = [dict(zip(SETTINGS, values)) for values in product(*SETTINGS.values())]
+    every = [dict(zip(SETTINGS, values, strict=True)) for values in product(*SETTINGS.values())]
     pairs = [(" ".join(values.values()), *pair(values)) for values in every]
     checks.same("settings", 48, len(pairs))
     differ = {
