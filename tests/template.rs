@@ -1,6 +1,6 @@
-//! The templates against the code: what is set is what is read, and what is allowed is what is called.
+//! Compares the templates with the code: environment variables, parameter values, versions and IAM actions.
 
-#![expect(clippy::unwrap_used, reason = "a test's way to fail")]
+#![expect(clippy::unwrap_used, reason = "an unwrap fails the test")]
 
 use std::{
     cell::RefCell,
@@ -14,7 +14,7 @@ use spot_interruption_handler::config::Config;
 const TEMPLATE: &str = include_str!("../template.yaml");
 const MEMBER: &str = include_str!("../member.yaml");
 
-/// Parameters that become environment variables.
+/// The parameters that become environment variables.
 const VARIABLES: [(&str, &str); 14] = [
     ("Strategy", "STRATEGY"),
     ("DryRun", "DRY_RUN"),
@@ -33,7 +33,7 @@ const VARIABLES: [(&str, &str); 14] = [
 ];
 
 #[test]
-fn it_sets_the_variables_that_are_read() {
+fn template_sets_exactly_the_variables_that_the_code_reads() {
     let read = RefCell::new(BTreeSet::new());
     Config::read(|name| {
         read.borrow_mut().insert(name.to_owned());
@@ -51,7 +51,7 @@ fn it_sets_the_variables_that_are_read() {
 }
 
 #[test]
-fn its_defaults_and_values_are_those_of_the_code() {
+fn defaults_and_allowed_values_are_those_of_the_code() {
     for (parameter, variable) in VARIABLES {
         assert!(TEMPLATE.contains(&format!("{variable}: !Ref {parameter}\n")), "{parameter}");
         let unquote = |value: &str| value.trim().trim_matches('"').to_owned();
@@ -68,16 +68,16 @@ fn its_defaults_and_values_are_those_of_the_code() {
     }
 }
 
-/// Lambda refuses a function whose variables have more, late in a deployment, and measures them as JSON.
+/// Lambda measures the variables as JSON and rejects a function that exceeds the limit, late in a deployment.
 #[test]
-fn the_longest_values_fit_into_an_environment() {
+fn longest_values_fit_into_the_environment() {
     let longest = |parameter: &str, more: usize| {
         let Some(max) = field(parameter, "MaxLength:") else {
             return allowed_values(parameter).into_iter().max_by_key(String::len).unwrap();
         };
         let (start, fill) = match parameter {
             "Clusters" | "ExcludeClusters" => ("", "x,"),
-            // The longest character is of four bytes.
+            // The longest character has four bytes.
             "ClusterTag" => ("", "𝕏"),
             "Accounts" => ("", "123456789012,"),
             "OutcomeBusArn" => ("arn:aws:events:us-east-1:123456789012:event-bus/", "x"),
@@ -97,7 +97,7 @@ fn the_longest_values_fit_into_an_environment() {
 }
 
 #[test]
-fn its_version_is_that_of_the_code() {
+fn versions_are_that_of_the_code() {
     let version = |template: &str, before: &str| {
         let version = template.split(before).nth(1).unwrap().lines().next().unwrap();
         assert_eq!(version, env!("CARGO_PKG_VERSION"));
@@ -108,7 +108,7 @@ fn its_version_is_that_of_the_code() {
 }
 
 #[test]
-fn it_allows_what_is_called_and_nothing_else() {
+fn role_allows_exactly_the_operations_that_the_code_calls() {
     let allowed = actions(TEMPLATE, &["ecs", "ec2", "sts", "events"]);
     let operations = include_str!("../src/aws/operation.rs");
     let variants = operations.split("pub enum Operation {").nth(1).unwrap().split('}').next().unwrap();
@@ -120,17 +120,17 @@ fn it_allows_what_is_called_and_nothing_else() {
         let words = code.flat_map(|line| line.split(|c: char| !c.is_alphanumeric())).map(str::to_owned);
         called.extend(words.filter(|word| !file.ends_with("operation.rs") && operations.contains(word)));
     }
-    assert_eq!(operations, called, "each is called");
+    assert_eq!(operations, called, "every operation is called");
     assert_eq!(allowed, called);
 }
 
-/// `tests/stack/templates.py` compares them statement by statement, for every setting.
+/// `tests/stack/templates.py` compares the statements one by one, for every setting.
 #[test]
-fn members_allow_the_same_of_ecs_and_ec2() {
+fn member_role_allows_the_same_ecs_and_ec2_actions() {
     assert_eq!(actions(TEMPLATE, &["ecs", "ec2"]), actions(MEMBER, &["ecs", "ec2"]));
 }
 
-/// What is said of a parameter.
+/// The value of a parameter's field.
 fn field(parameter: &str, name: &str) -> Option<String> {
     let about = TEMPLATE.split(&format!("\n  {parameter}:\n    Type: ")).nth(1).unwrap().split("\n  ");
     let mut about = about.take_while(|line| line.starts_with("  ") || !line.ends_with(':'));

@@ -1,9 +1,9 @@
-"""Checks what there is to see: the dashboard, the alarms and the saved queries in template.yaml.
+"""Checks the dashboard, the alarms and the saved queries in template.yaml.
 
     python tests/stack/check_dashboard.py
 
-A dashboard that names a metric that nobody sends is empty, and a query with a field that is in no line finds nothing;
-CloudWatch takes both.
+CloudWatch accepts a widget of a metric that does not exist, and shows it empty. It accepts a query of a field that does
+not exist, and finds nothing.
 """
 
 import re
@@ -21,7 +21,7 @@ COLUMNS = 24
 
 FIELDS = PROPERTIES | SUMMARY | REPORT | METRICS.keys()
 
-# Words of the query language. What is neither one of these nor a field is a mistake.
+# The words of the query language. Any other word in a query must be a field.
 WORDS = {"filter", "stats", "sort", "limit", "display", "by", "as", "and", "or", "not", "in", "like", "asc", "desc"}
 FUNCTIONS = {"count", "count_distinct", "pct", "min", "max", "ispresent"}
 
@@ -31,22 +31,22 @@ LABEL = re.compile(r"\$\{PROP\('Dim\.(\w+)'\)\}")
 
 def main():
     checks = Checks()
-    checks.heading("what the function writes")
+    checks.heading("metrics and fields that the function logs")
     check_metrics(checks, (ROOT / "src/report/metrics.rs").read_text())
     check_summary(checks, (ROOT / "src/report.rs").read_text())
     for delivery in "direct", "queue":
         checks.heading(f"dashboard, Delivery={delivery}")
         check_dashboard(checks, Stack({"Delivery": delivery}))
-    for name, parameters, alarms, told in [
+    for name, parameters, alarms, topics in [
         ("a dashboard and no topic", {}, ALARMS, None),
         ("a topic and no dashboard", {"Dashboard": "false", "AlarmTopicArn": TOPIC}, ALARMS, [TOPIC]),
         ("neither", {"Dashboard": "false"}, [], None),
     ]:
         checks.heading(f"alarms: {name}")
-        made = Stack(parameters).of_type("AWS::CloudWatch::Alarm")
-        checks.same("they are", alarms, sorted(made))
-        for alarm in made.items():
-            check_alarm(checks, *alarm, told)
+        created = Stack(parameters).of_type("AWS::CloudWatch::Alarm")
+        checks.same("alarms", alarms, sorted(created))
+        for alarm in created.items():
+            check_alarm(checks, *alarm, topics)
     checks.heading("saved queries")
     for name, query in Stack({}).of_type("AWS::Logs::QueryDefinition").items():
         checks.same(f"{name}: folder", "spot-interruption-handler", query["Name"].partition("/")[0])
@@ -58,13 +58,13 @@ def main():
 def check_metrics(checks, source):
     checks.same("metrics", sorted(METRICS), sorted(re.findall(r'"(\w+)", "(?:Count|Seconds)"', source)))
     members = {name.title().replace("_", "") for name in re.findall(r"^    (\w+): ", source, re.MULTILINE)}
-    checks.same("properties that it does not write", [], sorted(PROPERTIES - members))
+    checks.same("properties that it does not log", [], sorted(PROPERTIES - members))
 
 
 def check_summary(checks, source):
     fields = {name.removeprefix("fields.") for name in SUMMARY if name.startswith("fields.")} - {"message"}
     written = set(re.findall(r"^ +%?(\w+)(?: = .+)?,$", source, re.MULTILINE))
-    checks.same("fields of the summary that it does not write", [], sorted(fields - written))
+    checks.same("summary fields that it does not log", [], sorted(fields - written))
 
 
 def check_dashboard(checks, stack):
@@ -75,10 +75,10 @@ def check_dashboard(checks, stack):
     checks.same("widgets that overlap", [], pairs)
     area = sum(widget["width"] * widget["height"] for widget in widgets)
     bottom = max(widget["y"] + widget["height"] for widget in widgets)
-    checks.same("holes in the grid", 0, COLUMNS * bottom - area)
+    checks.same("empty cells of the grid", 0, COLUMNS * bottom - area)
 
     metrics = [metric for widget in widgets for metric in metrics_of(widget)]
-    checks.same("metrics that nobody sends", [], sorted({str(metric) for metric in metrics if not known(*metric)}))
+    checks.same("metrics that do not exist", [], sorted({str(metric) for metric in metrics if not known(*metric)}))
     shown = {name for namespace, name, _ in metrics if namespace == NAMESPACE}
     checks.same("metrics that are not shown", [], sorted(METRICS.keys() - shown))
     outcomes = {entry[3] for widget in widgets for entry in entries(widget) if entry[2:3] == ["Outcome"]}
@@ -111,31 +111,31 @@ def entries(widget):
 
 
 def metrics_of(widget):
-    """Namespace, name and names of dimensions of each metric of a widget."""
+    """The namespace, name and dimension names of each metric of a widget."""
     for entry in entries(widget):
         *names, options = entry if isinstance(entry[-1], dict) else [*entry, {}]
         if names:
             yield names[0], names[1], names[2::2]
             continue
         if not (found := SEARCH.fullmatch(options["expression"])):
-            raise ValueError(f"not a search as it is known here: {options['expression']}")
+            raise ValueError(f"unknown form of search: {options['expression']}")
         namespace, *dimensions = found[1].split(",")
         if set(LABEL.findall(options["label"])) != set(dimensions):
-            raise ValueError(f"the label does not tell the series apart: {options['label']}")
+            raise ValueError(f"the label does not distinguish the series: {options['label']}")
         yield namespace, found[2], dimensions
 
 
-def check_alarm(checks, name, alarm, told):
+def check_alarm(checks, name, alarm, topics):
     dimensions = {dimension["Name"]: dimension["Value"] for dimension in alarm.get("Dimensions", [])}
-    checks.same(f"{name}: its metric is sent", True, known(alarm["Namespace"], alarm["MetricName"], dimensions))
-    checks.same(f"{name}: its outcome exists", True, dimensions.get("Outcome", "failed") in OUTCOMES)
-    checks.same(f"{name}: without data", "notBreaching", alarm["TreatMissingData"])
-    checks.same(f"{name}: who is told", [told, told], [alarm.get(to) for to in ("AlarmActions", "OKActions")])
+    checks.same(f"{name}: metric exists", True, known(alarm["Namespace"], alarm["MetricName"], dimensions))
+    checks.same(f"{name}: outcome exists", True, dimensions.get("Outcome", "failed") in OUTCOMES)
+    checks.same(f"{name}: state without data", "notBreaching", alarm["TreatMissingData"])
+    checks.same(f"{name}: topics", [topics, topics], [alarm.get(to) for to in ("AlarmActions", "OKActions")])
     checks.same(f"{name}: says what to do", True, "Troubleshooting" in alarm["AlarmDescription"])
 
 
 def unknown_words(query):
-    """Words of a query that are neither the language's nor fields nor names that it gives itself."""
+    """The words of a query that are neither of the language, nor fields, nor names that the query defines."""
     query = re.sub(r"^SOURCE '[^']+' \| ", "", query)
     query = re.sub(r"#.*|'[^']*'|\"[^\"]*\"", "", query)
     given = set(re.findall(r"\bas (\w+)", query))

@@ -1,9 +1,9 @@
-"""Draws the dashboard in template.yaml, over a made-up day.
+"""Draws the dashboard in template.yaml as SVG, over a made-up day.
 
     python tests/stack/dashboard.py docs/dashboard.svg
     python tests/stack/dashboard.py --check docs/dashboard.svg
 
-With `--check` nothing is written: it fails if the file is not what would be drawn.
+With `--check` the script writes nothing and fails if the file differs from the drawing.
 """
 
 import sys
@@ -25,9 +25,9 @@ def main():
     if not check:
         Path(path).write_text(drawn)
     elif Path(path).read_text() == drawn:
-        print(f"{path} is the picture of template.yaml's dashboard")
+        print(f"{path} shows the dashboard in template.yaml")
     else:
-        sys.exit(f"{path} is not the picture of template.yaml's dashboard: python {sys.argv[0]} {path}")
+        sys.exit(f"{path} is out of date. Draw it again: python {sys.argv[0]} {path}")
 
 
 def draw():
@@ -67,7 +67,7 @@ def draw():
 
 def numbers(cloudwatch, properties):
     for namespace, name, *dimensions, options in properties["metrics"]:
-        bins = cloudwatch.series(namespace, name, dict(zip(dimensions[::2], dimensions[1::2])))
+        bins = cloudwatch.series(namespace, name, dict(zip(dimensions[::2], dimensions[1::2], strict=True)))
         value = statistic(options["stat"], [value for values in bins.values() for value in values])
         shown = f"{value:.1f} s" if name.startswith("Seconds") else f"{value:g}"
         yield shown, options["label"], options.get("color")
@@ -86,23 +86,25 @@ def graph(panel, cloudwatch, properties):
 
 
 def series_of(cloudwatch, properties):
-    """A label, a colour if there is one, and the values by bin, for each series of a graph."""
+    """The label, the color or None, and the values by bin of each series of a graph."""
     for *metric, options in properties["metrics"]:
         stat = options.get("stat", properties.get("stat"))
         if metric:
             namespace, name, *dimensions = metric
-            found = [(options["label"], dict(zip(dimensions[::2], dimensions[1::2])))]
+            found = [(options["label"], dict(zip(dimensions[::2], dimensions[1::2], strict=True)))]
         else:
             schema, name, stat = SEARCH.fullmatch(options["expression"]).groups()
             namespace, *keys = schema.split(",")
-            found = [(" ".join(values), dict(zip(keys, values))) for values in cloudwatch.search(name, keys)]
+            found = [
+                (" ".join(values), dict(zip(keys, values, strict=True))) for values in cloudwatch.search(name, keys)
+            ]
         for label, dimensions in found:
             bins = cloudwatch.series(namespace, name, dimensions)
             yield label, options.get("color"), {at: statistic(stat, bins[at]) for at in sorted(bins)}
 
 
 def breaches(cloudwatch, alarm):
-    """Whether an alarm would be on at the end of the day."""
+    """Whether an alarm is in the ALARM state at the end of the day."""
     dimensions = {one["Name"]: one["Value"] for one in alarm.get("Dimensions", [])}
     last = cloudwatch.series(alarm["Namespace"], alarm["MetricName"], dimensions).get(DAY_MIN // BIN_MIN - 1)
     if not last:

@@ -1,14 +1,15 @@
-"""Deploys the built stack, and those of its members, to a local AWS emulator, compares what stands there with what the
-templates promise, and sends every sample event through the deployed function, alone and from the queue.
+"""Deploys the built stack and stacks of its members to a local AWS emulator, and checks them.
 
-What the emulator forgets (the queues' encryption, the account that may invoke) is not compared; it forgets the queue's
-redrive policy too, which is read from the deployed template. What ends as a dead letter is handled again, as the README
-says.
+The checks compare the deployed resources with the parameters, send every sample event through the deployed function,
+directly and from the queue, and handle dead letters again as docs/troubleshooting.md describes.
+
+The emulator drops the encryption of the queues and the account in the function's permissions, so these are not
+compared. It drops the queue's redrive policy too, which is read from the deployed template instead.
 
     sam build && python tests/stack/deploy.py target/debug/examples/standin --port 0
 
-The emulator (ministack, by emulator.py) has no ECS container instances, so the function's ECS and EC2 endpoints are
-pointed at the stand-in, whose command is given. Its first line of output is JSON with its `url`.
+The emulator (ministack, extended by emulator.py) has no ECS container instances, so the function's ECS and EC2 endpoints
+point at the stand-in, whose command is the argument. The stand-in's first line of output is JSON with its `url`.
 """
 
 import json
@@ -21,8 +22,19 @@ import boto3
 
 from deployment import deploy, outputs, point_at, resources, template
 from hub import check_arrival, check_bus
-from local import Checks, end_with_the_script, environment, expectations, free_port
-from local import listens, running, samples, scratch, start_standin, until
+from local import (
+    Checks,
+    end_with_the_script,
+    environment,
+    expectations,
+    free_port,
+    listens,
+    running,
+    samples,
+    scratch,
+    start_standin,
+    until,
+)
 from member import check_members
 from queues import check_queue, settled
 from redrive import check_move, check_redrive
@@ -40,51 +52,52 @@ def main():
         os.environ.clear()
         os.environ.update(environment(endpoint))
 
-        # First, since the stand-in keeps its state, and only this one's answers are seen.
-        checks.heading("Delivery=direct: does a deployed rule's pattern match, and what does the function answer")
+        # This stack comes first: the stand-in keeps its state, and only direct invocations return answers.
+        checks.heading("Delivery=direct: the rules' patterns and the function's answers")
         direct = {"Delivery": "direct"}
         deploy("direct", direct)
-        check_stack(checks, "direct", DEFAULTS | direct, ["DeregisterPolicy", "DrainPolicy", "MarkPolicy"])
+        check_stack(checks, "direct", DEFAULTS | direct, ["AttributesPolicy", "DeregisterPolicy", "DrainPolicy"])
         point_at("direct", standin)
         check_events(checks, "direct")
-        checks.heading("dead letters: handled again, one by one")
+        checks.heading("dead letters: handled again one by one")
         check_redrive(checks, "direct", standin)
 
-        checks.heading("every parameter at its default: the rules write to the queue, the function takes from it")
+        checks.heading("every parameter at its default: the rules send to the queue, the function receives from it")
         deploy("defaults", {})
-        policies = ["DeregisterPolicy", "DrainPolicy", "MarkPolicy", "ReceivePolicy"]
+        policies = ["AttributesPolicy", "DeregisterPolicy", "DrainPolicy", "NoticeQueueConsumerPolicy"]
         check_stack(checks, "defaults", DEFAULTS, policies)
         point_at("defaults", standin)
         check_queued_events(checks, "defaults")
         checks.heading("dead letters: moved back to the queue")
         check_move(checks, "defaults", standin)
 
-        checks.heading("every parameter set to another value: a dry run may change nothing; a hub, invoked directly")
+        checks.heading("every parameter set to another value: a dry run that may change nothing, a direct hub")
         deploy("all-set", ALL_SET)
-        check_stack(checks, "all-set", ALL_SET, ["AssumeRolePolicy", "TellPolicy"])
+        check_stack(checks, "all-set", ALL_SET, ["AssumeMemberRolePolicy", "OutcomeBusPolicy"])
 
-        checks.heading("Strategy=drain, ReactivateResumed=false: nothing may be deregistered or marked")
+        checks.heading("Strategy=drain, ReactivateResumed=false: no permission to deregister or write attributes")
         drain = {"Strategy": "drain", "ReactivateResumed": "false"}
         deploy("drain", drain)
-        check_stack(checks, "drain", DEFAULTS | drain, ["DrainPolicy", "ReceivePolicy"])
+        check_stack(checks, "drain", DEFAULTS | drain, ["DrainPolicy", "NoticeQueueConsumerPolicy"])
 
-        checks.heading("Strategy=drain, CleanUpTerminated=true, RebalanceRecommendation=drain: three rules")
-        life = {"Strategy": "drain", "CleanUpTerminated": "true", "RebalanceRecommendation": "drain"}
-        deploy("life", life)
-        check_stack(checks, "life", DEFAULTS | life, ["DeregisterPolicy", "DrainPolicy", "MarkPolicy", "ReceivePolicy"])
+        checks.heading("Strategy=drain, CleanUpTerminated=true, RebalanceRecommendation=drain: all events on two rules")
+        all_events = {"Strategy": "drain", "CleanUpTerminated": "true", "RebalanceRecommendation": "drain"}
+        deploy("all-events", all_events)
+        policies = ["AttributesPolicy", "DeregisterPolicy", "DrainPolicy", "NoticeQueueConsumerPolicy"]
+        check_stack(checks, "all-events", DEFAULTS | all_events, policies)
 
-        checks.heading("Strategy=evacuate: the whole notice, and many batches at once")
+        checks.heading("Strategy=evacuate: a timeout of the whole notice, and many concurrent batches")
         evacuate = {"Strategy": "evacuate"}
         deploy("evacuate", evacuate)
-        policies = ["DeregisterPolicy", "DrainPolicy", "EvacuatePolicy", "MarkPolicy", "ReceivePolicy"]
-        check_stack(checks, "evacuate", DEFAULTS | evacuate, policies)
+        policies = ["AttributesPolicy", "DeregisterPolicy", "DrainPolicy", "EvacuatePolicy"]
+        check_stack(checks, "evacuate", DEFAULTS | evacuate, [*policies, "NoticeQueueConsumerPolicy"])
 
-        checks.heading("OrganizationId, MemberRoleName: a hub, six rules on two buses, all of which write to the queue")
+        checks.heading("OrganizationId, MemberRoleName: a hub with four rules on two buses and one queue")
         hub = {"OrganizationId": "o-exampleorgid", "MemberRoleName": "spot-interruption-handler-member"}
         hub |= {"RebalanceRecommendation": "drain", "CleanUpTerminated": "true"}
         deploy("hub", hub)
-        policies = ["AssumeRolePolicy", "DeregisterPolicy", "DrainPolicy", "MarkPolicy", "ReceivePolicy"]
-        check_stack(checks, "hub", DEFAULTS | hub, policies)
+        policies = ["AssumeMemberRolePolicy", "AttributesPolicy", "DeregisterPolicy", "DrainPolicy"]
+        check_stack(checks, "hub", DEFAULTS | hub, [*policies, "NoticeQueueConsumerPolicy"])
         check_arrival(checks, "hub", json.loads(samples()["terminate.json"]))
         check_members(checks, outputs("hub"))
     checks.done()
@@ -93,10 +106,10 @@ def main():
 def start_emulator(stack, folder):
     port = free_port()
     settings = {"GATEWAY_PORT": str(port), "BIND_HOST": "127.0.0.1", "TMPDIR": str(folder)}
-    # Two servers of its own on fixed ports.
+    # ministack starts these two servers on fixed ports.
     settings |= {"SFTP_ENABLED": "0", "IOT_MTLS_ENABLED": "0"}
     env = environment("") | settings
-    # Functions would be pointed at it instead of the stand-in.
+    # With this variable, functions would call it instead of the stand-in.
     del env["AWS_ENDPOINT_URL"]
     command = [sys.executable, Path(__file__).with_name("emulator.py")]
     process = stack.enter_context(running(command, folder / "ministack.log", env))
@@ -145,11 +158,12 @@ def check_stack(checks, name, parameters, policies):
     )
     groups = boto3.client("logs").describe_log_groups(logGroupNamePrefix=log_group)["logGroups"]
     days = int(parameters["LogRetentionDays"])
-    checks.same("days that logs are kept", [days], [group["retentionInDays"] for group in groups])
+    checks.same("log retention in days", [days], [group["retentionInDays"] for group in groups])
 
     checks.same("role", deployed["RoleArn"], config["Role"])
-    # Their names only: ministack makes managed policies of them and can't show those. Their content is templates.py's.
-    checks.same("policies beside the role", policies, sorted(resources(name, "AWS::IAM::Policy")))
+    # Only names are compared: ministack turns the policies into managed ones and cannot show them. templates.py compares
+    # their content.
+    checks.same("policies of the role", policies, sorted(resources(name, "AWS::IAM::Policy")))
 
     retries = awslambda.get_function_event_invoke_config(FunctionName=function, Qualifier="$LATEST")
     age_and_attempts = [retries["MaximumEventAgeInSeconds"], retries["MaximumRetryAttempts"]]
@@ -160,12 +174,12 @@ def check_stack(checks, name, parameters, policies):
     target = {"Arn": deployed["QueueArn"] if queued else function_arn, "DeadLetterConfig": {"Arn": queue_arn}}
     check_rules(checks, rules, expected_patterns(parameters), target)
     arns = sorted(rule["Arn"] for rule in rules.values())
-    checks.same("the rule in the outputs", rules["Rule"]["Arn"], deployed["RuleArn"])
+    checks.same("output RuleArn", rules["SpotInterruptionRule"]["Arn"], deployed["RuleArn"])
     permissions = sorted(
         [permission["Principal"], permission["Condition"]["ArnLike"]["AWS:SourceArn"]]
         for permission in permissions_of(awslambda, function)
     )
-    checks.same("who may invoke", [] if queued else [["events.amazonaws.com", arn] for arn in arns], permissions)
+    checks.same("permissions to invoke", [] if queued else [["events.amazonaws.com", arn] for arn in arns], permissions)
 
     times = {"MessageRetentionPeriod": 14 * 86_400}
     check_queue(checks, "dead-letter queue", deployed["DeadLetterQueueUrl"], arns, times)
@@ -175,13 +189,13 @@ def check_stack(checks, name, parameters, policies):
         check_delivery(checks, name, deployed, mappings, arns, timeout, concurrency)
     else:
         checks.same("event source mappings", [], mappings)
-        checks.same("the queue's outputs", [], sorted({"QueueArn", "QueueUrl"} & deployed.keys()))
+        checks.same("outputs of the queue", [], sorted({"QueueArn", "QueueUrl"} & deployed.keys()))
 
     if parameters["OrganizationId"]:
         check_bus(checks, name, parameters)
     else:
         checks.same("buses", [], sorted(resources(name, "AWS::Events::EventBus")))
-        checks.same("the bus's output", None, deployed.get("EventBusArn"))
+        checks.same("output EventBusArn", None, deployed.get("EventBusArn"))
 
 
 def permissions_of(awslambda, function):
@@ -202,17 +216,18 @@ def check_delivery(checks, name, deployed, mappings, rule_arns, timeout, concurr
         "ScalingConfig": {"MaximumConcurrency": concurrency},
     }
     found = {key: mapping.get(key) for key in expected}
-    # The emulator keeps the template's text.
+    # The emulator returns the number as text.
     found["ScalingConfig"] = {key: int(value) for key, value in mapping["ScalingConfig"].items()}
     checks.same("event source mapping", expected, found)
 
-    # The function's timeout is the least that Lambda accepts.
+    # Lambda requires a visibility timeout of at least the function's timeout.
     times = {"VisibilityTimeout": timeout, "MessageRetentionPeriod": 600}
     check_queue(checks, "queue", deployed["QueueUrl"], rule_arns, times)
-    redrive = template(name)["Resources"]["Queue"]["Properties"]["RedrivePolicy"]
+    redrive = template(name)["Resources"]["NoticeQueue"]["Properties"]["RedrivePolicy"]
     target, receives = redrive["deadLetterTargetArn"], redrive["maxReceiveCount"]
     checks.same("redrive policy", [{"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}, 2], [target, receives])
-    checks.same("what fails is moved before it expires", True, receives * timeout < times["MessageRetentionPeriod"])
+    is_moved_in_time = receives * timeout < times["MessageRetentionPeriod"]
+    checks.same("failed messages are moved before they expire", True, is_moved_in_time)
 
 
 def check_events(checks, name):
@@ -221,34 +236,34 @@ def check_events(checks, name):
     patterns = [rule["EventPattern"] for rule in deployed_rules(name).values()]
 
     expected, files = expectations(), samples()
-    checks.same("files without an expectation, and the reverse", [], sorted(expected.keys() ^ files.keys()))
-    for name, event in files.items():
+    checks.same("samples without an expectation, and the reverse", [], sorted(expected.keys() ^ files.keys()))
+    for file, event in files.items():
         matches = any(events.test_event_pattern(EventPattern=pattern, Event=event)["Result"] for pattern in patterns)
         answer = json.loads(awslambda.invoke(FunctionName=deployed["FunctionName"], Payload=event)["Payload"].read())
         found = {"matches": matches} | {key: answer[key] for key in ("outcome", "errorType") if key in answer}
-        checks.same(name, expected.get(name), found)
+        checks.same(file, expected.get(file), found)
 
 
 def check_queued_events(checks, name):
-    """What the function took is deleted, what it refused stays in flight until the visibility timeout is over."""
+    """Checks that handled messages are deleted and rejected ones stay in flight until the visibility timeout ends."""
     deployed = outputs(name)
     awslambda, sqs, url = boto3.client("lambda"), boto3.client("sqs"), deployed["QueueUrl"]
     [mapping] = awslambda.list_event_source_mappings(FunctionName=deployed["FunctionName"])["EventSourceMappings"]
     files = samples()
-    refused = [file for file, expected in expectations().items() if "errorType" in expected]
+    rejected = [file for file, expected in expectations().items() if "errorType" in expected]
 
-    # AWS takes no event of this source from anybody else; the emulator does.
+    # Only AWS itself can send events of this source. The emulator accepts them from anyone.
     awslambda.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
     notice = json.loads(files["terminate.json"])
     entry = {"Source": notice["source"], "DetailType": notice["detail-type"], "Detail": json.dumps(notice["detail"])}
     boto3.client("events").put_events(Entries=[entry])
-    checks.same("messages waiting, in flight after an event", [1, 0], settled(sqs, url, [1, 0]))
+    checks.same("messages waiting and in flight after an event", [1, 0], settled(sqs, url, [1, 0]))
 
     for event in files.values():
         sqs.send_message(QueueUrl=url, MessageBody=event)
     checks.same("after every sample event", [len(files) + 1, 0], settled(sqs, url, [len(files) + 1, 0]))
     awslambda.update_event_source_mapping(UUID=mapping["UUID"], Enabled=True)
-    checks.same("after the function took them", [0, len(refused)], settled(sqs, url, [0, len(refused)]))
+    checks.same("after the function received them", [0, len(rejected)], settled(sqs, url, [0, len(rejected)]))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Stacks on the emulator: deploying them, and what they say of themselves."""
+"""Deploys stacks to the emulator and reads their outputs and resources."""
 
 import os
 import subprocess
@@ -10,12 +10,12 @@ from local import ROOT, TOOLS
 
 
 def session(account, region):
-    """An account and Region: ministack takes a key of twelve digits for the account."""
+    """A session for an account and Region. ministack treats an access key of twelve digits as the account."""
     return boto3.Session(aws_access_key_id=account, aws_secret_access_key="made-up", region_name=region)
 
 
 def deploy(name, parameters, config="default", aws=None):
-    """Deploys as a person would, with samconfig.toml."""
+    """Deploys with samconfig.toml, as an operator does."""
     command = [TOOLS / "sam", "deploy", "--config-env", config, "--stack-name", name, "--no-confirm-changeset"]
     command += ["--no-progressbar"]
     if parameters:
@@ -24,7 +24,9 @@ def deploy(name, parameters, config="default", aws=None):
     if aws:
         env |= {"AWS_ACCESS_KEY_ID": aws.get_credentials().access_key, "AWS_REGION": aws.region_name}
         env |= {"AWS_DEFAULT_REGION": aws.region_name}
-    done = subprocess.run(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    done = subprocess.run(
+        command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
     if done.returncode:
         raise RuntimeError(f"sam deploy failed\n{done.stdout}")
 
@@ -35,7 +37,7 @@ def outputs(name, aws=boto3):
 
 
 def resources(name, kind, aws=boto3):
-    """The physical ids of a stack's resources of a type, by their names in the template."""
+    """The physical IDs of a stack's resources of a type, by logical ID."""
     found = aws.client("cloudformation").describe_stack_resources(StackName=name)["StackResources"]
     return {r["LogicalResourceId"]: r["PhysicalResourceId"] for r in found if r["ResourceType"] == kind}
 
@@ -45,7 +47,7 @@ def template(name):
 
 
 def point_at(name, standin):
-    """Lets the function's calls to AWS reach the stand-in."""
+    """Points the function's AWS clients at the stand-in."""
     awslambda, function = boto3.client("lambda"), outputs(name)["FunctionName"]
     variables = awslambda.get_function_configuration(FunctionName=function)["Environment"]["Variables"]
     endpoints = {f"AWS_ENDPOINT_URL_{service}": standin for service in ("ECS", "EC2", "STS")}

@@ -1,10 +1,10 @@
-"""ministack with what these stacks use and it has not: runs as its own command does.
+"""Runs ministack, extended by features that these stacks use.
 
- - AWS::Events::EventBusPolicy: kept where PutPermission keeps a policy, so that DescribeEventBus shows it.
- - AWS::Logs::QueryDefinition: accepted; ministack keeps no saved queries.
- - StartMessageMoveTask: from a dead-letter queue of queues to the queue that is named, at once.
- - Conditions: pseudo parameters and Fn::Select, by ministack's own functions for the values of resources. It compares
-   the name of a pseudo parameter instead.
+- AWS::Events::EventBusPolicy: stored where PutPermission stores a policy, so that DescribeEventBus returns it.
+- AWS::Logs::QueryDefinition: accepted and ignored, since ministack has no saved queries.
+- StartMessageMoveTask: moves all visible messages from a dead-letter queue to the named queue at once.
+- Conditions with pseudo parameters and Fn::Select: evaluated as in resources. ministack alone compares the name of a
+  pseudo parameter instead of its value.
 """
 
 import sys

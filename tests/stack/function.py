@@ -1,4 +1,4 @@
-"""The built function, started as Lambda does."""
+"""Starts the built function as Lambda does."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from local import ACCOUNT, REGION, running, until
 
 @contextmanager
 def function(folder, command):
-    """Gives what invokes it: that takes an event, and gives back its answer and the lines that it wrote meanwhile."""
+    """Yields a function that invokes it with an event and returns the answer and the lines logged meanwhile."""
     log = folder / "function.log"
     with runtime_api() as (address, events, answers):
         env = os.environ | {
@@ -36,14 +36,14 @@ def function(folder, command):
 
 @contextmanager
 def runtime_api():
-    """Lambda's Runtime API: its address, the events that it hands out, and the answers to them."""
+    """Yields the address of a Lambda Runtime API, the queue of events that it hands out, and the queue of answers."""
     events, answers = queue.Queue(), queue.Queue()
 
     class Api(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self):
-            # Who asks for an event before there is one waits, as with Lambda.
+            # Blocks until there is an event, as Lambda does.
             body = json.dumps(events.get()).encode()
             self.send_response(200)
             self.send_header("Lambda-Runtime-Aws-Request-Id", "1")
@@ -68,7 +68,7 @@ def runtime_api():
 
 @contextmanager
 def served(handler):
-    """A server on a port of its own: its address."""
+    """Yields the address of a server on a free port."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -1,4 +1,4 @@
-"""The event bus that a hub's members send to."""
+"""Checks the event bus to which a hub's members forward their events."""
 
 import json
 
@@ -6,7 +6,7 @@ import boto3
 
 from deployment import outputs
 from queues import settled
-from rules import KINDS
+from rules import INTERRUPTION, RECOMMENDATION, STATE_CHANGE
 
 
 def check_bus(checks, name, parameters):
@@ -15,9 +15,9 @@ def check_bus(checks, name, parameters):
     checks.same("bus", deployed["EventBusArn"], bus["Arn"])
     [statement] = json.loads(bus["Policy"])["Statement"]
     checks.same(
-        "who may send what to it",
+        "policy of the bus",
         {
-            "Sid": "Notices",
+            "Sid": "ForwardedEvents",
             "Effect": "Allow",
             "Principal": "*",
             "Action": "events:PutEvents",
@@ -25,7 +25,7 @@ def check_bus(checks, name, parameters):
             "Condition": {
                 "StringEquals": {
                     "aws:PrincipalOrgID": parameters["OrganizationId"],
-                    "events:detail-type": sorted(KINDS.values()),
+                    "events:detail-type": sorted([INTERRUPTION, RECOMMENDATION, STATE_CHANGE]),
                 },
                 "ForAllValues:StringEquals": {"events:source": "aws.ec2"},
                 "Null": {"events:source": "false"},
@@ -42,11 +42,11 @@ def sort_types(statement):
 
 
 def check_arrival(checks, name, notice):
-    """A notice on the hub's bus gets to the queue, and so does one on the default bus."""
+    """Checks that a notice reaches the queue from the hub's bus and from the default bus."""
     deployed, awslambda = outputs(name), boto3.client("lambda")
     [mapping] = awslambda.list_event_source_mappings(FunctionName=deployed["FunctionName"])["EventSourceMappings"]
     awslambda.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
-    # AWS takes no event of this source from anybody else; the emulator does.
+    # Only AWS itself can send events of this source. The emulator accepts them from anyone.
     entry = {"Source": notice["source"], "DetailType": notice["detail-type"], "Detail": json.dumps(notice["detail"])}
     for expected, bus in enumerate([name, "default"], start=1):
         boto3.client("events").put_events(Entries=[entry | {"EventBusName": bus}])

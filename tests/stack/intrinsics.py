@@ -1,6 +1,6 @@
-"""CloudFormation's functions, as far as the templates use them: what a template is with given parameters.
+"""Evaluates the intrinsic functions that the templates use, for given parameters.
 
-Resources are not made, so a reference to one is its name in the template, and an attribute is `Name.Attribute`.
+No resource is created, so a reference to one yields its logical ID, and an attribute yields `LogicalId.Attribute`.
 """
 
 import re
@@ -29,28 +29,28 @@ class Template:
         return self.value(self.body["Conditions"][name])
 
     def resources(self):
-        """The resources that are made, with their properties, by name."""
-        made = {}
+        """The resources whose condition holds, with their properties, by logical ID."""
+        created = {}
         for name, of in self.body["Resources"].items():
             if "Condition" not in of or self.holds(of["Condition"]):
-                made[name] = {"Type": of["Type"], "Properties": self.value(of.get("Properties", {}))}
-        return made
+                created[name] = {"Type": of["Type"], "Properties": self.value(of.get("Properties", {}))}
+        return created
 
-    def refusals(self):
-        """What the rules, and the patterns of the parameters, say against the values."""
-        said = []
+    def rejections(self):
+        """The messages with which CloudFormation rejects the values."""
+        messages = []
         for name, about in self.body["Parameters"].items():
             pattern, value = about.get("AllowedPattern", ""), str(self.values[name])
             is_allowed = re.search(pattern, value) and value in map(str, about.get("AllowedValues", [value]))
             if not is_allowed or len(value) > about.get("MaxLength", len(value)):
-                said.append(f"{name} {about['ConstraintDescription']}")
+                messages.append(f"{name} {about['ConstraintDescription']}")
         for rule in self.body.get("Rules", {}).values():
             if self.value(rule.get("RuleCondition", True)):
-                said += [a["AssertDescription"] for a in rule["Assertions"] if not self.value(a["Assert"])]
-        return said
+                messages += [a["AssertDescription"] for a in rule["Assertions"] if not self.value(a["Assert"])]
+        return messages
 
     def value(self, of):
-        """What an expression comes to."""
+        """The value of an expression."""
         if isinstance(of, list):
             return [v for v in map(self.value, of) if v is not NO_VALUE]
         if not isinstance(of, dict):
@@ -73,7 +73,7 @@ def get_att(template, of):
 
 FUNCTIONS = {
     "Ref": lambda t, of: t.values.get(of, of),
-    # A statement's Condition is not a name, but a mapping.
+    # The Condition of a policy statement is a mapping, not the name of a condition.
     "Condition": lambda t, of: t.holds(of) if isinstance(of, str) else {"Condition": t.value(of)},
     "Fn::And": lambda t, of: all(t.value(of)),
     "Fn::Equals": lambda t, of: str(t.value(of[0])) == str(t.value(of[1])),

@@ -1,4 +1,4 @@
-"""What the checks share: processes that end with the script, and a table of what was expected and found."""
+"""Helpers for all scripts: processes that end with the script, sample events, and a table of results."""
 
 import json
 import os
@@ -12,18 +12,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-# Not resolved: the interpreter of a virtual environment is a link, and the tools lie beside the link.
+# The path is not resolved: in a virtual environment the interpreter is a link, and the tools are next to the link.
 TOOLS = Path(sys.executable).parent
 
-# Those of the sample events and of the stand-in.
+# The account and Region of the sample events and of the stand-in.
 ACCOUNT = "123456789012"
 REGION = "us-east-2"
 
 
 def environment(endpoint):
-    """The environment for AWS clients that can reach nothing but an emulator.
+    """An environment in which AWS clients can reach nothing but an emulator.
 
-    ministack takes a key of twelve digits for the account.
+    ministack treats an access key of twelve digits as the account.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     return kept | {
@@ -53,7 +53,7 @@ def scratch():
 
 @contextmanager
 def running(command, log, env=None):
-    """A process with its children, ended with the block; its output is in a file, and is shown if anything fails."""
+    """Runs a process until the block ends. Its output goes to a file, and is shown if the block fails."""
     with open(log, "wb") as output:
         process = subprocess.Popen(
             [str(part) for part in command], stdout=output, stderr=output, env=env, start_new_session=True
@@ -61,14 +61,14 @@ def running(command, log, env=None):
     try:
         yield process
     except Exception:
-        print(f"--- the end of {command[0]}'s output", log.read_text(errors="replace")[-4000:], "---", sep="\n")
+        print(f"--- end of the output of {command[0]}", log.read_text(errors="replace")[-4000:], "---", sep="\n")
         raise
     finally:
         end(process)
 
 
 def end(process):
-    """Ends a process and its children, which have a process group of their own."""
+    """Ends a process and its children, which share a process group."""
     for number in signal.SIGTERM, signal.SIGKILL:
         try:
             os.killpg(process.pid, number)
@@ -81,7 +81,7 @@ def end(process):
 
 
 def until(what, process, ready, seconds=60):
-    """Waits until `ready()` gives something, and gives it back."""
+    """Waits until `ready()` returns something truthy, and returns that."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if process.poll() is not None:
@@ -117,7 +117,7 @@ def expectations():
 
 
 class Checks:
-    """Prints a row for each comparison, and remembers whether one failed."""
+    """Prints a row for each comparison and counts the failures."""
 
     def __init__(self):
         self.made = 0
@@ -144,5 +144,5 @@ def short(value):
 
 
 def end_with_the_script():
-    """Lets a termination signal unwind the blocks above."""
+    """Makes a termination signal unwind the stack, so that all processes end."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))

@@ -1,8 +1,7 @@
-"""A made-up day of a made-up fleet, as the lines of metrics that the function would have written, and what CloudWatch
-would make of them.
+"""Generates a made-up day of metrics lines, and answers metrics and queries from them as CloudWatch would.
 
-Interruptions here and there, two waves, throttled calls in the first, and an account whose role lacks a permission.
-Always the same.
+The day has scattered interruptions, two waves, throttled calls in the first wave, and an account whose role lacks a
+permission. It is always the same.
 """
 
 import re
@@ -15,8 +14,8 @@ DAY_MIN = 24 * 60
 BIN_MIN = 30
 
 HOME = ("123456789012", "us-east-2")
-PLACES = [HOME, HOME, HOME, ("123456789012", "eu-west-1"), ("210987654321", "us-east-2")]
-# The minute when each begins, where, how many instances, and which.
+SCOPES = [HOME, HOME, HOME, ("123456789012", "eu-west-1"), ("210987654321", "us-east-2")]
+# The start minute, scope, number of instances, instance type and zone of each wave.
 WAVES = [(187, HOME, 30, "c6i.xlarge", "b"), (1004, ("123456789012", "eu-west-1"), 14, "r6i.large", "a")]
 CLUSTERS = ["web", "web", "web", "workers", "workers", "etl"]
 TYPES = ["m6i.large", "m6i.large", "c6i.xlarge", "c6i.xlarge", "r6i.large", "m5.large", "c5.xlarge"]
@@ -25,53 +24,53 @@ CHANGED = {"deregistered", "draining"}
 
 
 def lines():
-    """The day's lines, in their order."""
+    """The day's lines in chronological order."""
     made = []
     random = Random(6)
 
     def pick(some):
         return some[int(random.random() * len(some))]
 
-    def line(minute, place, cluster, instance_type, zone, outcome, seconds, calls, **more):
-        values = {"minute": minute, "Account": place[0], "Region": place[1], "Cluster": cluster, "Outcome": outcome}
+    def line(minute, scope, cluster, instance_type, zone, outcome, seconds, calls, **more):
+        values = {"minute": minute, "Account": scope[0], "Region": scope[1], "Cluster": cluster, "Outcome": outcome}
         values |= {"InstanceId": f"i-{len(made):017x}", "InstanceType": instance_type}
-        values |= {"AvailabilityZone": place[1] + zone, "Outcomes": 1, "Interruptions": 1}
+        values |= {"AvailabilityZone": scope[1] + zone, "Outcomes": 1, "Interruptions": 1}
         values |= {"Calls": calls, "Throttles": 0, "ColdStarts": 0, "waited_ms": 15 + random.random() * 25}
         if outcome in CHANGED:
             values |= {"SecondsToAct": seconds, "SecondsToSpare": max(0, 120 - seconds)}
         made.append(values | more)
 
     for _ in range(110):
-        minute, place = random.random() * DAY_MIN, pick(PLACES)
+        minute, scope = random.random() * DAY_MIN, pick(SCOPES)
         calls, seconds = 4 + int(random.random() * 2), 0.5 + random.random() ** 4 * 5
         cold = {"ColdStarts": int(random.random() < 0.6)}
-        line(minute, place, pick(CLUSTERS), pick(TYPES), pick("abc"), pick(OUTCOMES), seconds, calls, **cold)
-    for minute, place, count, instance_type, zone in WAVES:
+        line(minute, scope, pick(CLUSTERS), pick(TYPES), pick("abc"), pick(OUTCOMES), seconds, calls, **cold)
+    for minute, scope, count, instance_type, zone in WAVES:
         for at in range(count):
             throttles = int(random.random() * 8 * at / count) if count > 20 else 0
             seconds = 0.6 + at * 0.6 * random.random()
             more = {"Throttles": throttles, "ColdStarts": int(at % 5 == 0), "waited_ms": 20 + at * 14 * random.random()}
             outcome, calls = pick(OUTCOMES[:18]), 5 + throttles
-            line(minute + at / 15, place, pick(CLUSTERS), instance_type, zone, outcome, seconds, calls, **more)
+            line(minute + at / 15, scope, pick(CLUSTERS), instance_type, zone, outcome, seconds, calls, **more)
     for minute in 188.5, 189.1:
         line(minute, HOME, "workers", "c6i.xlarge", "b", "failed", 0, 14, ErrorType="Throttled", Throttles=9)
         line(minute + 1, HOME, "workers", "c6i.xlarge", "b", "deregistered", 63.5 + minute / 100, 6)
         made[-1]["InstanceId"] = made[-2]["InstanceId"]
     for attempt in range(2):
-        place = ("210987654321", "us-east-2")
-        line(872 + attempt, place, "etl", "m5.large", "a", "failed", 0, 3, ErrorType="AccessDenied")
+        scope = ("210987654321", "us-east-2")
+        line(872 + attempt, scope, "etl", "m5.large", "a", "failed", 0, 3, ErrorType="AccessDenied")
     made[-1]["InstanceId"] = made[-2]["InstanceId"]
     return sorted(made, key=lambda one: one["minute"])
 
 
 class CloudWatch:
-    """Answers for metrics and queries, from lines."""
+    """Answers metrics and queries from the lines."""
 
     def __init__(self):
         self.lines = lines()
 
     def series(self, namespace, name, dimensions):
-        """The values of a metric by their bin of the day."""
+        """The values of a metric, by bin of the day."""
         if namespace != NAMESPACE:
             return self.of_aws(name)
         bins = defaultdict(list)
@@ -82,7 +81,7 @@ class CloudWatch:
 
     def of_aws(self, name):
         if name == "ApproximateNumberOfMessagesVisible":
-            # The only message is that of the second attempt that was denied.
+            # The only message is the notice whose second attempt was denied.
             [*_, sent] = [line["minute"] for line in self.lines if line.get("ErrorType") == "AccessDenied"]
             return {at: [int(at * BIN_MIN + BIN_MIN > sent)] for at in range(DAY_MIN // BIN_MIN)}
         per_unit = {"AsyncEventAge": 1, "ApproximateAgeOfOldestMessage": 1000}[name]
@@ -92,7 +91,7 @@ class CloudWatch:
         return bins
 
     def search(self, name, dimensions):
-        """The dimensions' values that there are, those with most in front."""
+        """The combinations of dimension values, in descending order of their sum."""
         found = defaultdict(int)
         for line in self.lines:
             if name in line:
@@ -100,7 +99,7 @@ class CloudWatch:
         return sorted(found, key=lambda values: (-found[values], values))
 
     def query(self, text):
-        """The rows of a count by fields, most in front: the fields, the count, and the distinct instances."""
+        """The rows of a count by fields, in descending order: the fields, the count, and the distinct instances."""
         field, value = re.search(r"filter (\w+) = '?(\w+)'?", text).groups()
         by = re.search(r" by ([\w, ]+?) \|", text)[1].split(", ")
         rows = defaultdict(list)
@@ -112,7 +111,7 @@ class CloudWatch:
 
 
 def statistic(name, values):
-    """A statistic of CloudWatch: the nearest rank for percentiles."""
+    """A CloudWatch statistic. Percentiles use the nearest rank."""
     match name:
         case "Sum":
             return sum(values)

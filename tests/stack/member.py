@@ -1,4 +1,4 @@
-"""Stacks of member.yaml, against the parameters they were deployed with."""
+"""Compares deployed stacks of member.yaml with their parameters."""
 
 import json
 
@@ -37,26 +37,27 @@ def check_members(checks, hub):
         aws = session(account, region)
         deploy("member", parameters, "member", aws)
         check_member(checks, "member", parameters, aws)
-    checks.heading("a member's stack in the hub's own account and Region")
+    checks.heading("a member's stack: the hub's own account and Region")
     deploy("member", needed | {"RoleRegion": REGION}, "member")
-    made = boto3.client("cloudformation").describe_stack_resources(StackName="member")["StackResources"]
-    checks.same("resources", ["DeadLetterQueue"], [resource["LogicalResourceId"] for resource in made])
+    created = boto3.client("cloudformation").describe_stack_resources(StackName="member")["StackResources"]
+    checks.same("resources", ["DeadLetterQueue"], [resource["LogicalResourceId"] for resource in created])
 
 
 def check_member(checks, name, parameters, aws):
     deployed, iam = outputs(name, aws), aws.client("iam")
     rules = deployed_rules(name, aws)
-    forwards = resources(name, "AWS::IAM::Role", aws)["ForwardRole"]
-    role = iam.get_role(RoleName=forwards)["Role"]
+    forwarding_role = resources(name, "AWS::IAM::Role", aws)["ForwardingRole"]
+    role = iam.get_role(RoleName=forwarding_role)["Role"]
     target = {"Arn": parameters["HubBusArn"], "RoleArn": role["Arn"]}
     target |= {"DeadLetterConfig": {"Arn": deployed["DeadLetterQueueArn"]}}
     check_rules(checks, rules, expected_patterns(DEFAULTS | parameters), target)
-    checks.same("the rule in the outputs", rules["Rule"]["Arn"], deployed["RuleArn"])
+    checks.same("output RuleArn", rules["SpotInterruptionRule"]["Arn"], deployed["RuleArn"])
     [trust] = role["AssumeRolePolicyDocument"]["Statement"]
-    checks.same("who forwards", {"Service": "events.amazonaws.com"}, trust["Principal"])
-    [allowed] = iam.get_role_policy(RoleName=forwards, PolicyName="Forward")["PolicyDocument"]["Statement"]
+    checks.same("principal of the forwarding role", {"Service": "events.amazonaws.com"}, trust["Principal"])
+    policy = iam.get_role_policy(RoleName=forwarding_role, PolicyName="ForwardEvents")["PolicyDocument"]
+    [allowed] = policy["Statement"]
     expected = ["events:PutEvents", parameters["HubBusArn"]]
-    checks.same("what it may", expected, [allowed["Action"], allowed["Resource"]])
+    checks.same("permission of the forwarding role", expected, [allowed["Action"], allowed["Resource"]])
     arns = sorted(rule["Arn"] for rule in rules.values())
     times = {"MessageRetentionPeriod": 14 * 86_400}
     check_queue(checks, "dead-letter queue", deployed["DeadLetterQueueUrl"], arns, times, aws)
@@ -64,23 +65,24 @@ def check_member(checks, name, parameters, aws):
     if aws.region_name == parameters.get("RoleRegion", DEFAULT_ROLE_REGION):
         check_role(checks, parameters, deployed, aws)
     else:
-        checks.same("role that the function assumes", None, deployed.get("MemberRoleArn"))
+        checks.same("member role", None, deployed.get("MemberRoleArn"))
 
 
 def check_role(checks, parameters, deployed, aws):
     iam, name = aws.client("iam"), parameters.get("MemberRoleName", DEFAULT_ROLE)
     role = iam.get_role(RoleName=name)["Role"]
-    checks.same("role that the function assumes", deployed["MemberRoleArn"], role["Arn"])
+    checks.same("member role", deployed["MemberRoleArn"], role["Arn"])
     statement = {"Effect": "Allow", "Principal": {"AWS": parameters["FunctionRoleArn"]}, "Action": "sts:AssumeRole"}
     if external_id := parameters.get("ExternalId"):
         statement["Condition"] = {"StringEquals": {"sts:ExternalId": external_id}}
-    checks.same("who may assume it", [statement], role["AssumeRolePolicyDocument"]["Statement"])
+    checks.same("trust policy", [statement], role["AssumeRolePolicyDocument"]["Statement"])
     found = {
         policy: iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"]
         for policy in iam.list_role_policies(RoleName=name)["PolicyNames"]
     }
     account = aws.get_credentials().access_key
-    made = Template("member.yaml", parameters, account, aws.region_name).resources()["Role"]["Properties"]["Policies"]
-    expected = {policy["PolicyName"]: policy["PolicyDocument"] for policy in made}
-    checks.same("its policies", sorted(expected), sorted(found))
-    checks.same("their content", True, json.dumps(expected, sort_keys=True) == json.dumps(found, sort_keys=True))
+    created = Template("member.yaml", parameters, account, aws.region_name).resources()["MemberRole"]["Properties"]
+    expected = {policy["PolicyName"]: policy["PolicyDocument"] for policy in created["Policies"]}
+    checks.same("policies of the member role", sorted(expected), sorted(found))
+    is_same = json.dumps(expected, sort_keys=True) == json.dumps(found, sort_keys=True)
+    checks.same("content of these policies", True, is_same)

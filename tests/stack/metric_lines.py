@@ -1,11 +1,12 @@
-"""Holds the built function's lines of metrics against what CloudWatch publishes of embedded metrics: its schema, in
-tests/emf.schema.json, and what it says in words.
+"""Validates the metrics lines of the built function against CloudWatch's embedded metric format.
+
+CloudWatch's JSON schema of the format is tests/emf.schema.json. Limits that are only documented in prose are checked here.
 
     sam build
     python tests/stack/metric_lines.py .aws-sam/build/Function/bootstrap target/debug/examples/standin --port 0
 
-The function is started as Lambda does and gets each sample event, by itself and in a batch; the command of the stand-in
-for AWS, which it calls, is given after it.
+The function starts as Lambda starts it and receives each sample event, alone and in a batch. The arguments after the
+function are the command of the stand-in for AWS.
 """
 
 import json
@@ -17,8 +18,7 @@ from datetime import datetime, timezone
 from jsonschema import Draft7Validator
 
 from function import function
-from local import ROOT, Checks
-from local import end_with_the_script, environment, expectations, samples, scratch, start_standin
+from local import ROOT, Checks, end_with_the_script, environment, expectations, samples, scratch, start_standin
 from metrics import known
 
 SCHEMA = Draft7Validator(json.loads((ROOT / "tests/emf.schema.json").read_text()))
@@ -40,14 +40,14 @@ def main():
 
 
 def events():
-    """The sample events, as if they were sent now, and what is expected of each."""
+    """The sample events with the current time, and the outcomes expected of each."""
     now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     events = {name: json.loads(text) for name, text in samples().items()}
     sent = {name: event if name == LATE else event | {"time": now} for name, event in events.items()}
     outcomes = {name: [expected.get("outcome", "failed")] for name, expected in expectations().items()}
-    sent["of another account"] = sent["terminate.json"] | {"account": "210987654321"}
-    outcomes["of another account"] = ["failed"]
-    # There are many of these, and nothing is done about them.
+    sent["another account"] = sent["terminate.json"] | {"account": "210987654321"}
+    outcomes["another account"] = ["failed"]
+    # An ordinary launch is frequent and has no outcome.
     sent["an ordinary launch"] = sent["resumed.json"] | {"detail": sent["no-cluster.json"]["detail"]}
     sent["an ordinary launch"]["detail"] |= {"state": "running"}
     outcomes["an ordinary launch"] = []
@@ -55,36 +55,37 @@ def events():
 
 
 def check_events(checks, invoke):
-    checks.heading("each event by itself: the outcome on its line of metrics")
+    checks.heading("each event alone: outcome on its metrics line")
     written = {}
     for name, (event, outcomes) in events().items():
         _, lines = invoke(event)
         written[name] = metric_lines(lines)
         checks.same(name, outcomes, [line["Outcome"] for line in written[name]])
     lines = [line for of_event in written.values() for line in of_event]
-    checks.heading("these lines")
-    checks.same("not as CloudWatch wants it", [], [wrong for line in lines for wrong in mistakes(line)])
-    checks.same("outcomes", 7, len({line["Outcome"] for line in lines}))
+    checks.heading("metrics lines of these events")
+    checks.same("violations of the format", [], [violation for line in lines for violation in violations(line)])
+    checks.same("distinct outcomes", 7, len({line["Outcome"] for line in lines}))
 
     def seconds_to_spare(name):
         [line] = written[name]
         return line.get("SecondsToSpare")
 
-    checks.same("to spare: in time", True, 100 < seconds_to_spare("terminate.json") <= 120)
-    checks.same("to spare: late", 0, seconds_to_spare(LATE))
-    checks.same("to spare: hibernation", None, seconds_to_spare("hibernate.json"))
-    checks.same("to spare: failed", None, seconds_to_spare("of another account"))
+    checks.same("SecondsToSpare: in time", True, 100 < seconds_to_spare("terminate.json") <= 120)
+    checks.same("SecondsToSpare: late", 0, seconds_to_spare(LATE))
+    checks.same("SecondsToSpare: hibernation", None, seconds_to_spare("hibernate.json"))
+    checks.same("SecondsToSpare: failed", None, seconds_to_spare("another account"))
     checks.same("cold starts", 1, sum(line.get("ColdStarts", 0) for line in lines))
     [line] = written["terminate.json"]
     unit, missing = json.loads(json.dumps(line)), {name: line[name] for name in line if name != "Outcomes"}
     unit["_aws"]["CloudWatchMetrics"][0]["Metrics"][0]["Unit"] = "Notices"
-    checks.same("another unit, a value that is missing", [1, 1], [len(list(mistakes(of))) for of in (unit, missing)])
+    found = [len(list(violations(of))) for of in (unit, missing)]
+    checks.same("violations by a wrong unit, by a missing value", [1, 1], found)
 
 
 def check_batch(checks, invoke):
-    checks.heading("the same in a batch from a queue")
+    checks.heading("the same events in a batch from a queue")
     sent = events()
-    # Its instance is deregistered by now, so that it would be an ordinary launch.
+    # Its instance is deregistered by now, which makes the event an ordinary launch.
     del sent["state-change.json"]
     records = [
         {"messageId": name, "body": json.dumps(event), "eventSource": "aws:sqs", "awsRegion": event["region"]}
@@ -93,7 +94,7 @@ def check_batch(checks, invoke):
     answer, lines = invoke({"Records": records})
     lines = metric_lines(lines)
     checks.same("lines", sum(len(outcomes) for _, outcomes in sent.values()), len(lines))
-    checks.same("not as CloudWatch wants it", [], [wrong for line in lines for wrong in mistakes(line)])
+    checks.same("violations of the format", [], [violation for line in lines for violation in violations(line)])
     failed = sum(line["Outcome"] == "failed" for line in lines)
     checks.same("failed", len(answer["batchItemFailures"]), failed)
 
@@ -102,8 +103,8 @@ def metric_lines(lines):
     return [line for line in map(json.loads, lines) if "_aws" in line]
 
 
-def mistakes(line):
-    """What CloudWatch would not take as it is meant, and metrics that nobody reads."""
+def violations(line):
+    """Violations of the format, and metrics that nothing reads."""
     yield from (error.message for error in SCHEMA.iter_errors(line))
     if len(json.dumps(line)) > 1_000_000:
         yield "more than 1 MB"
@@ -111,14 +112,14 @@ def mistakes(line):
         namespace, dimensions, metrics = (directive[name] for name in ("Namespace", "Dimensions", "Metrics"))
         if len(metrics) > 100:
             yield "more than 100 metrics"
-        yield from (f"no text: {name}" for by in dimensions for name in by if not isinstance(line.get(name), str))
+        yield from (f"not a string: {name}" for by in dimensions for name in by if not isinstance(line.get(name), str))
         for metric in metrics:
             name = metric["Name"]
             if type(line.get(name)) not in (int, float):
-                yield f"no number: {name}"
+                yield f"not a number: {name}"
             if metric.get("StorageResolution", 60) not in (1, 60):
-                yield f"resolution: {name}"
-            yield from (f"nobody reads {name} by {by}" for by in dimensions if not known(namespace, name, by))
+                yield f"invalid resolution: {name}"
+            yield from (f"nothing reads {name} by {by}" for by in dimensions if not known(namespace, name, by))
 
 
 if __name__ == "__main__":

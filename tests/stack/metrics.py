@@ -1,10 +1,10 @@
-"""What the function tells CloudWatch, for those who read it: the dashboard, the alarms and the saved queries."""
+"""Lists the metrics and log fields that the dashboard, the alarms and the saved queries may use."""
 
 NAMESPACE = "SpotInterruptionHandler"
 
 ALL, BY_OUTCOME = (), ("Outcome",)
 
-# The sets of dimensions that each metric comes with.
+# The dimension sets of each metric.
 METRICS = {
     "Outcomes": {ALL, BY_OUTCOME},
     "SecondsToAct": {ALL, BY_OUTCOME},
@@ -17,7 +17,7 @@ METRICS = {
 
 OUTCOMES = {"deregistered", "draining", "reactivated", "dry-run", "skipped", "not-found", "ignored", "failed"}
 
-# What else is on the line of metrics.
+# The other fields of a metrics line.
 PROPERTIES = {
     "Outcome",
     "ErrorType",
@@ -30,7 +30,7 @@ PROPERTIES = {
     "Region",
 }
 
-# The line that sums a notice up, for people: those of its fields that the queries use.
+# The fields of the summary line that the queries use.
 SUMMARY = {"@timestamp", "@message", "level"} | {
     f"fields.{name}"
     for name in (
@@ -51,10 +51,10 @@ SUMMARY = {"@timestamp", "@message", "level"} | {
     )
 }
 
-# Lambda's report of an invocation.
+# The fields of Lambda's report of an invocation that the queries use.
 REPORT = {"record.status"}
 
-# Those of AWS's own that are looked at.
+# The metrics of AWS services that the dashboard and the alarms use.
 AWS_METRICS = {
     ("AWS/SQS", "ApproximateNumberOfMessagesVisible", ("QueueName",)),
     ("AWS/SQS", "ApproximateAgeOfOldestMessage", ("QueueName",)),
@@ -63,7 +63,7 @@ AWS_METRICS = {
 
 
 def known(namespace, name, dimensions):
-    """Whether there is such a metric."""
+    """Whether the metric exists with these dimensions."""
     dimensions = tuple(sorted(dimensions))
     if namespace == NAMESPACE:
         return dimensions in METRICS.get(name, set())

@@ -1,9 +1,9 @@
-"""Sends a Spot interruption notice to the built function against moto, an AWS emulator by other people.
+"""Sends a Spot interruption notice to the built function, which calls moto, an independent AWS emulator.
 
     sam build && python tests/stack/on_moto.py .aws-sam/build/Function/bootstrap
 
-moto ignores the `filter` of ListContainerInstances: each list names every container instance of the cluster, so that
-only the function's own look at `ec2InstanceId` keeps it from the wrong ones.
+moto ignores the `filter` of ListContainerInstances: each list has every container instance of the cluster. So only the
+function's own comparison of `ec2InstanceId` protects the wrong ones.
 """
 
 import json
@@ -15,8 +15,19 @@ from datetime import datetime, timezone
 import boto3
 
 from function import function
-from local import ACCOUNT, REGION, TOOLS, Checks
-from local import end_with_the_script, environment, free_port, listens, running, scratch, until
+from local import (
+    ACCOUNT,
+    REGION,
+    TOOLS,
+    Checks,
+    end_with_the_script,
+    environment,
+    free_port,
+    listens,
+    running,
+    scratch,
+    until,
+)
 
 
 def main():
@@ -29,21 +40,21 @@ def main():
         os.environ.update(environment(endpoint))
 
         ecs = boto3.client("ecs")
-        neighbour, interrupted, elsewhere = boto3.resource("ec2").create_instances(
+        neighbor, interrupted, elsewhere = boto3.resource("ec2").create_instances(
             ImageId="ami-12c6146b", InstanceType="m5.large", MinCount=3, MaxCount=3
         )
         ecs.create_cluster(clusterName="web")
         ecs.create_cluster(clusterName="other")
-        kept = [register(ecs, "web", neighbour), register(ecs, "other", elsewhere)]
+        kept = [register(ecs, "web", neighbor), register(ecs, "other", elsewhere)]
         gone = register(ecs, "web", interrupted)
 
         invoke = stack.enter_context(function(folder, sys.argv[1:]))
         answer, _ = invoke(notice(interrupted.id))
-        checks.heading("a notice for one of two container instances of a cluster")
+        checks.heading("a notice for one of several container instances")
         checks.same("outcome", "deregistered", answer.get("outcome"))
         checks.same("instance", interrupted.id, answer.get("instanceId"))
         acted_on = [found["containerInstanceArn"] for found in answer.get("containerInstances", [])]
-        checks.same("acted on", [gone], acted_on)
+        checks.same("container instances acted on", [gone], acted_on)
         left = [ecs.list_container_instances(cluster=name)["containerInstanceArns"] for name in ("web", "other")]
         checks.same("still registered", [[arn] for arn in kept], left)
     checks.done()
@@ -58,7 +69,7 @@ def start_emulator(stack, folder):
 
 
 def register(ecs, cluster, instance):
-    """Registers as the ECS agent does, which shows the instance's identity document."""
+    """Registers a container instance as the ECS agent does, with the instance identity document."""
     identity = json.dumps({"instanceId": instance.id, "accountId": ACCOUNT, "region": REGION})
     answer = ecs.register_container_instance(cluster=cluster, instanceIdentityDocument=identity)
     return answer["containerInstance"]["containerInstanceArn"]

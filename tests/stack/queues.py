@@ -1,4 +1,4 @@
-"""The SQS queues of a stack."""
+"""Checks the SQS queues of a stack."""
 
 import json
 import time
@@ -8,17 +8,17 @@ import boto3
 
 def check_queue(checks, name, url, rule_arns, times, aws=boto3):
     queue = aws.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
-    checks.same(f"{name}'s times in s", times, {key: int(queue[key]) for key in times})
+    checks.same(f"{name}: times in s", times, {key: int(queue[key]) for key in times})
     allow, deny = json.loads(queue["Policy"])["Statement"]
     writer = [allow["Principal"], allow["Action"], sorted(allow["Condition"]["ArnEquals"]["aws:SourceArn"])]
     expected = [{"Service": "events.amazonaws.com"}, "sqs:SendMessage", rule_arns]
-    checks.same(f"who may write to the {name}", expected, writer)
-    refused = [deny["Effect"], deny["Condition"]["Bool"]["aws:SecureTransport"]]
-    checks.same(f"the {name} refuses plain HTTP", ["Deny", "false"], refused)
+    checks.same(f"{name}: allowed senders", expected, writer)
+    denied = [deny["Effect"], deny["Condition"]["Bool"]["aws:SecureTransport"]]
+    checks.same(f"{name}: plain HTTP", ["Deny", "false"], denied)
 
 
 def settled(sqs, url, expected):
-    """How many messages wait and how many are in flight, as soon as it is what is expected, else after 30 s."""
+    """The numbers of waiting and in-flight messages, once they are as expected or after 30 s."""
     keys = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
     deadline = time.monotonic() + 30
     while True:

@@ -1,4 +1,4 @@
-"""Dead letters: what failed, or was not delivered, is handled again as the README says, once its cause is mended."""
+"""Handles dead letters again, as docs/troubleshooting.md describes, once their cause is fixed."""
 
 import json
 from contextlib import contextmanager
@@ -13,61 +13,61 @@ from queues import settled
 
 
 def check_redrive(checks, name, standin):
-    """A letter of Lambda's on-failure destination, and one of EventBridge's."""
+    """Checks a dead letter from Lambda's on-failure destination and one from EventBridge."""
     deployed, awslambda, sqs = outputs(name), boto3.client("lambda"), boto3.client("sqs")
     function, url = deployed["FunctionName"], deployed["DeadLetterQueueUrl"]
-    with refusing() as nobody:
-        point_at(name, nobody)
+    with denying() as denial:
+        point_at(name, denial)
         awslambda.invoke(FunctionName=function, InvocationType="Event", Payload=samples()["stop.json"])
         settled(sqs, url, [1, 0])
     error = {"ERROR_CODE": {"DataType": "String", "StringValue": "NO_PERMISSIONS"}}
     sqs.send_message(QueueUrl=url, MessageBody=samples()["hibernate.json"], MessageAttributes=error)
-    checks.same("letters", [2, 0], settled(sqs, url, [2, 0]))
+    checks.same("dead letters", [2, 0], settled(sqs, url, [2, 0]))
     point_at(name, standin)
-    for kind in "failed", "not delivered":
+    for kind in "failed", "undelivered":
         [letter] = sqs.receive_message(QueueUrl=url, VisibilityTimeout=300)["Messages"]
         body = json.loads(letter["Body"])
         found = body.get("responsePayload", {}).get("errorType")
-        checks.same(f"{kind}: its error", "AccessDenied" if kind == "failed" else None, found)
+        checks.same(f"{kind}: error type", "AccessDenied" if kind == "failed" else None, found)
         event = json.dumps(body.get("requestPayload", body))
         answer = json.loads(awslambda.invoke(FunctionName=function, Payload=event)["Payload"].read())
-        checks.same(f"{kind}: handled again", "draining", answer.get("outcome"))
+        checks.same(f"{kind}: outcome of the second attempt", "draining", answer.get("outcome"))
         sqs.delete_message(QueueUrl=url, ReceiptHandle=letter["ReceiptHandle"])
-    checks.same("letters left", [0, 0], settled(sqs, url, [0, 0]))
+    checks.same("remaining dead letters", [0, 0], settled(sqs, url, [0, 0]))
 
 
 def check_move(checks, name, standin):
-    """Messages that were received as often as they may be, one of which never gets better."""
+    """Checks two messages that reached their maximum receive count, one of which is malformed."""
     deployed, sqs = outputs(name), boto3.client("sqs")
     queue, letters = deployed["QueueUrl"], deployed["DeadLetterQueueUrl"]
-    policy = template(name)["Resources"]["Queue"]["Properties"]["RedrivePolicy"]
+    policy = template(name)["Resources"]["NoticeQueue"]["Properties"]["RedrivePolicy"]
     policy |= {"deadLetterTargetArn": deployed["DeadLetterQueueArn"]}
-    # The emulator forgot the policy. A second is to be waited for instead of 60.
+    # The emulator drops the redrive policy. The test waits for one second instead of 60.
     attributes = {"RedrivePolicy": json.dumps(policy), "VisibilityTimeout": "1"}
     sqs.set_queue_attributes(QueueUrl=queue, Attributes=attributes)
     sqs.purge_queue(QueueUrl=queue)
-    with refusing() as nobody:
-        point_at(name, nobody)
+    with denying() as denial:
+        point_at(name, denial)
         for event in "stop.json", "malformed-action.json":
             sqs.send_message(QueueUrl=queue, MessageBody=samples()[event])
-        checks.same("letters", [2, 0], settled(sqs, letters, [2, 0]))
+        checks.same("dead letters", [2, 0], settled(sqs, letters, [2, 0]))
     point_at(name, standin)
     seen = sqs.receive_message(QueueUrl=letters, MaxNumberOfMessages=10, VisibilityTimeout=0)["Messages"]
     of_lambda = [letter for letter in seen if "requestPayload" in json.loads(letter["Body"])]
-    checks.same("of the on-failure destination", [2, []], [len(seen), of_lambda])
+    checks.same("dead letters, those of the on-failure destination", [2, []], [len(seen), of_lambda])
     sqs.start_message_move_task(SourceArn=deployed["DeadLetterQueueArn"], DestinationArn=deployed["QueueArn"])
-    checks.same("letters after they were moved", [1, 0], settled(sqs, letters, [1, 0]))
+    checks.same("dead letters after the move", [1, 0], settled(sqs, letters, [1, 0]))
     checks.same("messages in the queue", [0, 0], settled(sqs, queue, [0, 0]))
     [letter] = sqs.receive_message(QueueUrl=letters, VisibilityTimeout=300)["Messages"]
-    checks.same("it is the one that is malformed", True, letter["Body"] == samples()["malformed-action.json"])
+    checks.same("the malformed event is back", True, letter["Body"] == samples()["malformed-action.json"])
     sqs.delete_message(QueueUrl=letters, ReceiptHandle=letter["ReceiptHandle"])
 
 
 @contextmanager
-def refusing():
-    """AWS, as it is for who lacks every permission."""
+def denying():
+    """An endpoint that denies every AWS API call."""
 
-    class Refusal(BaseHTTPRequestHandler):
+    class Denial(BaseHTTPRequestHandler):
         def do_POST(self):
             self.rfile.read(int(self.headers["Content-Length"]))
             body = b'{"__type": "AccessDeniedException", "message": "User is not authorized to perform this"}'
@@ -80,5 +80,5 @@ def refusing():
         def log_message(self, *_):
             pass
 
-    with served(Refusal) as address:
+    with served(Denial) as address:
         yield f"http://{address}"

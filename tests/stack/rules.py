@@ -1,4 +1,4 @@
-"""The EventBridge rules of a stack, against the parameters it was deployed with."""
+"""Compares a stack's EventBridge rules with the parameters that it was deployed with."""
 
 import json
 
@@ -6,15 +6,13 @@ import boto3
 
 from deployment import resources
 
-KINDS = {
-    "Rule": "EC2 Spot Instance Interruption Warning",
-    "StateChangeRule": "EC2 Instance State-change Notification",
-    "RebalanceRule": "EC2 Instance Rebalance Recommendation",
-}
+INTERRUPTION = "EC2 Spot Instance Interruption Warning"
+RECOMMENDATION = "EC2 Instance Rebalance Recommendation"
+STATE_CHANGE = "EC2 Instance State-change Notification"
 
 
 def deployed_rules(name, aws=boto3):
-    """What EventBridge knows of them, by their names in the template. Those of a hub's bus start with Hub."""
+    """The deployed rules, by logical ID. The rules of a hub's bus start with Hub."""
     events, rules = aws.client("events"), {}
     for rule, given in resources(name, "AWS::Events::Rule", aws).items():
         bus = name if rule.startswith("Hub") else "default"
@@ -24,22 +22,21 @@ def deployed_rules(name, aws=boto3):
 
 
 def expected_patterns(parameters):
-    def pattern(rule, **more):
-        return {"source": ["aws.ec2"], "detail-type": [KINDS[rule]], **more}
+    def pattern(*detail_types, **more):
+        return {"source": ["aws.ec2"], "detail-type": [*detail_types], **more}
 
-    patterns = {"Rule": pattern("Rule")}
+    recommendation = [RECOMMENDATION] if parameters["RebalanceRecommendation"] == "drain" else []
+    patterns = {"SpotInterruptionRule": pattern(INTERRUPTION, *recommendation)}
     states = {"running": parameters["ReactivateResumed"], "terminated": parameters["CleanUpTerminated"]}
-    if heard := [state for state, wanted in states.items() if wanted == "true"]:
-        patterns["StateChangeRule"] = pattern("StateChangeRule", detail={"state": heard})
-    if parameters["RebalanceRecommendation"] == "drain":
-        patterns["RebalanceRule"] = pattern("RebalanceRule")
+    if matched := [state for state, wanted in states.items() if wanted == "true"]:
+        patterns["InstanceStateChangeRule"] = pattern(STATE_CHANGE, detail={"state": matched})
     if parameters.get("OrganizationId"):
         patterns |= {f"Hub{rule}": of for rule, of in patterns.items()}
     return patterns
 
 
 def check_rules(checks, rules, patterns, expected_target):
-    """`expected_target` has what all targets have."""
+    """`expected_target` holds the fields that all targets share."""
     checks.same("rules", sorted(patterns), sorted(rules))
     for name, rule in rules.items():
         checks.same(f"{name}: pattern", patterns.get(name), json.loads(rule["EventPattern"]))

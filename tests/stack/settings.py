@@ -26,7 +26,7 @@ DEFAULTS = {
     "AlarmTopicArn": "",
 }
 
-# What is built stays the same, so the function of another architecture is deployed but not invoked.
+# The build is for x86_64, so the tests deploy a function of another architecture but do not invoke it.
 ALL_SET = {
     "Strategy": "evacuate",
     "DryRun": "true",

@@ -1,9 +1,9 @@
-"""Panels with text, numbers, graphs, bars and tables, as SVG."""
+"""Draws panels with text, numbers, graphs, bars and tables as SVG."""
 
 import re
 from html import escape
 
-COLOURS = 7
+COLORS = 7
 
 STYLE = """
 text { fill: #1f2328; font: 12px system-ui, 'Segoe UI', Helvetica, Arial, sans-serif }
@@ -55,16 +55,15 @@ text { fill: #f0f6fc }
 }
 """
 
-# Pixels for a pixel of font size, on the safe side: fonts differ.
-WIDTH_OF_A_LETTER = 0.58
+# The width of a letter per pixel of font size. It is generous, because fonts differ.
+LETTER_WIDTH = 0.58
 
-
-# Points that are further apart are not joined.
+# Points that are further apart are not connected.
 GAP_BINS = 4
 
 
 def width(text, size=12):
-    return len(text) * size * WIDTH_OF_A_LETTER
+    return len(text) * size * LETTER_WIDTH
 
 
 class Picture:
@@ -90,7 +89,7 @@ class Picture:
 
 
 class Panel:
-    """The inside of a rectangle. What does not fit into it is an error."""
+    """The inside of a rectangle. Text that does not fit raises an error."""
 
     def __init__(self, picture, x, y, width, height):
         self.picture, self.x, self.y, self.width, self.height = picture, x, y, width, height
@@ -117,9 +116,10 @@ class Panel:
                 for word in re.findall(r"\s*\S+|\s+", part.strip("*")):
                     if x + width(word.rstrip()) > self.width:
                         self.spans(y, spans)
-                        x, y, spans, word = 0, y + 17, [], word.lstrip()
-                    spans.append((style, word))
-                    x += width(word)
+                        x, y, spans = 0, y + 17, []
+                    shown = word if spans else word.lstrip()
+                    spans.append((style, shown))
+                    x += width(shown)
             self.spans(y, spans)
             y += 25
 
@@ -132,8 +132,8 @@ class Panel:
     def numbers(self, numbers):
         numbers = list(numbers)
         each = self.width / len(numbers)
-        for at, (value, label, colour) in enumerate(numbers):
-            self.text(at * each, 62, value, "number on" if colour else "number", 21, each)
+        for at, (value, label, color) in enumerate(numbers):
+            self.text(at * each, 62, value, "number on" if color else "number", 21, each)
             self.text(at * each, 86, label, "mute", 12, each)
 
     def states(self, states):
@@ -171,7 +171,7 @@ class Panel:
         sums = [sum(values.get(at, 0) for _, _, values in series) for at in range(bins)]
         highest = max(sums) if stacked else max(value for _, _, values in series for value in values.values())
         top = top or nice(highest)
-        names = self.legend([(name, colour) for name, colour, _ in series])
+        names = self.legend([(name, color) for name, color, _ in series])
         self.left, self.bottom, self.head = 30, self.height - 28 - names * 16, 48
         self.top, self.bins = top, bins
         self.text(0, 40, unit, "mute small", 10.5)
@@ -189,8 +189,8 @@ class Panel:
             self.picture.add(f'<path class="line red" stroke-dasharray="4 3" {line}/>')
             self.picture.text(self.x + self.width, y - 5, limit["label"], "small right on")
         below = [0] * bins
-        for at, (_, colour, values) in enumerate(series):
-            style = "red" if colour else f"c{at % COLOURS}"
+        for at, (_, color, values) in enumerate(series):
+            style = "red" if color else f"c{at % COLORS}"
             self.columns(style, values, below) if stacked else self.polyline(style, values)
 
     def at(self, x, value):
@@ -209,7 +209,7 @@ class Panel:
     def polyline(self, style, values):
         points = [self.at(at + 0.5, value) for at, value in values.items()]
         path, before = "", None
-        for at, (x, y) in zip(values, points):
+        for at, (x, y) in zip(values, points, strict=True):
             path += f"{'M' if before is None or at - before > GAP_BINS else 'L'}{x:.1f} {y:.1f}"
             before = at
         self.picture.add(f'<path class="line {style}" d="{path}"/>')
@@ -217,14 +217,14 @@ class Panel:
         self.picture.add(f'<path class="{style} bar" d="{dots}"/>')
 
     def legend(self, names):
-        """Draws it at the bottom, and gives back how many lines it took."""
+        """Draws the legend at the bottom and returns its number of lines."""
         rows, x = [[]], 0
-        for at, (name, colour) in enumerate(names):
+        for at, (name, color) in enumerate(names):
             room = width(name, 10.5) + 26
             if x + room > self.width + 14 and rows[-1]:
                 rows.append([])
                 x = 0
-            rows[-1].append((x, name, "red" if colour else f"c{at % COLOURS}"))
+            rows[-1].append((x, name, "red" if color else f"c{at % COLORS}"))
             x += room
         for line, row in enumerate(reversed(rows)):
             y = self.height - 12 - line * 16
@@ -236,7 +236,7 @@ class Panel:
 
 
 def nice(value):
-    """The least round number above a value of which a quarter is whole."""
+    """The smallest round number not below the value that four divides."""
     power = 1
     while True:
         for step in 4, 6, 8, 12, 20:
