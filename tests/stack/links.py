@@ -1,4 +1,4 @@
-"""Finds broken relative links and anchors in the documents: README.md, CHANGELOG.md, CONTRIBUTING.md and docs/**/*.md.
+"""Finds broken relative links and anchors in the documents: every *.md in the root, in docs and in tests.
 
     python tests/stack/links.py
 
@@ -25,8 +25,8 @@ ELSEWHERE = re.compile(r"[a-z][a-z0-9+.-]*:|//", re.IGNORECASE)
 
 
 def documents(root):
-    named = [root / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")]
-    return [path for path in named if path.exists()] + sorted((root / "docs").rglob("*.md"))
+    below = [path for folder in ("docs", "tests") for path in (root / folder).rglob("*.md")]
+    return sorted(root.glob("*.md")) + sorted(below)
 
 
 def lines(text):
