@@ -183,8 +183,8 @@ def check_members(checks):
         ("the hub's account, another Region", ACCOUNT, "us-east-1", {}, queue + rules),
         ("the hub's account and Region", ACCOUNT, REGION, {"RoleRegion": REGION}, ["DeadLetterQueue"]),
     ]:
-        made = Template("member.yaml", HUB | parameters, account, region).resources()
-        checks.same(name, sorted(expected), sorted(made))
+        created = Template("member.yaml", HUB | parameters, account, region).resources()
+        checks.same(name, sorted(expected), sorted(created))
 
 
 def check_rejections(checks):
