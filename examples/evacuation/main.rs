@@ -11,8 +11,7 @@ mod timeline;
 
 use std::{error::Error, sync::Arc, time::Duration};
 
-use serde_json::json;
-use standin::{Fate, Moment, Quotas, Standin, evacuation_fleet as fleet};
+use standin::{Fate, Moment, Quotas, Standin, evacuation_fleet as fleet, sqs_batch};
 
 use in_process::Process;
 
@@ -36,7 +35,7 @@ struct StrategyRun {
 async fn main() -> Result<(), Box<dyn Error>> {
     let mut runs = Vec::new();
     for strategy in STRATEGIES {
-        runs.push(play(strategy).await?);
+        runs.push(run(strategy).await?);
     }
     println!("{}", timeline::moments(&runs));
     println!("{}", timeline::fates(&runs));
@@ -56,14 +55,14 @@ async fn batch(instances: usize) -> Result<String, Box<dyn Error>> {
     fleet::instances(&home, fleet::CLUSTER, &ids);
     let process = Process::start(&aws, &[("STRATEGY", "evacuate")]).await;
     aws.forget_calls();
-    let message = |id: &String| json!({ "messageId": id, "body": home.interrupt(id, "terminate").to_string() });
-    process.invoke(&json!({ "Records": ids.iter().map(message).collect::<Vec<_>>() })).await?;
+    let notices: Vec<_> = ids.iter().map(|id| home.interrupt(id, "terminate")).collect();
+    process.invoke(&sqs_batch(&notices)).await?;
     let calls = aws.calls().len();
     tokio::time::sleep(Duration::from_mins(2)).await;
     Ok(timeline::batch(instances, calls, &home.fates()))
 }
 
-async fn play(strategy: &'static str) -> Result<StrategyRun, Box<dyn Error>> {
+async fn run(strategy: &'static str) -> Result<StrategyRun, Box<dyn Error>> {
     let aws = Arc::new(Standin::builder().latency(LATENCY).start().await?);
     let home = aws.home();
     fleet::instances(&home, fleet::CLUSTER, &[ID.to_owned()]);

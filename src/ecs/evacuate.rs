@@ -26,7 +26,7 @@ use tokio::{
 };
 
 use self::{
-    clock::{CHECK, Clock, MAX_DEREGISTER_BACKLOG, MAX_STOP_BACKLOG, open, poll_interval},
+    clock::{CHECK, Clock, MAX_DEREGISTER_BACKLOG, MAX_STOP_BACKLOG, open_stops, poll_interval},
     step::{Completion, Step},
     tracked::Tracked,
 };
@@ -77,7 +77,7 @@ pub(super) async fn evacuate(
     // Dropping the set aborts all steps.
     let mut in_flight = JoinSet::new();
     loop {
-        planned_stops.set(open(&tracked, Instant::now()));
+        planned_stops.set(open_stops(&tracked, Instant::now()));
         let clock = Clock {
             started,
             ends,

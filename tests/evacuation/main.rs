@@ -19,8 +19,10 @@ mod unrelated_events;
 use std::{sync::Arc, time::Duration};
 
 use chrono::DateTime;
-use serde_json::{Value, json};
-use standin::{Builder, ContainerInstance, Fate, Instance, Standin, Task, evacuation_fleet as fleet};
+use serde_json::Value;
+use standin::{
+    Builder, ContainerInstance, Fate, Instance, Standin, Task, evacuation_fleet as fleet, sqs_batch as batch,
+};
 
 use in_process::Process;
 
@@ -73,12 +75,6 @@ fn aged(event: &Value, age: Duration) -> Value {
     let time = DateTime::parse_from_rfc3339(event["time"].as_str().unwrap()).unwrap() - age;
     event["time"] = time.to_rfc3339().into();
     event
-}
-
-/// A batch as Lambda delivers it.
-fn batch(events: &[Value]) -> Value {
-    let record = |(at, event): (usize, &Value)| json!({ "messageId": at.to_string(), "body": event.to_string() });
-    json!({ "Records": events.iter().enumerate().map(record).collect::<Vec<_>>() })
 }
 
 /// Evacuates `ID` from its notice to the end of its two minutes.

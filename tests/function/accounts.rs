@@ -6,7 +6,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use standin::{Builder, ContainerInstance, Environment, Fault, Function, Instance, Region, Role, Standin};
+use standin::{Builder, ContainerInstance, Environment, Fault, Function, Instance, Region, Role, Standin, sqs_batch};
 
 use crate::{ID, OTHER, failed, handled, notice, standin};
 
@@ -47,11 +47,6 @@ fn notice_in(scope: &Region, id: &str) -> Value {
     event
 }
 
-fn batch(events: &[Value]) -> Value {
-    let record = |(at, event): (usize, &Value)| json!({ "messageId": at.to_string(), "body": event.to_string() });
-    json!({ "Records": events.iter().enumerate().map(record).collect::<Vec<_>>() })
-}
-
 /// The number of times that each role was assumed.
 fn assumed(aws: &Standin) -> BTreeMap<String, usize> {
     let mut assumed = BTreeMap::new();
@@ -79,7 +74,7 @@ async fn batch_may_mix_accounts_and_regions() {
     }
     let function = function(&aws, &[ROLE]).await;
     let notices: Vec<_> = expected.iter().map(|(notice, ..)| notice.clone()).collect();
-    assert_eq!(handled(&function, batch(&notices)).await["batchItemFailures"], json!([]));
+    assert_eq!(handled(&function, sqs_batch(&notices)).await["batchItemFailures"], json!([]));
     for (_, scope, arn, other) in &expected {
         assert_eq!(scope.status(arn).as_deref(), Some("INACTIVE"));
         assert_eq!(scope.status(other).as_deref(), Some("ACTIVE"));
@@ -131,7 +126,7 @@ async fn denied_role_fails_only_its_own_account() {
     let arns = scopes.each_ref().map(|scope| scope.container_instance("web", ContainerInstance::new(ID)));
     let function = function(&aws, &[ROLE]).await;
     let notices = scopes.each_ref().map(|scope| notice_in(scope, ID));
-    let answer = handled(&function, batch(&notices)).await;
+    let answer = handled(&function, sqs_batch(&notices)).await;
     assert_eq!(answer["batchItemFailures"], json!([{ "itemIdentifier": "2" }]));
     let statuses = [0, 1, 2].map(|n| scopes[n].status(&arns[n]).unwrap());
     assert_eq!(statuses, ["INACTIVE", "INACTIVE", "ACTIVE"]);
@@ -150,7 +145,7 @@ async fn outage_of_one_account_does_not_affect_others() {
     aws.fault(Fault::on_any().in_account(MEMBERS[1]).status(503));
     let function = start(&aws, &[ROLE], Duration::from_secs(8)).await;
     let notices = scopes.each_ref().map(|scope| notice_in(scope, ID));
-    assert_eq!(handled(&function, batch(&notices)).await["batchItemFailures"], json!([{ "itemIdentifier": "2" }]));
+    assert_eq!(handled(&function, sqs_batch(&notices)).await["batchItemFailures"], json!([{ "itemIdentifier": "2" }]));
     let statuses = [0, 1, 2].map(|n| scopes[n].status(&arns[n]).unwrap());
     assert_eq!(statuses, ["INACTIVE", "INACTIVE", "ACTIVE"]);
 }

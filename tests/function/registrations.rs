@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
-use standin::{Cluster, ContainerInstance, Environment, Fault, Instance, Standin};
+use standin::{Cluster, ContainerInstance, Environment, Fault, Instance, Standin, sqs_batch};
 
 use crate::{ID, OTHER, apis, crowd, failed, function, handled, listed, notice, standin};
 
@@ -159,9 +159,7 @@ async fn ecs_anywhere_instances_cost_no_calls() {
 }
 
 async fn handle_batch(function: &Environment, notices: &[Value]) {
-    let record = |(at, event): (usize, &Value)| json!({ "messageId": at.to_string(), "body": event.to_string() });
-    let records: Vec<_> = notices.iter().enumerate().map(record).collect();
-    assert_eq!(handled(function, json!({ "Records": records })).await, json!({ "batchItemFailures": [] }));
+    assert_eq!(handled(function, sqs_batch(notices)).await, json!({ "batchItemFailures": [] }));
 }
 
 /// A function that has just read a cluster as a whole for other notices, with the instance in this state.

@@ -287,13 +287,13 @@ fn list(tracked: &mut Tracked, now: Instant, steps: &mut Vec<Step>, wakes: &mut 
 }
 
 /// The number of tasks that may have to be stopped.
-pub(super) fn open(tracked: &Tracked, now: Instant) -> usize {
+pub(super) fn open_stops(tracked: &Tracked, now: Instant) -> usize {
     stops(tracked, now).count()
 }
 
-/// The tasks that are still to be stopped, each as late as its stop timeout allows: with more time it may be replaced
-/// and drained, or end by itself. Daemons come last. Other tasks are stopped early enough for the longest stop timeout
-/// of a daemon, and daemons that are left alone are stopped at once.
+/// The tasks that are still to be stopped, each as late as its stop timeout allows: with more time, a task may be
+/// replaced and drained, or end by itself. Daemons come last: other tasks are stopped early enough for the longest stop
+/// timeout of a daemon, and daemons are stopped at once when nothing else is left.
 fn stops(tracked: &Tracked, now: Instant) -> impl Iterator<Item = PlannedStop<'_>> {
     let leaves = tracked.standalone_tasks == StandaloneTasks::Leave;
     let is_left = move |task: &TrackedTask| leaves && task.may_be_standalone();
@@ -446,7 +446,7 @@ mod tests {
         assert_eq!(due(&tracked, clock), ["job"]);
         stop(&mut tracked, clock);
         assert!(due(&tracked, clock).is_empty());
-        assert_eq!((clock.0.next_due(&tracked, clock.1), open(&tracked, clock.1)), (None, 0));
+        assert_eq!((clock.0.next_due(&tracked, clock.1), open_stops(&tracked, clock.1)), (None, 0));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::xml::element;
 
 /// Answers a call in XML.
 pub(crate) fn call(context: &CallContext<'_>, api: &str, params: &Value) -> Result<String, ApiError> {
-    let content = match api {
+    let body = match api {
         "DescribeInstances" => describe_instances::call(context, params)?,
         "DescribeInstanceAttribute" => instance_attribute::call(context, params)?,
         "DescribeTags" => tags::call(context, params)?,
@@ -25,7 +25,7 @@ pub(crate) fn call(context: &CallContext<'_>, api: &str, params: &Value) -> Resu
     };
     Ok(format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
-         <{api}Response xmlns=\"http://ec2.amazonaws.com/doc/2016-11-15/\">{}{content}</{api}Response>",
+         <{api}Response xmlns=\"http://ec2.amazonaws.com/doc/2016-11-15/\">{}{body}</{api}Response>",
         element("requestId", REQUEST_ID)
     ))
 }

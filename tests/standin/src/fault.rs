@@ -28,7 +28,7 @@ pub struct Fault {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Effect {
     pub(crate) delay: Duration,
-    pub(crate) after_effect: bool,
+    pub(crate) after_call: bool,
     pub(crate) response: FaultResponse,
 }
 
@@ -161,7 +161,7 @@ impl Fault {
     /// The call has its effect first, and only its answer is lost.
     #[must_use]
     pub fn after_effect(mut self) -> Self {
-        self.effect.after_effect = true;
+        self.effect.after_call = true;
         self
     }
 

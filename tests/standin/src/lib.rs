@@ -78,7 +78,7 @@ pub use fleet::fleet;
 pub use function::{Answer, Environment, Event, Function, FunctionError, Pool, PoolFigures, Retries, Undelivered};
 pub use history::Moment;
 pub use model::{CapacityProvider, Cluster, Container, ContainerInstance, Instance, Service, Task, TaskDefinition};
-pub use notice::{notice, rebalance_recommendation, state_change};
+pub use notice::{notice, rebalance_recommendation, sqs_batch, state_change};
 pub use queue::{EventSourceMapping, Queue, QueueFigures};
 pub use quota::{Bucket, Quotas};
 pub use region::Region;

@@ -34,6 +34,13 @@ pub fn rebalance_recommendation(region: &Region, instance: &str, time: SystemTim
     event(region, "EC2 Instance Rebalance Recommendation", &arn_of(region, instance), &detail, time)
 }
 
+/// The event with which an SQS queue invokes a function: a message for each event, whose id is its index.
+#[must_use]
+pub fn sqs_batch(events: &[Value]) -> Value {
+    let record = |(at, event): (usize, &Value)| json!({"messageId": at.to_string(), "body": event.to_string()});
+    json!({"Records": events.iter().enumerate().map(record).collect::<Vec<_>>()})
+}
+
 fn arn_of(region: &Region, instance: &str) -> String {
     arn::arn("ec2", region.name(), region.account(), &format!("instance/{instance}"))
 }

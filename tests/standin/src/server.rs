@@ -127,7 +127,7 @@ async fn play(
     perform: impl FnOnce() -> Result<Body, ApiError>,
 ) -> Option<Result<Body, ApiError>> {
     let spoilt = matches!(effect.response, FaultResponse::Cut) || effect.response.error(service).is_some();
-    let done = if effect.after_effect {
+    let done = if effect.after_call {
         let done = perform();
         pause(effect.delay).await;
         Some(done)

@@ -18,7 +18,7 @@ pub(super) struct Assignment {
     pub(super) cluster: ConfiguredCluster,
     /// Whether it sets the agent's configuration, rather than a variable of a script.
     is_setting: bool,
-    /// The block of the script that contains it; it may not be run.
+    /// The conditional block of the script that contains it; 0 is always run.
     block: usize,
     /// The number of the file that it is written to.
     file_number: usize,

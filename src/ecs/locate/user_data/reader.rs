@@ -20,20 +20,20 @@ const SETTING: &str = "settings.ecs.cluster";
 const COMMAND: &str = "Initialize-ECSAgent";
 
 /// Finds the cluster in unpacked user data.
-pub(super) fn read(open: &Unpacked) -> ConfiguredCluster {
-    let lower = open.text.to_ascii_lowercase();
+pub(super) fn read(unpacked: &Unpacked) -> ConfiguredCluster {
+    let lower = unpacked.text.to_ascii_lowercase();
     let is_powershell = ["<powershell>", "type: powershell", "initialize-ecsagent"].iter().any(|it| lower.contains(it));
     let mut reader = Reader {
         variables: Variables::new(is_powershell),
         assignment: None,
-        may_be_fetched: open.is_cut,
+        may_be_fetched: unpacked.is_cut,
         remaining: Some(MAX_UNPACKED),
         destination: Destination::Unknown,
         file_number: 0,
         table: String::new(),
         hash: None,
     };
-    reader.text(&open.text);
+    reader.text(&unpacked.text);
     match reader.assignment.map(|assignment| assignment.cluster) {
         _ if reader.remaining.is_none() => ConfiguredCluster::Unknown,
         None | Some(ConfiguredCluster::Default) if reader.may_be_fetched => ConfiguredCluster::Unknown,
@@ -321,11 +321,8 @@ impl Reader {
             };
             self.assign(name, &value, is_setting);
             // `@{` or `[ordered]@{`
-            if after
-                .windows(2)
-                .take(5)
-                .any(|pair| matches!(pair, [Token::Word(at), Token::Sign('{')] if at.text == "@"))
-            {
+            let begins_hash = |pair: &[Token]| matches!(pair, [Token::Word(at), Token::Sign('{')] if at.text == "@");
+            if self.variables.is_powershell && after.windows(2).take(5).any(begins_hash) {
                 self.hash = Some(name.to_owned());
             }
         }

@@ -78,8 +78,8 @@ fn zone(context: &CallContext<'_>, instance: &Instance) -> String {
 fn reservation(context: &CallContext<'_>, instance: &Instance) -> String {
     let id = instance.id.replacen("i-", "r-", 1);
     let instances = element("instancesSet", &show(context, instance));
-    let content = text("reservationId", &id) + &text("ownerId", context.account) + "<groupSet/>" + &instances;
-    element("item", &content)
+    let body = text("reservationId", &id) + &text("ownerId", context.account) + "<groupSet/>" + &instances;
+    element("item", &body)
 }
 
 fn show(context: &CallContext<'_>, instance: &Instance) -> String {
