@@ -1,4 +1,4 @@
-//! The way to AWS: the SDK's configuration, request quotas, retries, and calls that are shared. Knows no service's types.
+//! Access to AWS: the SDK's configuration, request quotas, retries and coalesced calls. It knows no service's types.
 
 pub(crate) mod assumed_role;
 pub(crate) mod calls;
@@ -17,7 +17,7 @@ use aws_smithy_types::date_time::{DateTime, Format};
 
 use crate::identifier::Region;
 
-/// How long a connection may take to be made, 2 s: within a Region it takes milliseconds.
+/// The time limit for opening a connection, 2 s: within a Region it takes milliseconds.
 const CONNECT: Duration = Duration::from_secs(2);
 
 /// Reads credentials, endpoints and the home Region as every AWS SDK does.
@@ -29,13 +29,13 @@ pub(crate) async fn from_env() -> SdkConfig {
     load(aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(http)).await
 }
 
-/// As [`from_env`], where what the loader sets comes first: a transport, credentials, a Region.
+/// Like [`from_env`], but what the loader sets takes precedence: a transport, credentials, a Region.
 pub(crate) async fn load(loader: ConfigLoader) -> SdkConfig {
     loader
         .timeout_config(
             TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(calls::ATTEMPT).build(),
         )
-        // `Calls` retries, since it knows until when that makes sense; the SDK counts attempts.
+        // `Calls` retries, since it knows the deadline; the SDK would count attempts.
         .retry_config(RetryConfig::disabled())
         .load()
         .await
@@ -46,12 +46,12 @@ pub(crate) fn in_region(sdk: &SdkConfig, region: &Region) -> SdkConfig {
     sdk.to_builder().region(aws_config::Region::new(region.as_str().to_owned())).build()
 }
 
-/// The token for the next page, if there is one: an empty one is none.
+/// The token of the next page, if there is one. An empty token counts as none.
 pub(crate) fn next(token: Option<String>) -> Option<String> {
     token.filter(|token| !token.is_empty())
 }
 
-/// A time as AWS writes it; nothing for years past 9999.
+/// A time as AWS writes it; empty for years after 9999.
 pub(crate) fn timestamp(time: SystemTime) -> String {
     DateTime::from(time).fmt(Format::DateTime).unwrap_or_default()
 }

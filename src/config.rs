@@ -1,10 +1,10 @@
-//! The settings: environment variables, read once.
+//! The settings, read once from environment variables.
 
 mod clusters;
 
 use std::{collections::BTreeSet, fmt, ops::RangeInclusive};
 
-pub use clusters::{Clusters, Verdict};
+pub use clusters::{ClusterFilter, Verdict};
 
 use crate::{
     identifier::{AccountId, identifier},
@@ -19,20 +19,20 @@ pub struct Config {
     /// `DRY_RUN`
     pub mode: Mode,
     /// `CLUSTERS` and `EXCLUDE_CLUSTERS`
-    pub clusters: Clusters,
+    pub clusters: ClusterFilter,
     /// `CLUSTER_TAG`
     pub cluster_tag: Option<String>,
     /// `MANAGED_DRAINING`
-    pub managed_draining: ManagedDraining,
+    pub managed_draining: ManagedDrainingPolicy,
     /// `STANDALONE_TASKS`
     pub standalone_tasks: StandaloneTasks,
     /// `REACTIVATE_RESUMED`
-    pub reactivate_resumed: Resumed,
+    pub reactivate_resumed: ResumedPolicy,
     /// `CLEAN_UP_TERMINATED`
-    pub clean_up_terminated: Terminated,
+    pub clean_up_terminated: TerminatedPolicy,
     /// `REBALANCE_RECOMMENDATION`
-    pub rebalance_recommendation: RebalanceRecommendation,
-    /// `ACCOUNTS`: the only ones whose events are handled, if there are any.
+    pub rebalance_recommendation: RebalancePolicy,
+    /// `ACCOUNTS`: if it is set, events of other accounts are ignored.
     pub accounts: BTreeSet<AccountId>,
     /// `MEMBER_ROLE_NAME` and `EXTERNAL_ID`
     pub member_role: Option<MemberRole>,
@@ -43,9 +43,9 @@ pub struct Config {
 /// The role that the function assumes in other accounts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemberRole {
-    /// Its name, the same in every account.
+    /// The role's name, the same in every account.
     pub name: String,
-    /// What its trust policy may ask for.
+    /// The external id that the role's trust policy may require.
     pub external_id: Option<String>,
 }
 
@@ -60,38 +60,38 @@ identifier!(
     )
 );
 
-/// What happens to a container instance whose EC2 instance is terminated.
+/// What happens to a container instance whose EC2 instance is going to be terminated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Strategy {
-    /// It is deregistered: its service tasks are replaced at once.
+    /// It is deregistered: ECS replaces its service tasks at once.
     Deregister,
-    /// It is set to `DRAINING`: its service tasks are stopped and replaced within their service's limits.
+    /// It is set to `DRAINING`: ECS stops and replaces its service tasks within the limits of their services.
     Drain,
-    /// It is drained for as long as there is time, then its tasks are stopped, and it is deregistered.
+    /// It is drained for as long as there is time; then its tasks are stopped, and it is deregistered.
     Evacuate,
 }
 
-/// What an evacuation does with the tasks of no service.
+/// What an evacuation does with standalone tasks, which belong to no service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StandaloneTasks {
     /// They are stopped, each as late as its stop timeout allows.
     Stop,
-    /// They run until EC2 ends them.
+    /// They run until EC2 ends the instance.
     Leave,
 }
 
-/// What happens to instances that were stopped or hibernated, and come back.
+/// What happens to instances that EC2 starts again after it stopped or hibernated them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Resumed {
+pub enum ResumedPolicy {
     /// They are set to `ACTIVE` if this function drained them.
     Reactivate,
     /// They are left as they are.
     Leave,
 }
 
-/// What happens to instances that are terminated and still registered.
+/// What happens to terminated instances that are still registered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Terminated {
+pub enum TerminatedPolicy {
     /// They are left as they are.
     Leave,
     /// They are deregistered.
@@ -100,7 +100,7 @@ pub enum Terminated {
 
 /// What happens on a rebalance recommendation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RebalanceRecommendation {
+pub enum RebalancePolicy {
     /// Nothing.
     Ignore,
     /// The container instance is set to `DRAINING`.
@@ -110,22 +110,22 @@ pub enum RebalanceRecommendation {
 /// Whether anything is changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Yes.
+    /// Changes are made.
     Change,
-    /// No: everything is read, and what would be done is said.
+    /// Everything is read, nothing is changed, and the answer says what would be done.
     DryRun,
 }
 
 /// What happens to container instances that Amazon ECS drains by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ManagedDraining {
+pub enum ManagedDrainingPolicy {
     /// They are left to Amazon ECS.
     Respect,
-    /// They are treated as all others.
+    /// They are treated like all others.
     Override,
 }
 
-/// An environment variable whose value can't be used.
+/// An environment variable whose value is invalid.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{name} is {value:?}: expected {expected}")]
 pub struct InvalidSetting {
@@ -139,12 +139,12 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// Names the first variable whose value can't be used, the value, and what was expected.
+    /// The first variable whose value is invalid, with the value and what was expected.
     pub fn from_env() -> Result<Self, InvalidSetting> {
         Self::read(|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
     }
 
-    /// Reads settings from anything that gives a value for a name; an empty value counts as none.
+    /// Reads the settings from a function from names to values. An empty value counts as none.
     ///
     /// # Errors
     ///
@@ -158,41 +158,45 @@ impl Config {
                 ("evacuate", Strategy::Evacuate),
             ])?,
             mode: read("DRY_RUN").one_of(&[("false", Mode::Change), ("true", Mode::DryRun)])?,
-            clusters: Clusters::new(read("CLUSTERS").patterns()?, read("EXCLUDE_CLUSTERS").patterns()?),
+            clusters: ClusterFilter::new(read("CLUSTERS").patterns()?, read("EXCLUDE_CLUSTERS").patterns()?),
             cluster_tag: read("CLUSTER_TAG").tag_key()?,
-            managed_draining: read("MANAGED_DRAINING")
-                .one_of(&[("respect", ManagedDraining::Respect), ("override", ManagedDraining::Override)])?,
+            managed_draining: read("MANAGED_DRAINING").one_of(&[
+                ("respect", ManagedDrainingPolicy::Respect),
+                ("override", ManagedDrainingPolicy::Override),
+            ])?,
             standalone_tasks: read("STANDALONE_TASKS")
                 .one_of(&[("stop", StandaloneTasks::Stop), ("leave", StandaloneTasks::Leave)])?,
             reactivate_resumed: read("REACTIVATE_RESUMED")
-                .one_of(&[("true", Resumed::Reactivate), ("false", Resumed::Leave)])?,
+                .one_of(&[("true", ResumedPolicy::Reactivate), ("false", ResumedPolicy::Leave)])?,
             clean_up_terminated: read("CLEAN_UP_TERMINATED")
-                .one_of(&[("false", Terminated::Leave), ("true", Terminated::CleanUp)])?,
+                .one_of(&[("false", TerminatedPolicy::Leave), ("true", TerminatedPolicy::CleanUp)])?,
             rebalance_recommendation: read("REBALANCE_RECOMMENDATION")
-                .one_of(&[("ignore", RebalanceRecommendation::Ignore), ("drain", RebalanceRecommendation::Drain)])?,
+                .one_of(&[("ignore", RebalancePolicy::Ignore), ("drain", RebalancePolicy::Drain)])?,
             accounts: read("ACCOUNTS").accounts()?,
             member_role: MemberRole::read(read("MEMBER_ROLE_NAME"), read("EXTERNAL_ID"))?,
             outcome_bus: read("OUTCOME_BUS").event_bus()?,
         })
     }
 
-    /// The setting for which nothing is done about this, if there is one.
+    /// The setting that has an interruption ignored, if there is one.
     #[must_use]
-    pub fn ignores(&self, interruption: &Interruption) -> Option<&'static str> {
+    pub fn reason_to_ignore(&self, interruption: &Interruption) -> Option<&'static str> {
         if self.accounts.is_empty() || self.accounts.contains(&interruption.account) {
-            self.ignores_kind(interruption.kind)
+            self.reason_to_ignore_kind(interruption.kind)
         } else {
             Some("ACCOUNTS does not name its account")
         }
     }
 
-    fn ignores_kind(&self, kind: Kind) -> Option<&'static str> {
+    fn reason_to_ignore_kind(&self, kind: Kind) -> Option<&'static str> {
         match kind {
-            Kind::Rebalance if self.rebalance_recommendation == RebalanceRecommendation::Ignore => {
+            Kind::Rebalance if self.rebalance_recommendation == RebalancePolicy::Ignore => {
                 Some("REBALANCE_RECOMMENDATION is ignore")
             }
-            Kind::Running if self.reactivate_resumed == Resumed::Leave => Some("REACTIVATE_RESUMED is false"),
-            Kind::Terminated if self.clean_up_terminated == Terminated::Leave => Some("CLEAN_UP_TERMINATED is false"),
+            Kind::Running if self.reactivate_resumed == ResumedPolicy::Leave => Some("REACTIVATE_RESUMED is false"),
+            Kind::Terminated if self.clean_up_terminated == TerminatedPolicy::Leave => {
+                Some("CLEAN_UP_TERMINATED is false")
+            }
             _ => None,
         }
     }
@@ -203,7 +207,7 @@ impl MemberRole {
         // "Name requirements for IAM entities" in the IAM User Guide.
         let name =
             name.matching(1..=64, "+=,.@-_", "the name of an IAM role, at most 64 of letters, digits and +=,.@-_")?;
-        // STS takes 1,224, but all variables together have 4,096 bytes.
+        // STS accepts 1,224, but all variables together are limited to 4,096 bytes.
         let expected = "an external id, 2 to 128 of letters, digits and +=,.@:/-_";
         let external_id = external_id.matching(2..=128, "+=,.@:/-_", expected)?;
         Ok(name.map(|name| Self { name, external_id }))
@@ -216,18 +220,18 @@ struct Setting {
 }
 
 impl Setting {
-    /// One of a few words, of which the first is the default.
-    fn one_of<T: Copy, const N: usize>(self, words: &[(&str, T); N]) -> Result<T, InvalidSetting> {
-        let Some(value) = &self.value else { return Ok(words[0].1) };
-        let meaning = words.iter().find(|(word, _)| word == value).map(|(_, meaning)| *meaning);
-        meaning.ok_or_else(|| self.invalid(words.each_ref().map(|(word, _)| *word).join(" or ")))
+    /// One of a few words, the first of which is the default.
+    fn one_of<T: Copy, const N: usize>(self, options: &[(&str, T); N]) -> Result<T, InvalidSetting> {
+        let Some(value) = &self.value else { return Ok(options[0].1) };
+        let option = options.iter().find(|(word, _)| word == value).map(|(_, option)| *option);
+        option.ok_or_else(|| self.invalid(options.each_ref().map(|(word, _)| *word).join(" or ")))
     }
 
     /// A comma-separated list of cluster names with wildcards.
     fn patterns(self) -> Result<Vec<String>, InvalidSetting> {
         let value = self.value.as_deref().unwrap_or_default();
         let patterns: Vec<_> = value.split(',').map(str::trim).filter(|p| !p.is_empty()).map(str::to_owned).collect();
-        // Commas alone name no cluster, which is not to say every cluster.
+        // Commas alone name no cluster. They must not mean every cluster.
         let names_something = self.value.is_none() || !patterns.is_empty();
         if names_something
             && value.len() <= 700
@@ -251,7 +255,7 @@ impl Setting {
         }
     }
 
-    /// Letters, digits and some other characters.
+    /// A value of letters, digits and some other characters.
     fn matching(
         self,
         length: RangeInclusive<usize>,
@@ -299,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn defaults() {
+    fn defaults_apply_to_missing_and_empty_variables() {
         for variables in [
             &[][..],
             &[("STRATEGY", ""), ("DRY_RUN", ""), ("CLUSTERS", " "), ("CLUSTER_TAG", ""), ("MANAGED_DRAINING", "")],
@@ -307,19 +311,19 @@ mod tests {
             let config = read(variables).unwrap();
             assert_eq!(config.strategy, Strategy::Deregister);
             assert_eq!(config.mode, Mode::Change);
-            assert_eq!(config.managed_draining, ManagedDraining::Respect);
+            assert_eq!(config.managed_draining, ManagedDrainingPolicy::Respect);
             assert_eq!(config.standalone_tasks, StandaloneTasks::Stop);
             assert_eq!(config.cluster_tag, None);
             assert!(config.accounts.is_empty() && config.member_role.is_none() && config.outcome_bus.is_none());
-            let concerns =
-                [Kind::Rebalance, Kind::Running, Kind::Terminated].map(|kind| config.ignores_kind(kind).is_none());
+            let concerns = [Kind::Rebalance, Kind::Running, Kind::Terminated]
+                .map(|kind| config.reason_to_ignore_kind(kind).is_none());
             assert_eq!(concerns, [false, true, false]);
             assert_eq!(config.clusters.plain_names(), None);
         }
     }
 
     #[test]
-    fn every_value() {
+    fn every_setting_is_read() {
         let config = read(&[
             ("STRATEGY", "drain"),
             ("DRY_RUN", "true"),
@@ -341,17 +345,17 @@ mod tests {
         assert!(config.outcome_bus.is_some());
         assert_eq!(config.standalone_tasks, StandaloneTasks::Leave);
         let concerns =
-            [Kind::Rebalance, Kind::Running, Kind::Terminated].map(|kind| config.ignores_kind(kind).is_none());
+            [Kind::Rebalance, Kind::Running, Kind::Terminated].map(|kind| config.reason_to_ignore_kind(kind).is_none());
         assert_eq!(concerns, [true, false, true]);
         assert_eq!(read(&[("STRATEGY", "evacuate")]).unwrap().strategy, Strategy::Evacuate);
         assert_eq!(config.strategy, Strategy::Drain);
         assert_eq!(config.mode, Mode::DryRun);
         assert_eq!(config.cluster_tag.as_deref(), Some("ecs:cluster"));
-        assert_eq!(config.managed_draining, ManagedDraining::Override);
+        assert_eq!(config.managed_draining, ManagedDrainingPolicy::Override);
     }
 
     #[test]
-    fn a_wrong_value_names_the_variable_the_value_and_what_was_expected() {
+    fn invalid_value_is_reported_with_variable_value_and_expectation() {
         for (name, value, expected) in [
             ("STRATEGY", "Drain", "deregister or drain or evacuate"),
             ("STRATEGY", "evict", "deregister or drain or evacuate"),

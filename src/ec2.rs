@@ -1,4 +1,4 @@
-//! Amazon EC2: what it knows of an instance.
+//! Amazon EC2: the description and user data of instances.
 
 pub mod instance;
 
@@ -17,11 +17,11 @@ use crate::{
     identifier::InstanceId,
 };
 
-/// The most values that a filter takes.
+/// The most values of one filter.
 const FILTER_VALUES: usize = 200;
 
-/// What EC2 knows, by instance.
-type Described = HashMap<InstanceId, Option<Arc<Instance>>>;
+/// Descriptions of instances; `None` for an instance that EC2 does not know.
+type Instances = HashMap<InstanceId, Option<Arc<Instance>>>;
 
 /// Amazon EC2 in one account and Region.
 #[derive(Clone, Debug)]
@@ -36,12 +36,12 @@ impl Ec2 {
         Self { client: Client::new(sdk), instances: Arc::new(instances) }
     }
 
-    /// Describes an instance; `None` if it is gone.
+    /// Describes an instance; `None` if EC2 no longer knows it.
     pub(crate) async fn instance(&self, calls: &Calls, id: &InstanceId) -> Result<Option<Arc<Instance>>, Error> {
         self.instances.get(&self.client, calls, &(), id.clone(), describe).await
     }
 
-    /// Reads an instance's user data, in base64; empty if it has none. It holds secrets.
+    /// Reads an instance's user data, in base64; empty if it has none. User data contains secrets.
     pub(crate) async fn user_data(&self, calls: &Calls, id: &InstanceId) -> Result<String, Error> {
         let request = self
             .client
@@ -53,17 +53,17 @@ impl Ec2 {
     }
 }
 
-async fn describe(client: Client, calls: Calls, (): (), ids: Vec<InstanceId>) -> Result<Described, Error> {
+async fn describe(client: Client, calls: Calls, (): (), ids: Vec<InstanceId>) -> Result<Instances, Error> {
     let resource = format!("{} instances", ids.len());
-    // By filter: asked for by id, one instance that is gone fails the whole call.
+    // By filter: in a request by ids, one unknown instance fails the whole call.
     let ids = ids.iter().map(ToString::to_string).collect();
     let filter = Filter::builder().name("instance-id").set_values(Some(ids)).build();
-    // An account may hide the instances that AWS services manage, which are the ones to leave alone.
+    // An account may hide instances that AWS services manage, which are the ones to leave alone.
     let mut request = client.describe_instances().filters(filter).include_managed_resources(true);
     let mut instances = HashMap::new();
     loop {
         let page = calls.make(Operation::DescribeInstances, &resource, || request.clone().send()).await;
-        let page = page.inspect_err(|error| tracing::warn!(%error, "EC2 does not describe instances"))?;
+        let page = page.inspect_err(|error| tracing::warn!(%error, "instances could not be described"))?;
         let described = page.reservations.unwrap_or_default().into_iter().flat_map(|r| r.instances.unwrap_or_default());
         instances.extend(described.filter_map(|described| {
             let instance = Instance::new(&described);

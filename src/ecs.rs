@@ -35,7 +35,7 @@ use aws_sdk_ecs::types::Failure;
 
 use self::{
     cache::Cache,
-    capacity_provider::{CapacityProvider, ProviderName},
+    capacity_provider::{CapacityProvider, CapacityProviderName},
     cluster_list::ClusterList,
     container_instance::ContainerInstance,
     evacuations::Evacuations,
@@ -50,8 +50,8 @@ use crate::{
     outcome::EndState,
 };
 
-/// How long the first of several container instances waits for the others, 0.2 s: those that are found one after the
-/// other are drained together, and those that are drained together are listed together.
+/// How long the first of several container instances waits for the others, 0.2 s. Instances that are found in sequence
+/// are drained together, and instances that are drained together are listed together.
 const TOGETHER: Duration = Duration::from_millis(200);
 
 /// Amazon ECS in one account and Region.
@@ -59,24 +59,24 @@ const TOGETHER: Duration = Duration::from_millis(200);
 pub(crate) struct Ecs {
     pub(crate) client: aws_sdk_ecs::Client,
     pub(crate) cache: Arc<Cache>,
-    pub(crate) shared: Arc<Shared>,
-    /// How many instances are being looked for.
-    pub(crate) seeking: Arc<AtomicUsize>,
+    pub(crate) coalesced: Arc<CoalescedCalls>,
+    /// The number of instances that are being searched for.
+    pub(crate) searches: Arc<AtomicUsize>,
     pub(crate) evacuations: Arc<Evacuations>,
 }
 
-/// What an answer of 200 says of one of its items; `None` if it does not mention it.
+/// The result for one item in a successful answer; `None` if the answer does not mention it.
 pub(crate) type ItemAnswer<T> = Option<Result<T, Error>>;
 
-/// Calls that are shared by those that ask at the same time.
+/// Calls that concurrent callers share.
 #[derive(Debug)]
-pub(crate) struct Shared {
+pub(crate) struct CoalescedCalls {
     pub(crate) clusters: Coalesced<(), (), ClusterList>,
-    pub(crate) capacity_providers: Coalesced<(ClusterName, ProviderName), (), CapacityProvider>,
+    pub(crate) capacity_providers: Coalesced<(ClusterName, CapacityProviderName), (), CapacityProvider>,
     pub(crate) batch_tags: Coalesced<(), ClusterName, bool>,
-    pub(crate) rosters: Coalesced<ClusterName, (), ()>,
-    /// What large scans wait for.
-    pub(crate) turns: Coalesced<(), (), ()>,
+    pub(crate) snapshots: Coalesced<ClusterName, (), ()>,
+    /// Large scans, which wait here for those of other processes.
+    pub(crate) scan_queue: Coalesced<(), (), ()>,
     pub(crate) registrations: Coalesced<ClusterName, InstanceId, Vec<ContainerInstance>>,
     pub(crate) container_instances: Coalesced<ClusterName, ContainerInstanceArn, Option<ContainerInstance>>,
     pub(crate) states: Coalesced<(ClusterName, EndState), ContainerInstanceArn, ItemAnswer<Option<usize>>>,
@@ -89,16 +89,17 @@ pub(crate) struct Shared {
 
 impl Ecs {
     pub(crate) fn new(sdk: &SdkConfig) -> Self {
-        let seeking = Arc::default();
-        let shared = Shared {
+        let searches = Arc::default();
+        let coalesced = CoalescedCalls {
             clusters: Coalesced::shared(Operation::DescribeClusters),
             capacity_providers: Coalesced::shared(Operation::DescribeCapacityProviders),
             batch_tags: Coalesced::new(Operation::DescribeClusters, PAGE),
-            rosters: Coalesced::shared(Operation::ListContainerInstances),
-            turns: Coalesced::shared(Operation::ListContainerInstances),
+            snapshots: Coalesced::shared(Operation::ListContainerInstances),
+            scan_queue: Coalesced::shared(Operation::ListContainerInstances),
             registrations: Coalesced::new(Operation::ListContainerInstances, usize::MAX),
             container_instances: Coalesced::new(Operation::DescribeContainerInstances, PAGE),
-            states: Coalesced::new(Operation::UpdateContainerInstancesState, UPDATE).lingering_for(TOGETHER, &seeking),
+            states: Coalesced::new(Operation::UpdateContainerInstancesState, UPDATE)
+                .lingering_while_any(TOGETHER, &searches),
             marks: Coalesced::new(Operation::PutAttributes, ATTRIBUTES),
             tasks_on: Coalesced::new(Operation::ListTasks, usize::MAX).lingering(TOGETHER),
             tasks: Coalesced::new(Operation::DescribeTasks, PAGE),
@@ -108,14 +109,14 @@ impl Ecs {
         Self {
             client: aws_sdk_ecs::Client::new(sdk),
             cache: Arc::default(),
-            shared: Arc::new(shared),
-            seeking,
+            coalesced: Arc::new(coalesced),
+            searches,
             evacuations: Arc::default(),
         }
     }
 }
 
-/// That nothing failed, as an answer of 200 says by itself. What is gone, for one of these reasons, did not fail.
+/// Checks that an answer reports no failures. A failure whose reason is in `gone` does not count.
 pub(crate) fn none_failed(
     operation: Operation,
     resource: &str,

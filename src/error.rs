@@ -9,24 +9,24 @@ use crate::{aws::operation::Operation, identifier::AccountId};
 /// `Clone`, since one failed call may have been made for many instances.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
-    /// The payload is not the event it should be; the message names the field.
+    /// The payload is not a valid event. The message names the field.
     #[error("the event is malformed: {0}")]
     InvalidEvent(String),
 
-    /// The event is of another account, and there is no role to assume there.
-    #[error("MEMBER_ROLE_NAME is not set: events of account {0}, which is not this function's, can't be handled")]
+    /// The event belongs to another account, and no role to assume there is configured.
+    #[error("the event belongs to account {0}, which is not this function's: set MEMBER_ROLE_NAME to handle it")]
     ForeignAccount(AccountId),
 
-    /// An AWS API call failed for good.
+    /// A call to an AWS API failed for good.
     ///
-    /// One variant for all operations: they are handled alike, by their class.
+    /// One variant covers all operations: they are handled alike, by class.
     #[error("{operation} for {resource} failed: {cause}")]
     Call {
         /// The API operation.
         operation: Operation,
-        /// What the call was about: a cluster, a container instance, an instance.
+        /// The subject of the call: a cluster, a container instance, an instance.
         resource: String,
-        /// What kind of failure it was.
+        /// The kind of failure.
         class: ErrorClass,
         /// AWS's error code, if AWS answered.
         code: Option<String>,
@@ -34,14 +34,14 @@ pub enum Error {
         cause: String,
     },
 
-    /// An answer of 200 that says, for this container instance, that nothing was changed.
+    /// AWS accepted a change, but its answer says that this container instance was not changed.
     #[error("{operation} for {resource} changed nothing: {reason}")]
     Unchanged {
         /// The API operation.
         operation: Operation,
         /// The container instance's ARN.
         resource: String,
-        /// The reason in `failures[]`, or what a second look showed.
+        /// The reason in `failures[]`, or what a second read showed.
         reason: String,
     },
 }
@@ -51,11 +51,11 @@ pub enum Error {
 pub enum ErrorClass {
     /// A request quota was used up.
     Throttled,
-    /// No answer, or one that says the service is at fault.
+    /// AWS did not answer, or answered with a server error.
     Unavailable,
-    /// The function's role lacks a permission.
+    /// The role lacks a permission.
     Denied,
-    /// Anything else: a retry would not help.
+    /// AWS rejected the call for another reason: a retry would not help.
     Rejected,
 }
 
@@ -75,7 +75,7 @@ impl Error {
             Self::InvalidEvent(_) => "InvalidEvent",
             Self::ForeignAccount(_) => "ForeignAccount",
             Self::Call { class: ErrorClass::Throttled, .. } => "Throttled",
-            // It was retried until the deadline.
+            // The call was retried until the deadline.
             Self::Call { class: ErrorClass::Unavailable, .. } => "DeadlineExceeded",
             Self::Call { class: ErrorClass::Denied, .. } => "AccessDenied",
             Self::Call { class: ErrorClass::Rejected, .. } => "CallRejected",
@@ -83,7 +83,7 @@ impl Error {
         }
     }
 
-    /// A call without an answer that could be used.
+    /// A failed call without an error code.
     pub(crate) fn call(
         operation: Operation,
         resource: &(impl ToString + ?Sized),
@@ -93,7 +93,7 @@ impl Error {
         Self::Call { operation, resource: resource.to_string(), class, code: None, cause: cause.into() }
     }
 
-    /// Whether the same may succeed later.
+    /// Whether the same call may succeed later.
     pub(crate) fn is_transient(&self) -> bool {
         self.class().is_some_and(ErrorClass::is_transient)
     }
@@ -115,7 +115,7 @@ impl Error {
         }
     }
 
-    /// Whether a call was refused, which one of several things that it named may be the reason for.
+    /// Whether AWS rejected a call, possibly because of one of several keys in it.
     pub(crate) fn may_concern_one_key(&self) -> bool {
         self.class() == Some(ErrorClass::Rejected) && self.code() != Some("ClusterNotFoundException")
     }

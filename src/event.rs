@@ -1,4 +1,4 @@
-//! The wire: what arrives as a Lambda payload.
+//! Events as they are on the wire: the payloads that Lambda delivers.
 
 mod envelope;
 mod rebalance_recommendation;
@@ -12,7 +12,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-pub use self::envelope::{Message, Received};
+pub use self::envelope::{Message, RawEvent};
 use self::envelope::{detail, kind, required, time};
 use crate::{
     error::Error,
@@ -20,54 +20,54 @@ use crate::{
     interruption::{Interruption, NOTICE},
 };
 
-/// A payload as Lambda delivered it.
+/// A payload as Lambda delivers it.
 #[derive(Debug)]
 pub enum Payload {
-    /// An event by itself.
-    Event(Received),
+    /// A single event.
+    Event(RawEvent),
     /// A batch of messages from an SQS queue, with an event each.
     Batch(Vec<Message>),
 }
 
-/// Who says what happens to instances.
+/// The source of EC2's events.
 const SOURCE: &str = "aws.ec2";
 
-/// What an event asks for.
+/// An event, as far as the function reacts to it.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Event {
-    /// Something happens to an instance.
+    /// An event in the life of an instance.
     Interruption(Interruption),
-    /// Something that this function has no answer to.
-    Other(Other),
+    /// An event that the function does not react to.
+    Ignored(IgnoredEvent),
 }
 
 impl Event {
-    /// When what it announces happens, or happened; nothing for other events.
+    /// The time of what the event announces; `None` for ignored events.
     #[must_use]
     pub fn time(&self) -> Option<SystemTime> {
         match self {
             Self::Interruption(interruption) => Some(interruption.deadline().unwrap_or(interruption.time + NOTICE)),
-            Self::Other(_) => None,
+            Self::Ignored(_) => None,
         }
     }
 }
 
-/// An event that nothing is done about.
+/// An event that the function does not react to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Other {
-    /// What it is, such as `EC2 Instance State-change Notification`, or a kind of interruption.
+pub struct IgnoredEvent {
+    /// The detail type, such as `EC2 Instance State-change Notification`, or the kind of interruption.
     pub event: String,
-    /// Why nothing is done about it.
+    /// The reason why the event is ignored.
     pub reason: String,
-    /// The account it names, if it names one.
+    /// The account in the event, if there is one.
     pub account: Option<AccountId>,
-    /// The Region it names, if it names one.
+    /// The Region in the event, if there is one.
     pub region: Option<Region>,
 }
 
-impl Other {
-    /// An interruption that the settings leave out.
-    pub(crate) fn left_out(interruption: &Interruption, reason: &str) -> Self {
+impl IgnoredEvent {
+    /// An interruption that is ignored because of a setting.
+    pub(crate) fn by_setting(interruption: &Interruption, reason: &str) -> Self {
         let Interruption { kind, account, region, .. } = interruption;
         let (account, region) = (Some(account.clone()), Some(region.clone()));
         Self { event: kind.to_string(), reason: reason.to_owned(), account, region }
@@ -79,17 +79,17 @@ impl<'de> Deserialize<'de> for Payload {
         Ok(match Value::deserialize(deserializer) {
             Ok(payload) => match sqs::messages(&payload) {
                 Some(messages) => Self::Batch(messages),
-                None => Self::Event(Received(Ok(payload))),
+                None => Self::Event(RawEvent(Ok(payload))),
             },
-            Err(error) => Self::Event(Received(Err(format!("found no JSON: {error}")))),
+            Err(error) => Self::Event(RawEvent(Err(format!("found no JSON: {error}")))),
         })
     }
 }
 
-impl TryFrom<Received> for Event {
+impl TryFrom<RawEvent> for Event {
     type Error = Error;
 
-    fn try_from(received: Received) -> Result<Self, Error> {
+    fn try_from(received: RawEvent) -> Result<Self, Error> {
         let event = &received.0.map_err(Error::InvalidEvent)?;
         let (source, detail_type) = kind(event)?;
         let read = match (source.as_str(), detail_type.as_str()) {
@@ -113,7 +113,7 @@ impl TryFrom<Received> for Event {
             }
             Err(reason) => {
                 let event = detail_type.to_string();
-                Self::Other(Other { event, reason, account: account.ok(), region: region.ok() })
+                Self::Ignored(IgnoredEvent { event, reason, account: account.ok(), region: region.ok() })
             }
         })
     }
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn each_field_that_is_wrong_is_named() {
+    fn error_names_the_invalid_field() {
         for (pointer, value, named) in [
             ("/detail/instance-id", json!("web-1"), "instance-id"),
             ("/detail/instance-id", json!(7), "instance-id"),
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn each_field_that_is_missing_is_named() {
+    fn error_names_the_missing_field() {
         for (parent, field) in [
             ("", "source"),
             ("", "detail-type"),
@@ -193,14 +193,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_event_is_invalid() {
+    fn payload_that_is_not_an_event_is_invalid() {
         for payload in ["", "not json", "[]", "7", "null", "{}", "{\"source\":", "\u{0}"] {
             invalid(payload.as_bytes());
         }
     }
 
     #[test]
-    fn unknown_fields_are_no_concern() {
+    fn unknown_fields_are_accepted() {
         let mut event = warning();
         event["replay-name"] = json!("again");
         event["detail"]["instance-type"] = json!({"new": [1, 2]});
@@ -208,22 +208,22 @@ mod tests {
     }
 
     #[test]
-    fn another_kind_is_other_even_with_another_shape() {
+    fn event_of_another_type_is_ignored_whatever_its_shape() {
         let mut event = warning();
         event["detail-type"] = json!("EC2 Spot Instance Request Fulfillment");
         event["detail"] = json!(null);
         event["account"] = json!("none");
-        let Ok(Event::Other(other)) = read(event.to_string().as_bytes()) else { panic!() };
+        let Ok(Event::Ignored(other)) = read(event.to_string().as_bytes()) else { panic!() };
         assert_eq!(other.event, "EC2 Spot Instance Request Fulfillment");
         assert_eq!((other.account, other.region.unwrap().as_str()), (None, "us-east-2"));
 
         let mut event = warning();
         event["source"] = json!("my.app");
-        assert!(matches!(read(event.to_string().as_bytes()), Ok(Event::Other(_))));
+        assert!(matches!(read(event.to_string().as_bytes()), Ok(Event::Ignored(_))));
     }
 
     #[test]
-    fn each_kind_of_event() {
+    fn each_detail_type_is_read() {
         let state = |state: Value| json!({ "instance-id": "i-1234567890abcdef0", "state": state });
         let id = json!({ "instance-id": "i-1234567890abcdef0" });
         for (detail_type, detail, expected) in [
@@ -242,7 +242,7 @@ mod tests {
             event["detail"] = detail.clone();
             match (read(event.to_string().as_bytes()), expected) {
                 (Ok(Event::Interruption(found)), Ok(Some(kind))) => assert_eq!(found.kind, kind),
-                (Ok(Event::Other(_)), Ok(None)) => {}
+                (Ok(Event::Ignored(_)), Ok(None)) => {}
                 (Err(Error::InvalidEvent(message)), Err(named)) => assert!(message.contains(named), "{message}"),
                 (found, expected) => panic!("{detail_type} {detail}: {found:?} instead of {expected:?}"),
             }
@@ -251,12 +251,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_make_it_panic(payload in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn no_payload_causes_a_panic(payload in prop::collection::vec(any::<u8>(), 0..200)) {
             let _ = read(&payload);
         }
 
         #[test]
-        fn no_value_in_any_field_makes_it_panic(
+        fn no_field_value_causes_a_panic(
             pointer in prop::sample::select(vec!["/time", "/account", "/region", "/detail", "/detail/instance-id", "/detail/instance-action", "/detail-type", "/resources"]),
             text in ".{0,40}",
             number in any::<f64>(),

@@ -1,4 +1,4 @@
-//! The function itself: where it runs, and as what.
+//! The function's identity, and its answer on the command line.
 
 use std::{env, io::Write, process::ExitCode};
 
@@ -16,7 +16,7 @@ const ABOUT: &str = concat!(
     "AWS Lambda starts it, and `cargo run --example demo` shows it."
 );
 
-/// What Lambda sets, and its runtime panics without.
+/// The variables that Lambda sets. Its runtime panics without them.
 const SET_BY_LAMBDA: [&str; 4] = [
     "AWS_LAMBDA_RUNTIME_API",
     "AWS_LAMBDA_FUNCTION_NAME",
@@ -24,12 +24,12 @@ const SET_BY_LAMBDA: [&str; 4] = [
     "AWS_LAMBDA_FUNCTION_VERSION",
 ];
 
-/// Says what this program is, if it is asked for that or was not started by Lambda, and how it ends then.
+/// Prints what this program is, and returns the exit code, if it was asked for that or was not started by Lambda.
 #[must_use]
-pub fn answer_by_hand() -> Option<ExitCode> {
-    let is_question = |arg| ["-h", "--help", "-V", "--version"].iter().any(|question| arg == *question);
-    // Whoever does not listen does not want to know.
-    if env::args_os().skip(1).any(is_question) {
+pub fn answer_command_line() -> Option<ExitCode> {
+    let asks_what_it_is = |arg| ["-h", "--help", "-V", "--version"].iter().any(|question| arg == *question);
+    // A closed output is no error: nobody reads the answer.
+    if env::args_os().skip(1).any(asks_what_it_is) {
         let _ = writeln!(std::io::stdout(), "{ABOUT}");
         Some(ExitCode::SUCCESS)
     } else if SET_BY_LAMBDA.iter().any(|name| env::var_os(name).is_none_or(|value| value.is_empty())) {
@@ -40,19 +40,19 @@ pub fn answer_by_hand() -> Option<ExitCode> {
     }
 }
 
-/// The function itself, as its ARN names it.
+/// The function, as its ARN names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Function {
-    /// Its partition, such as `aws`: that of all accounts that it can act in.
+    /// The partition, such as `aws`: that of all accounts that the function can act in.
     pub partition: String,
-    /// Its account, where that is known: local runtimes may not say.
+    /// The account, if it is known: local runtimes may not provide it.
     pub account: Option<AccountId>,
-    /// Its name.
+    /// The name.
     pub name: String,
 }
 
 impl Function {
-    /// Reads what Lambda says of it with every event.
+    /// Reads the ARN that Lambda passes with every event.
     #[must_use]
     pub fn of(context: &Context) -> Self {
         let parts: Vec<_> = context.invoked_function_arn.split(':').collect();
@@ -64,9 +64,9 @@ impl Function {
         Self { partition: partition.to_owned(), account, name }
     }
 
-    /// Whether an account is its own.
+    /// Whether an account is the function's own. Every account is if the function's own is not known.
     #[must_use]
-    pub fn is_at_home_in(&self, account: &AccountId) -> bool {
+    pub fn is_own_account(&self, account: &AccountId) -> bool {
         self.account.as_ref().is_none_or(|own| own == account)
     }
 }
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_arn_says() {
+    fn function_is_read_from_its_arn() {
         let of = |arn: &str| {
             let mut context = Context::default();
             arn.clone_into(&mut context.invoked_function_arn);
@@ -85,9 +85,11 @@ mod tests {
         let function = of("arn:aws-cn:lambda:cn-north-1:123456789012:function:handler:live");
         assert_eq!((function.partition.as_str(), function.name.as_str()), ("aws-cn", "handler"));
         let account = |id: &str| AccountId::try_from(id.to_owned()).unwrap();
-        assert!(function.is_at_home_in(&account("123456789012")) && !function.is_at_home_in(&account("210987654321")));
+        assert!(
+            function.is_own_account(&account("123456789012")) && !function.is_own_account(&account("210987654321"))
+        );
         let unknown = of("");
         assert_eq!((unknown.partition.as_str(), unknown.account.clone()), ("aws", None));
-        assert!(unknown.is_at_home_in(&account("210987654321")));
+        assert!(unknown.is_own_account(&account("210987654321")));
     }
 }

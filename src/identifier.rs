@@ -1,15 +1,15 @@
-//! Identifiers: texts that are checked once and trusted from then on. Their clones share one allocation.
+//! Identifiers, validated once when they are parsed. Clones share one allocation.
 
-/// A text that is not the identifier it should be.
+/// A text that is not a valid identifier.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("found {found}, expected {expected}")]
-pub struct NotAnId {
-    /// What stands there: a text in quotes, or the kind of a value that is none.
+pub struct ParseError {
+    /// The text in quotes, or the kind of a JSON value that is not a string.
     pub(crate) found: String,
     pub(crate) expected: &'static str,
 }
 
-/// Makes a type for an identifier that was checked once and is trusted from then on.
+/// Defines a type for an identifier that is validated when it is parsed.
 macro_rules! identifier {
     ($(#[$doc:meta])* $name:ident, $expected:literal, $is_valid:expr) => {
         $(#[$doc])*
@@ -25,14 +25,14 @@ macro_rules! identifier {
         }
 
         impl TryFrom<String> for $name {
-            type Error = $crate::identifier::NotAnId;
+            type Error = $crate::identifier::ParseError;
 
             fn try_from(found: String) -> Result<Self, Self::Error> {
                 let is_valid: fn(&str) -> bool = $is_valid;
                 if is_valid(&found) {
                     Ok(Self(found.into()))
                 } else {
-                    Err($crate::identifier::NotAnId::new(&found, $expected))
+                    Err($crate::identifier::ParseError::new(&found, $expected))
                 }
             }
         }
@@ -51,13 +51,13 @@ macro_rules! identifier {
     };
 }
 
-impl NotAnId {
+impl ParseError {
     pub(crate) fn new(found: &str, expected: &'static str) -> Self {
         Self { found: quote(found), expected }
     }
 }
 
-/// Quotes the beginning of what was found: it may be of any length, and ends up in logs.
+/// Quotes at most 64 characters of a text: it may be of any length, and ends up in logs.
 pub(crate) fn quote(found: &str) -> String {
     match found.char_indices().nth(64) {
         Some((end, _)) => format!("{:?}…", &found[..end]),
@@ -68,14 +68,14 @@ pub(crate) fn quote(found: &str) -> String {
 pub(crate) use identifier;
 
 identifier!(
-    /// Where an event came from.
+    /// The source of an event.
     EventSource,
     "the source of an EventBridge event, such as aws.ec2",
     |source| !source.is_empty()
 );
 
 identifier!(
-    /// What an event is.
+    /// The detail type of an event.
     DetailType,
     "the detail-type of an EventBridge event, such as EC2 Spot Instance Interruption Warning",
     |detail_type| !detail_type.is_empty()
@@ -152,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_names_what_was_expected_and_stays_short() {
+    fn parse_error_names_the_expectation_and_stays_short() {
         let error = InstanceId::try_from("x".repeat(10_000)).unwrap_err().to_string();
         assert!(error.contains("8 or 17 hexadecimal digits"), "{error}");
         assert!(error.len() < 200, "{}", error.len());
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn instance_ids() {
+    fn instance_ids_are_validated() {
         for good in ["i-1234567890abcdef0", "i-1234abcd"] {
             assert!(is::<InstanceId>(good), "{good}");
         }
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn accounts_and_regions() {
+    fn accounts_and_regions_are_validated() {
         assert!(is::<AccountId>("012345678901"));
         for bad in ["", "12345678901", "1234567890123", "12345678901x", "１２３４５６７８９０１２"] {
             assert!(!is::<AccountId>(bad), "{bad}");
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cluster_is_named_by_its_name_or_its_arn() {
+    fn cluster_name_is_read_from_name_or_arn() {
         let name = |text| ClusterName::from_name_or_arn(text).map(|name| name.to_string());
         assert_eq!(name("web_1-a").as_deref(), Some("web_1-a"));
         assert_eq!(name("arn:aws-cn:ecs:cn-north-1:123456789012:cluster/web").as_deref(), Some("web"));

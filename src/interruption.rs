@@ -8,14 +8,15 @@ use std::{
 
 use serde::Serialize;
 
-use crate::identifier::{AccountId, InstanceId, NotAnId, Region};
+use crate::identifier::{AccountId, InstanceId, ParseError, Region};
 
-/// How long after an interruption notice EC2 acts, for `terminate` and `stop`.
+/// The time between an interruption notice and EC2's action, for `terminate` and `stop`.
 ///
 /// Source: "Spot Instance interruption notices" in the Amazon EC2 User Guide.
 pub const NOTICE: Duration = Duration::from_mins(2);
 
-/// One instance that EC2 is about to take back, may take back, has taken back or has brought back.
+/// An event in the life of a Spot instance: EC2 is about to reclaim it, may reclaim it, has reclaimed it or has started
+/// it again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interruption {
     /// The instance.
@@ -26,32 +27,33 @@ pub struct Interruption {
     pub account: AccountId,
     /// The Region of the instance.
     pub region: Region,
-    /// When EC2 said so; never in the future.
+    /// The time of the event; never in the future.
     pub time: SystemTime,
 }
 
 /// What happens to an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// EC2 gave notice that it will do this.
+    /// EC2 gave notice of this action.
     Notice(InstanceAction),
-    /// EC2 sees a higher risk that it will have to give notice.
+    /// EC2 sees an elevated risk of interruption.
     Rebalance,
-    /// It was launched, or has come back after it was stopped or hibernated.
+    /// The instance is running: it was launched, or started again after it was stopped or hibernated.
     Running,
-    /// It is gone, with or without notice.
+    /// The instance is terminated, with or without notice.
     Terminated,
 }
 
-/// Whose interruption it is: an instance of an account and Region.
-pub(crate) type Whose<'a> = (&'a AccountId, &'a Region, &'a InstanceId);
+/// What identifies an instance: its account, Region and id.
+pub(crate) type InstanceKey<'a> = (&'a AccountId, &'a Region, &'a InstanceId);
 
 impl Interruption {
-    pub(crate) fn whose(&self) -> Whose<'_> {
+    pub(crate) fn instance_key(&self) -> InstanceKey<'_> {
         (&self.account, &self.region, &self.instance)
     }
 
-    /// Of two for one instance that after which it does not come back, the first of such; else the latest.
+    /// Chooses between two interruptions of one instance. A final one wins over one after which the instance may come
+    /// back; of two final ones the earlier wins, of two others the later.
     pub(crate) fn more_decisive<'a>(&'a self, other: &'a Self) -> &'a Self {
         let rank = |interruption: &Self| match interruption.kind {
             Kind::Terminated => 2,
@@ -66,7 +68,7 @@ impl Interruption {
         if is_decisive { self } else { other }
     }
 
-    /// When EC2 acts: two minutes after the notice, but at once for `hibernate`. Nothing else has a time of its own.
+    /// When EC2 acts: two minutes after the notice, but at once for `hibernate`. Other events have no deadline.
     #[must_use]
     pub fn deadline(&self) -> Option<SystemTime> {
         match self.kind {
@@ -76,7 +78,7 @@ impl Interruption {
         }
     }
 
-    /// Whole seconds until EC2 acts; 0 when that is over.
+    /// Whole seconds until EC2 acts; 0 once the deadline has passed.
     #[must_use]
     pub fn seconds_left(&self) -> Option<u64> {
         Some(self.deadline()?.duration_since(SystemTime::now()).unwrap_or_default().as_secs())
@@ -87,21 +89,21 @@ impl Interruption {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum InstanceAction {
-    /// The instance is gone for good.
+    /// EC2 terminates the instance.
     Terminate,
-    /// The instance comes back when there is capacity, started by EC2.
+    /// EC2 stops the instance, and starts it again when there is capacity.
     Stop,
-    /// As `Stop`, with its memory kept; begins with the notice, not after it.
+    /// EC2 hibernates the instance, at the time of the notice, and starts it again when there is capacity.
     Hibernate,
 }
 
 impl TryFrom<String> for InstanceAction {
-    type Error = NotAnId;
+    type Error = ParseError;
 
     fn try_from(found: String) -> Result<Self, Self::Error> {
         let all = [Self::Terminate, Self::Stop, Self::Hibernate];
         let action = all.into_iter().find(|action| action.to_string() == found);
-        action.ok_or_else(|| NotAnId::new(&found, "terminate, stop or hibernate"))
+        action.ok_or_else(|| ParseError::new(&found, "terminate, stop or hibernate"))
     }
 }
 

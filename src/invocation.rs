@@ -1,4 +1,4 @@
-//! One invocation, and the straight line of one interruption through it.
+//! One invocation, and the flow of one interruption: scope, locate, plan, act.
 
 use std::{
     sync::Arc,
@@ -10,7 +10,7 @@ use lambda_runtime::Context;
 
 use crate::{
     aws::{
-        calls::{Calls, Counts},
+        calls::{CallCounts, Calls},
         deadline::{Deadline, Now},
     },
     config::Config,
@@ -20,7 +20,7 @@ use crate::{
         container_instance::Status,
         locate::{Located, is_launch, locate},
         plan::{Action, Change, plan},
-        registrations::without_stale,
+        registrations::identify_stale,
     },
     error::Error,
     function::Function,
@@ -29,14 +29,14 @@ use crate::{
     scope::{Scope, Scopes},
 };
 
-/// What all events of an invocation have in common.
+/// What all events of an invocation share.
 pub(crate) struct Invocation<'a> {
     pub(crate) scopes: &'a Scopes,
     pub(crate) config: &'a Config,
     function: Function,
     pub(crate) context: &'a Context,
     now: Now,
-    pub(crate) counts: Arc<Counts>,
+    pub(crate) counts: Arc<CallCounts>,
 }
 
 impl<'a> Invocation<'a> {
@@ -44,7 +44,7 @@ impl<'a> Invocation<'a> {
         Self { scopes, config, function: Function::of(context), context, now: Now::read(), counts: Arc::default() }
     }
 
-    /// The way through: scope, locate, plan, act.
+    /// Handles an interruption: scope, locate, plan, act.
     pub(crate) async fn handle(&self, interruption: &Interruption) -> InstanceOutcome {
         let Interruption { account, region, .. } = interruption;
         let scope = self.scopes.get(&self.function, self.config.member_role.as_ref(), account, region).await;
@@ -56,7 +56,7 @@ impl<'a> Invocation<'a> {
 
     async fn handle_in(&self, scope: &Scope, interruption: &Interruption) -> InstanceOutcome {
         let deadline = Deadline::new(self.now, interruption.time + NOTICE, self.context.deadline());
-        // Launches come with reclaims, and can wait.
+        // Launches come with reclaims. They can wait.
         let is_notice = matches!(interruption.kind, Kind::Notice(_));
         let deadline = if is_notice { deadline } else { deadline.without_urgency() };
         let calls = &scope.calls(deadline, &self.counts);
@@ -65,7 +65,7 @@ impl<'a> Invocation<'a> {
         }
         let Scope { ec2, ecs, .. } = scope;
         if interruption.kind == Kind::Running {
-            match is_launch(ec2, &calls.clone().relaxed(), &interruption.instance).await {
+            match is_launch(ec2, &calls.clone().in_background(), &interruption.instance).await {
                 Ok(true) => return InstanceOutcome::default(),
                 Ok(false) => {}
                 Err(error) => return InstanceOutcome::failed(error),
@@ -75,16 +75,17 @@ impl<'a> Invocation<'a> {
         let (instance, located, error) = locate(ec2, ecs, self.config, calls, interruption).await;
         let (locate_ms, acting) = (ms(started.elapsed()), Instant::now());
         let located = match interruption.kind {
-            Kind::Running => without_stale(ecs, calls, located).await,
+            Kind::Running => identify_stale(ecs, calls, located).await,
             _ => located,
         };
-        let elsewhere = instance.as_ref().and_then(|instance| instance.elsewhere()).filter(|_| located.is_empty());
+        let other_platform =
+            instance.as_ref().and_then(|instance| instance.other_platform()).filter(|_| located.is_empty());
         let react = |located| self.react(ecs, calls, located, interruption);
         let done = join_all(located.into_iter().map(react)).await;
         let (container_instances, errors): (Vec<_>, Vec<_>) = done.into_iter().partition(Result::is_ok);
         InstanceOutcome {
             container_instances: container_instances.into_iter().flatten().collect(),
-            reason: elsewhere.map(|elsewhere| elsewhere.to_string()),
+            reason: other_platform.map(|other_platform| other_platform.to_string()),
             error: error.or_else(|| errors.into_iter().find_map(Result::err)),
             pool: instance.map(|instance| instance.pool.clone()),
             locate_ms,
@@ -92,7 +93,7 @@ impl<'a> Invocation<'a> {
         }
     }
 
-    /// Plans and acts.
+    /// Plans and acts. A container instance that is still registering is drained once it has registered.
     async fn react(
         &self,
         ecs: &Ecs,
@@ -101,7 +102,7 @@ impl<'a> Invocation<'a> {
         interruption: &Interruption,
     ) -> Result<ContainerInstanceOutcome, Error> {
         let mut action = plan(&located, interruption, self.config);
-        if let Action::Make(Change::Drain(_)) = action
+        if let Action::Apply(Change::Drain(_)) = action
             && located.container_instance.status == Status::Registering
         {
             located.container_instance = ecs.registered(calls, &located.container_instance).await?;

@@ -1,4 +1,4 @@
-//! Takes the EC2 instance behind a Spot interruption notice out of its Amazon ECS cluster before it is gone.
+//! Takes interrupted EC2 Spot instances out of their Amazon ECS clusters before EC2 reclaims them.
 //!
 //! ```text
 //!  JSON ─► event ─► interruption ─► scope ─► locate ─► plan ─► act ─► outcome ─► report ─► JSON, log, metrics, events
@@ -6,8 +6,8 @@
 //!                                     └── calls: coalesced, paced by quota and deadline, retried ──┘
 //! ```
 //!
-//! [`handle`] is the whole of it; the modules stand below in the order of the flow. One interruption is one straight line,
-//! which does not know how many others are on their way: what they share, they share in `aws`.
+//! [`handle`] is the entry point. The modules are listed in the order of the flow. Each interruption is handled
+//! independently of all others; the calls to AWS that they share are coalesced in `aws`.
 
 pub mod config;
 
@@ -46,21 +46,21 @@ use crate::{
     aws::deadline::Deadline,
     config::Config,
     error::Error,
-    event::{Event, Other, Payload, Received},
-    interruption::{Interruption, Whose},
+    event::{Event, IgnoredEvent, Payload, RawEvent},
+    interruption::{InstanceKey, Interruption},
     invocation::Invocation,
     outcome::InstanceOutcome,
     report::{Report, Response},
     scope::Scopes,
 };
 
-/// How long the warm-up may take, 2 s: an initialisation is cut off after 10 s, and a notice may be waiting.
+/// The time limit of the warm-up, 2 s: Lambda cuts an initialization off after 10 s, and a notice may be waiting.
 const WARM_UP: Duration = Duration::from_secs(2);
 
-/// Reads what the first notice needs in any case.
+/// Reads the clusters, which the first notice needs in any case.
 pub async fn warm_up(scopes: &Scopes, config: &Config) {
     if let Some(home) = scopes.home() {
-        // Once each: hundreds of processes that start together would throttle each other.
+        // One attempt each: hundreds of processes that start together would throttle each other.
         let calls = home.calls(Deadline::after(WARM_UP), &Arc::default()).once();
         ecs::locate::warm_up(&home.ecs, config, &calls).await;
     }
@@ -70,25 +70,26 @@ pub async fn warm_up(scopes: &Scopes, config: &Config) {
 ///
 /// # Errors
 ///
-/// Success is what leaves nothing to be done: the container instance is where it should be, or it is left alone for
-/// a reason, or the instance is in no ECS cluster, or the event is none for this function. The answer says which.
+/// Success means that nothing is left to be done. The container instance is in the state that it should be in, it is
+/// left alone for a reason, the instance is in no ECS cluster, or the event is not one for this function. The answer
+/// says which.
 ///
-/// An error is what someone has to look at, or what a retry by Lambda may mend:
+/// An error needs an operator's attention, or may be fixed by a retry of Lambda's:
 ///
 /// | `errorType` | when |
 /// |---|---|
-/// | `InvalidEvent` | a field of the notice is missing or not what it should be; nothing was called |
-/// | `ForeignAccount` | the event is of another account, and no member role is set |
-/// | `AccessDenied` | the function's role or the member role lacks a permission, or may not be assumed |
+/// | `InvalidEvent` | a field of the event is missing or invalid; no call was made |
+/// | `ForeignAccount` | the event belongs to another account, and no member role is set |
+/// | `AccessDenied` | the function's role or the member role lacks a permission, or the member role can't be assumed |
 /// | `Throttled` | a request quota was used up until the deadline |
-/// | `DeadlineExceeded` | AWS did not answer, or answered that it was at fault, until the deadline |
-/// | `CallRejected` | AWS refused a call for another reason |
-/// | `Unchanged` | AWS took a change, but says that a container instance was not changed |
+/// | `DeadlineExceeded` | AWS did not answer, or answered with server errors, until the deadline |
+/// | `CallRejected` | AWS rejected a call for another reason |
+/// | `Unchanged` | AWS accepted a change, but its answer says that a container instance was not changed |
 ///
-/// What may pass is tried again until shortly before the earlier of the notice's and the function's deadline.
+/// Transient errors are retried until shortly before the notice's deadline or the function's, whichever is earlier.
 ///
-/// A batch from a queue is always answered with success: it names the messages that ended with an error, and SQS hands
-/// those out again.
+/// A batch from a queue always succeeds as an invocation. Its answer lists the messages that failed, and SQS delivers
+/// those again.
 pub async fn handle(scopes: &Scopes, config: &Config, event: LambdaEvent<Payload>) -> Result<Response, Error> {
     let invocation = Invocation::new(scopes, config, &event.context);
     match event.payload {
@@ -105,32 +106,35 @@ pub async fn handle(scopes: &Scopes, config: &Config, event: LambdaEvent<Payload
     }
 }
 
-/// An interruption's way through.
-type Line<'a> = Shared<BoxFuture<'a, InstanceOutcome>>;
+/// The outcome of an interruption, shared by all events that report it.
+type SharedOutcome<'a> = Shared<BoxFuture<'a, InstanceOutcome>>;
 
 impl Invocation<'_> {
-    /// Handles events, each by itself, and reports them in their order, with the ids of the messages that they came in.
-    /// Several events for one instance are one.
-    async fn handle_all(&self, events: Vec<Received>, messages: &[String]) -> Vec<Report> {
+    /// Handles events independently of each other and reports them in their order, with the ids of the messages that
+    /// they came in. Several events for one instance are handled as one.
+    async fn handle_all(&self, events: Vec<RawEvent>, messages: &[String]) -> Vec<Report> {
         let events: Vec<_> = events.into_iter().map(Event::try_from).collect();
         let interruptions = events.iter().filter_map(|event| match event {
-            Ok(Event::Interruption(interruption)) if self.config.ignores(interruption).is_none() => Some(interruption),
+            Ok(Event::Interruption(interruption)) if self.config.reason_to_ignore(interruption).is_none() => {
+                Some(interruption)
+            }
             _ => None,
         });
         let mut decisive: HashMap<_, &Interruption> = HashMap::new();
         for interruption in interruptions {
-            let chosen = decisive.entry(interruption.whose()).or_insert(interruption);
+            let chosen = decisive.entry(interruption.instance_key()).or_insert(interruption);
             *chosen = interruption.more_decisive(chosen);
         }
-        let lines =
-            decisive.into_iter().map(|(whose, interruption)| (whose, self.handle(interruption).boxed().shared()));
-        let lines: HashMap<_, Line<'_>> = lines.collect();
-        // Those that end first go first.
+        let outcomes =
+            decisive.into_iter().map(|(key, interruption)| (key, self.handle(interruption).boxed().shared()));
+        let outcomes: HashMap<_, SharedOutcome<'_>> = outcomes.collect();
+        // The earliest deadline goes first.
         let mut in_order: Vec<_> = events.iter().enumerate().collect();
         in_order.sort_by_key(|(_, event)| event.as_ref().ok().and_then(Event::time));
         let message = |at: usize| messages.get(at).map(String::as_str);
-        let reports = in_order.into_iter().map(async |(at, event)| (at, self.report(event, message(at), &lines).await));
-        // Not cut short by tokio's budget, so that all that can run have asked before the first call is made.
+        let reports =
+            in_order.into_iter().map(async |(at, event)| (at, self.report(event, message(at), &outcomes).await));
+        // Unconstrained: tokio's cooperative budget would have the first call made before every event has joined it.
         let mut reports = tokio::task::unconstrained(join_all(reports)).await;
         reports.sort_unstable_by_key(|(at, _)| *at);
         let reports: Vec<_> = reports.into_iter().map(|(_, report)| report).collect();
@@ -141,21 +145,23 @@ impl Invocation<'_> {
         reports
     }
 
-    /// Waits for what becomes of an event, and reports it.
+    /// Waits for the outcome of an event, and reports it.
     async fn report(
         &self,
         event: &Result<Event, Error>,
         message: Option<&str>,
-        lines: &HashMap<Whose<'_>, Line<'_>>,
+        outcomes: &HashMap<InstanceKey<'_>, SharedOutcome<'_>>,
     ) -> Report {
         match event {
             Ok(Event::Interruption(interruption)) => {
-                match (self.config.ignores(interruption), lines.get(&interruption.whose())) {
-                    (None, Some(line)) => report::handled(interruption, &line.clone().await, &self.counts),
-                    (reason, _) => report::ignored(&Other::left_out(interruption, reason.unwrap_or_default()), message),
+                match (self.config.reason_to_ignore(interruption), outcomes.get(&interruption.instance_key())) {
+                    (None, Some(outcome)) => report::handled(interruption, &outcome.clone().await, &self.counts),
+                    (reason, _) => {
+                        report::ignored(&IgnoredEvent::by_setting(interruption, reason.unwrap_or_default()), message)
+                    }
                 }
             }
-            Ok(Event::Other(other)) => report::ignored(other, message),
+            Ok(Event::Ignored(ignored)) => report::ignored(ignored, message),
             Err(error) => report::invalid(error.clone(), message),
         }
     }

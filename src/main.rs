@@ -1,4 +1,4 @@
-//! The cold start: what is done once, before the first event.
+//! The entry point: what runs once, before the first event.
 
 use std::process::ExitCode;
 
@@ -7,8 +7,8 @@ use spot_interruption_handler::{config::Config, function, handle, log, scope::Sc
 
 #[tokio::main(flavor = "current_thread")]
 pub(crate) async fn main() -> ExitCode {
-    if let Some(answered) = function::answer_by_hand() {
-        return answered;
+    if let Some(exit_code) = function::answer_command_line() {
+        return exit_code;
     }
     log::init();
     tracing::info!(version = function::VERSION, "starting");

@@ -1,4 +1,4 @@
-//! What became of an event: one type, whoever acted.
+//! The outcome of an event, in one type for all reactions.
 
 use std::time::SystemTime;
 
@@ -10,32 +10,32 @@ use crate::{
     identifier::{ClusterName, ContainerInstanceArn},
 };
 
-/// The outcomes, the least telling first: the most telling of several stands for the event.
+/// The outcomes, in ascending order of significance: of several, the most significant one stands for the event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
-    /// Nothing is done about such an event.
+    /// The function does not react to such an event.
     Ignored,
     /// The instance is in no cluster.
     NotFound,
-    /// It was left alone.
+    /// The container instance was left alone.
     Skipped,
-    /// `DRY_RUN` kept it as it was.
+    /// `DRY_RUN` is set: nothing was changed.
     DryRun,
-    /// It is `ACTIVE` again.
+    /// The container instance is `ACTIVE` again.
     Reactivated,
-    /// It is `DRAINING`.
+    /// The container instance is `DRAINING`.
     Draining,
-    /// It is no longer registered.
+    /// The container instance is no longer registered.
     Deregistered,
-    /// An error.
+    /// Handling failed with an error.
     Failed,
 }
 
-/// How a container instance ends.
+/// The state that a container instance is to reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum EndState {
-    /// No longer registered.
+    /// It is no longer registered.
     Deregistered,
     /// `DRAINING`
     Draining,
@@ -43,7 +43,7 @@ pub enum EndState {
     Active,
 }
 
-/// What became of a container instance.
+/// The outcome of a container instance.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ContainerInstanceOutcome {
@@ -51,49 +51,49 @@ pub struct ContainerInstanceOutcome {
     pub cluster_name: ClusterName,
     /// Its ARN.
     pub container_instance_arn: ContainerInstanceArn,
-    /// What became of it.
+    /// The outcome.
     pub outcome: Outcome,
-    /// Why nothing was changed.
+    /// The reason why nothing was changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Before anything was changed.
+    /// The running tasks before anything was changed.
     pub running_tasks_count: i32,
-    /// In an evacuation, how many tasks were asked to stop.
+    /// In an evacuation, the number of tasks that were asked to stop.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tasks_stopped: Option<usize>,
-    /// In an evacuation, how many tasks had not gone when it was deregistered.
+    /// In an evacuation, the number of tasks that had not stopped when it was deregistered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tasks_left: Option<usize>,
-    /// When it was changed, if it was.
+    /// The time of the change, if there was one.
     #[serde(skip)]
     pub changed: Option<SystemTime>,
 }
 
-/// What became of an instance.
+/// The outcome of an instance.
 #[derive(Clone, Debug, Default)]
 pub struct InstanceOutcome {
-    /// Its container instances, without those that failed.
+    /// The outcomes of its container instances, except those that failed.
     pub container_instances: Vec<ContainerInstanceOutcome>,
-    /// Why it is not looked for in any cluster.
+    /// The reason why no cluster was searched for it.
     pub reason: Option<String>,
-    /// What failed.
+    /// The error, if there was one.
     pub error: Option<Error>,
-    /// Its capacity pool, if EC2 has said so.
+    /// Its capacity pool, if EC2 described the instance.
     pub pool: Option<CapacityPool>,
-    /// How long it took to find it, in milliseconds.
+    /// The time that locating took, in milliseconds.
     pub locate_ms: u64,
-    /// How long it took to change it, in milliseconds.
+    /// The time that the change took, in milliseconds.
     pub act_ms: u64,
 }
 
 impl InstanceOutcome {
-    /// That nothing could be done.
+    /// The outcome of an instance for which nothing could be done.
     #[must_use]
     pub fn failed(error: Error) -> Self {
         Self { error: Some(error), ..Self::default() }
     }
 
-    /// In a word.
+    /// The outcome in one word.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         match self.error {
@@ -104,7 +104,7 @@ impl InstanceOutcome {
 }
 
 impl EndState {
-    /// As in "it was … already".
+    /// The word for the state, as in "it was DRAINING already".
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {

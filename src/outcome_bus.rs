@@ -1,4 +1,4 @@
-//! The event bus that outcomes are put on, so that chat, tickets and webhooks need no code here.
+//! Puts outcomes on an event bus, so that chat, tickets and webhooks need no code here.
 
 use std::{
     sync::Arc,
@@ -10,7 +10,7 @@ use futures_util::{StreamExt, stream};
 
 use crate::{
     aws::{
-        calls::Counts,
+        calls::CallCounts,
         deadline::{Deadline, Now},
         operation::Operation,
     },
@@ -23,22 +23,22 @@ use crate::{
 /// The `source` of the events.
 pub const SOURCE: &str = "spot-interruption-handler";
 
-/// Their `detail-type`.
+/// The `detail-type` of the events.
 pub const DETAIL_TYPE: &str = "Spot Interruption Handled";
 
-/// The most entries that one call takes.
-const ENTRIES: usize = 10;
+/// The most entries in one `PutEvents` call.
+const MAX_ENTRIES: usize = 10;
 
-/// How many calls are under way at the same time.
-const WIDTH: usize = 8;
+/// The most calls in flight at the same time.
+const MAX_IN_FLIGHT: usize = 8;
 
-/// What the answer to Lambda needs of the time, 0.5 s.
-const ANSWER: Duration = Duration::from_millis(500);
+/// The time that is reserved for the answer to Lambda, 0.5 s.
+const ANSWER_MARGIN: Duration = Duration::from_millis(500);
 
-/// How long an invocation waits for them, 5 s: what is published late is late for everybody, and the work is done.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The time limit for publishing, 5 s: the work is done, and a later event is of no use to anyone.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Puts outcomes on a bus. A failure is logged, and fails nothing: what was to be done is done.
+/// Puts outcomes on a bus. A failure is logged and does not fail the invocation: the work is done.
 pub(crate) async fn publish(
     scopes: &Scopes,
     function_ends: SystemTime,
@@ -46,18 +46,18 @@ pub(crate) async fn publish(
     answers: impl Iterator<Item = &Answer>,
 ) {
     let (Some(home), Some(region)) = (scopes.home(), region(bus)) else { return };
-    let left = Now::read().until(function_ends).map_or(PATIENCE, |left| left.saturating_sub(ANSWER));
-    let calls = &home.calls(Deadline::after(PATIENCE.min(left)), &Arc::new(Counts::default()));
+    let left = Now::read().until(function_ends).map_or(TIMEOUT, |left| left.saturating_sub(ANSWER_MARGIN));
+    let calls = &home.calls(Deadline::after(TIMEOUT.min(left)), &Arc::new(CallCounts::default()));
     let client = &scopes.event_buses(&region);
     let published = answers.filter(|answer| answer.is_published());
     let entries: Vec<_> = published.filter_map(|answer| entry(bus, answer)).collect();
-    stream::iter(entries.chunks(ENTRIES))
-        .for_each_concurrent(WIDTH, async |entries| {
+    stream::iter(entries.chunks(MAX_ENTRIES))
+        .for_each_concurrent(MAX_IN_FLIGHT, async |entries| {
             let request = client.put_events().set_entries(Some(entries.to_vec()));
             match calls.make(Operation::PutEvents, bus, || request.clone().send()).await {
                 Ok(answer) => answer.entries().iter().filter(|entry| entry.error_code().is_some()).for_each(|entry| {
                     let (error, reason) = (entry.error_code(), entry.error_message());
-                    tracing::warn!(error, reason, "an outcome was not published");
+                    tracing::warn!(error, reason, "an outcome was not published: EventBridge rejected it");
                 }),
                 Err(error) => tracing::warn!(%error, "outcomes were not published"),
             }

@@ -1,33 +1,33 @@
-//! The answer to Lambda, the line in the log and the line of metrics.
+//! The answer to Lambda, the summary line in the log and the line of metrics.
 
 mod metrics;
 
 use serde::Serialize;
 
-use self::metrics::Measured;
+use self::metrics::Measurement;
 use crate::{
-    aws::calls::Counts,
+    aws::calls::CallCounts,
     error::Error,
-    event::Other,
+    event::IgnoredEvent,
     identifier::{AccountId, ContainerInstanceArn, InstanceId, Region},
     interruption::{InstanceAction, Interruption, Kind},
     outcome::{ContainerInstanceOutcome, InstanceOutcome, Outcome},
 };
 
-/// What the function answers.
+/// The function's answer.
 #[derive(Clone, Debug, Serialize)]
 #[serde(untagged)]
 pub enum Response {
-    /// To an event by itself.
+    /// The answer to a single event.
     Answer(Answer),
-    /// To a batch from a queue.
-    Batch(Batch),
+    /// The answer to a batch from a queue.
+    Batch(BatchResponse),
 }
 
-/// Which messages of a batch are handed back.
+/// The messages of a batch that failed, for SQS to deliver again.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Batch {
+pub struct BatchResponse {
     batch_item_failures: Vec<BatchItemFailure>,
 }
 
@@ -38,15 +38,15 @@ struct BatchItemFailure {
 }
 
 impl Response {
-    /// Hands these messages back.
+    /// The answer to a batch of which these messages failed.
     #[must_use]
     pub fn batch(failed: impl IntoIterator<Item = String>) -> Self {
         let failed = failed.into_iter().map(|item_identifier| BatchItemFailure { item_identifier });
-        Self::Batch(Batch { batch_item_failures: failed.collect() })
+        Self::Batch(BatchResponse { batch_item_failures: failed.collect() })
     }
 }
 
-/// The answer to an event. What there is nothing to say about is left out.
+/// The answer to an event. Fields without a value are left out.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
@@ -54,7 +54,7 @@ pub struct Answer {
     instance_id: Option<InstanceId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     instance_action: Option<InstanceAction>,
-    /// What happened, if it was no notice.
+    /// The kind of event, if it was not a notice.
     #[serde(skip_serializing_if = "Option::is_none")]
     event: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -62,13 +62,13 @@ pub struct Answer {
     #[serde(skip_serializing_if = "Option::is_none")]
     region: Option<Region>,
     outcome: Outcome,
-    /// Why the event was ignored, or the instance not looked for in any cluster.
+    /// The reason why the event was ignored, or why no cluster was searched.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
-    /// Whole seconds until EC2 acts; 0 when that is over.
+    /// Whole seconds until EC2 acts; 0 once the deadline has passed.
     #[serde(skip_serializing_if = "Option::is_none")]
     seconds_left: Option<u64>,
-    /// The stable kind of the error, if there was one.
+    /// The stable type of the error, if there was one.
     #[serde(skip_serializing_if = "Option::is_none")]
     error_type: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -77,12 +77,12 @@ pub struct Answer {
     container_instances: Vec<ContainerInstanceOutcome>,
 }
 
-/// What is reported of an event, and the error that Lambda is answered with, if it is one.
+/// The report on an event, with the error that Lambda is answered with, if there was one.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// What is reported.
+    /// The answer.
     pub answer: Answer,
-    /// Why it failed.
+    /// The error, if handling failed.
     pub error: Option<Error>,
 }
 
@@ -92,7 +92,7 @@ impl From<Report> for Result<Answer, Error> {
     }
 }
 
-/// Reports an event that could not be read, and the message of a batch that it came in.
+/// Reports an invalid event, with the message that it came in.
 pub(crate) fn invalid(error: Error, message: Option<&str>) -> Report {
     tracing::error!(
         messageId = message,
@@ -100,41 +100,46 @@ pub(crate) fn invalid(error: Error, message: Option<&str>) -> Report {
         %error,
         "failed"
     );
-    let answer = Answer { error_type: Some(error.error_type()), ..Answer::of_no_instance(Outcome::Failed) };
-    metrics::write(answer.measured());
+    let answer = Answer { error_type: Some(error.error_type()), ..Answer::without_instance(Outcome::Failed) };
+    metrics::write(answer.measurement());
     Report { answer, error: Some(error) }
 }
 
-/// Reports an event that nothing is done about: a warning, since no rule should deliver it.
-pub(crate) fn ignored(other: &Other, message: Option<&str>) -> Report {
-    let Other { event, reason, account, region } = other.clone();
-    tracing::warn!(messageId = message, event, reason, "ignored: not an event for this function, as it is set");
+/// Reports an ignored event as a warning, since no rule should deliver it.
+pub(crate) fn ignored(event: &IgnoredEvent, message: Option<&str>) -> Report {
+    let IgnoredEvent { event, reason, account, region } = event.clone();
+    tracing::warn!(
+        messageId = message,
+        event,
+        reason,
+        "ignored: this function, as it is configured, does not handle such events"
+    );
     let (event, reason) = (Some(event), Some(reason));
-    let answer = Answer { event, account, region, reason, ..Answer::of_no_instance(Outcome::Ignored) };
-    metrics::write(answer.measured());
+    let answer = Answer { event, account, region, reason, ..Answer::without_instance(Outcome::Ignored) };
+    metrics::write(answer.measurement());
     Report { answer, error: None }
 }
 
-/// Reports what happened to an instance: one line that sums it up, and one of metrics.
+/// Reports the outcome of an instance: a summary line and a line of metrics.
 ///
-/// The calls in the log are those of the invocation so far; those in the metrics, the ones that no line has yet.
-pub(crate) fn handled(interruption: &Interruption, outcome: &InstanceOutcome, counts: &Counts) -> Report {
+/// The log counts the calls of the invocation so far; the metrics count the calls since the last line of metrics.
+pub(crate) fn handled(interruption: &Interruption, outcome: &InstanceOutcome, counts: &CallCounts) -> Report {
     let answer = Answer::new(interruption, outcome);
     answer.log(outcome, counts);
     if !answer.is_ordinary_launch() {
-        metrics::write(Measured {
+        metrics::write(Measurement {
             interruption: Some(interruption),
             pool: outcome.pool.as_ref(),
             changed: outcome.container_instances.iter().filter_map(|of| of.changed).max(),
             calls: counts.take_unreported(),
-            ..answer.measured()
+            ..answer.measurement()
         });
     }
     Report { answer, error: outcome.error.clone() }
 }
 
 impl Answer {
-    fn of_no_instance(outcome: Outcome) -> Self {
+    fn without_instance(outcome: Outcome) -> Self {
         Self {
             instance_id: None,
             instance_action: None,
@@ -166,16 +171,16 @@ impl Answer {
             error_type: of.error.as_ref().map(Error::error_type),
             error: of.error.as_ref().map(ToString::to_string),
             container_instances: of.container_instances.clone(),
-            ..Self::of_no_instance(of.outcome())
+            ..Self::without_instance(of.outcome())
         }
     }
 
-    /// One of an instance that is in no cluster yet; there are many.
+    /// Whether this is the launch of an instance that is in no cluster yet. There are many.
     fn is_ordinary_launch(&self) -> bool {
         self.outcome == Outcome::NotFound && self.event.as_deref() == Some("running")
     }
 
-    /// Whether it is put on the outcome bus.
+    /// Whether the answer is put on the outcome bus.
     #[must_use]
     pub fn is_published(&self) -> bool {
         self.instance_id.is_some() && !self.is_ordinary_launch()
@@ -186,9 +191,9 @@ impl Answer {
         self.container_instances.iter().map(|of| &of.container_instance_arn)
     }
 
-    /// What the answer says for the metrics.
-    fn measured(&self) -> Measured<'_> {
-        Measured {
+    /// The measurements that the answer holds.
+    fn measurement(&self) -> Measurement<'_> {
+        Measurement {
             outcome: self.outcome,
             error_type: self.error_type,
             interruption: None,
@@ -199,7 +204,7 @@ impl Answer {
         }
     }
 
-    fn log(&self, of: &InstanceOutcome, counts: &Counts) {
+    fn log(&self, of: &InstanceOutcome, counts: &CallCounts) {
         let all = &self.container_instances;
         let clusters: Vec<_> = all.iter().map(|of| of.cluster_name.as_str()).collect();
         let reason = self.reason.as_deref().or_else(|| all.iter().find_map(|of| of.reason.as_deref()));
@@ -222,8 +227,8 @@ impl Answer {
                     tasksLeft = sum(|of| of.tasks_left),
                     secondsLeft = self.seconds_left,
                     calls = counts.made(),
-                    locate_ms = of.locate_ms,
-                    act_ms = of.act_ms,
+                    locateMs = of.locate_ms,
+                    actMs = of.act_ms,
                     $message,
                 )
             };

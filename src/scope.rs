@@ -1,4 +1,4 @@
-//! Scopes: accounts and Regions, and what it takes to act there. The only file that knows every service.
+//! Scopes: an account and Region each, with what it takes to act there. This is the only file that knows every service.
 
 use std::{
     collections::HashMap,
@@ -12,7 +12,7 @@ use crate::{
     aws::{
         self,
         assumed_role::AssumedRole,
-        calls::{Calls, Counts},
+        calls::{CallCounts, Calls},
         deadline::Deadline,
         token_bucket::TokenBuckets,
     },
@@ -24,15 +24,15 @@ use crate::{
     identifier::{AccountId, Region},
 };
 
-/// How many scopes are kept ready, 100: clients and caches, some 200 kB each. Past that the one that was used longest ago
-/// is dropped.
-const READY: usize = 100;
+/// The most scopes that are cached, 100: clients and caches take some 200 kB each. The least recently used scope is
+/// dropped.
+const MAX_SCOPES: usize = 100;
 
-/// All scopes, kept for as long as the process lives.
+/// All scopes, cached for the life of the process.
 #[derive(Debug)]
 pub struct Scopes {
     sdk: SdkConfig,
-    kept: Mutex<Kept>,
+    cache: Mutex<ScopeCache>,
 }
 
 /// One account and Region: its clients and caches.
@@ -48,25 +48,25 @@ pub struct Scope {
 type Key = (Option<AccountId>, Region);
 
 #[derive(Debug, Default)]
-struct Kept {
+struct ScopeCache {
     scopes: HashMap<Key, (Arc<Scope>, u64)>,
     roles: HashMap<AccountId, AssumedRole>,
-    /// Counts the uses, to tell which was the longest ago.
+    /// Counts the uses, to find the least recently used scope.
     uses: u64,
 }
 
 impl Scopes {
     /// Reads credentials, endpoints and the home Region as every AWS SDK does.
     pub async fn from_env() -> Self {
-        Self { sdk: aws::from_env().await, kept: Mutex::default() }
+        Self { sdk: aws::from_env().await, cache: Mutex::default() }
     }
 
-    /// As [`Scopes::from_env`], where what the loader sets comes first: a transport, credentials, a Region.
+    /// Like [`Scopes::from_env`], but what the loader sets takes precedence: a transport, credentials, a Region.
     pub async fn load(loader: ConfigLoader) -> Self {
-        Self { sdk: aws::load(loader).await, kept: Mutex::default() }
+        Self { sdk: aws::load(loader).await, cache: Mutex::default() }
     }
 
-    /// The function's own account in its own Region, if that is known.
+    /// The scope of the function's own account and Region, if the Region is known.
     #[must_use]
     pub fn home(&self) -> Option<Arc<Scope>> {
         let region = self.sdk.region()?.to_string().try_into().ok()?;
@@ -77,11 +77,12 @@ impl Scopes {
         self.lock().get((None, region.clone()), || Scope::new(&self.sdk, region, None))
     }
 
-    /// An account in a Region: with the function's own credentials if it is its own, else with those of the member role.
+    /// Returns the scope of an account and Region. The function's own account uses its own credentials, any other the
+    /// member role.
     ///
     /// # Errors
     ///
-    /// If the account is another one and there is no member role. Whether it can be assumed shows later.
+    /// If the account is another one and no member role is configured. The role is not assumed yet.
     pub async fn get(
         &self,
         function: &Function,
@@ -89,16 +90,16 @@ impl Scopes {
         account: &AccountId,
         region: &Region,
     ) -> Result<Arc<Scope>, Error> {
-        if function.is_at_home_in(account) {
+        if function.is_own_account(account) {
             return Ok(self.in_own_account(region));
         }
         let role = role.ok_or_else(|| Error::ForeignAccount(account.clone()))?;
-        let known = self.lock().roles.get(account).cloned();
-        let role = if let Some(role) = known {
+        let cached = self.lock().roles.get(account).cloned();
+        let role = if let Some(role) = cached {
             role
         } else {
             let role = AssumedRole::new(&self.sdk, function, role, account).await;
-            // Another event of the account may have been faster.
+            // Another event of the same account may have been faster.
             self.lock().roles.entry(account.clone()).or_insert(role).clone()
         };
         let make = || Scope::new(&self.sdk, region, Some(role));
@@ -110,18 +111,18 @@ impl Scopes {
         aws_sdk_eventbridge::Client::new(&aws::in_region(&self.sdk, region))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, ScopeCache> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Kept {
+impl ScopeCache {
     fn get(&mut self, key: Key, make: impl FnOnce() -> Scope) -> Arc<Scope> {
         self.uses += 1;
         let (scope, used) = self.scopes.entry(key).or_insert_with(|| (Arc::new(make()), 0));
         *used = self.uses;
         let scope = Arc::clone(scope);
-        if self.scopes.len() > READY {
+        if self.scopes.len() > MAX_SCOPES {
             self.drop_one();
         }
         scope
@@ -144,14 +145,14 @@ impl Scope {
             sdk = sdk
                 .to_builder()
                 .credentials_provider(SharedCredentialsProvider::new(role.clone()))
-                // The role keeps its session itself, and drops one that AWS no longer accepts.
+                // The role caches its session itself, and drops one that AWS no longer accepts.
                 .identity_cache(IdentityCache::no_cache())
                 .build();
         }
         Self { ec2: Ec2::new(&sdk), ecs: Ecs::new(&sdk), buckets: Arc::default(), role }
     }
 
-    /// Makes sure that calls can be made here: in another account, its role has to be assumed.
+    /// Ensures that calls can be made: in another account, the role has to be assumed.
     pub(crate) async fn assume_role(&self, calls: &Calls) -> Result<(), Error> {
         match &self.role {
             Some(role) => role.assume(calls).await,
@@ -160,7 +161,7 @@ impl Scope {
     }
 
     /// Calls that are retried until the deadline.
-    pub(crate) fn calls(&self, deadline: Deadline, counts: &Arc<Counts>) -> Calls {
+    pub(crate) fn calls(&self, deadline: Deadline, counts: &Arc<CallCounts>) -> Calls {
         let session = self.role.as_ref().map(|role| role.session().clone());
         Calls::new(deadline, Arc::clone(&self.buckets), session, Arc::clone(counts))
     }
@@ -171,18 +172,18 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_bounded_number_of_scopes_is_kept_ready() {
+    async fn least_recently_used_scope_is_dropped() {
         let scopes = Scopes::from_env().await;
         let id = |text: String| AccountId::try_from(text).unwrap();
         let region = Region::try_from("us-east-1".to_owned()).unwrap();
         let function = Function { partition: "aws".into(), account: Some(id("123456789012".into())), name: "f".into() };
         let role = MemberRole { name: "member".into(), external_id: None };
         let home = scopes.in_own_account(&region);
-        for n in 0..2 * READY {
+        for n in 0..2 * MAX_SCOPES {
             scopes.get(&function, Some(&role), &id(format!("{n:012}")), &region).await.unwrap();
-            assert!(Arc::ptr_eq(&home, &scopes.in_own_account(&region)), "what is used is kept");
+            assert!(Arc::ptr_eq(&home, &scopes.in_own_account(&region)), "the scope in use stays");
         }
-        let kept = scopes.lock();
-        assert_eq!((kept.scopes.len(), kept.roles.len()), (READY, READY - 1));
+        let cache = scopes.lock();
+        assert_eq!((cache.scopes.len(), cache.roles.len()), (MAX_SCOPES, MAX_SCOPES - 1));
     }
 }

@@ -1,4 +1,4 @@
-//! The role in another account.
+//! The role that is assumed in another account.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use aws_config::{SdkConfig, sts::AssumeRoleProvider};
 use aws_credential_types::provider::{self, ProvideCredentials, error::CredentialsError, future};
 use aws_sdk_sts::{error::SdkError, operation::assume_role::AssumeRoleError};
 
-use super::{calls::Calls, coalesce::Coalesced, failure::failed, operation::Operation, session::Session};
+use super::{calls::Calls, coalesce::Coalesced, failure::call_error, operation::Operation, session::Session};
 use crate::{
     config::MemberRole,
     error::{Error, ErrorClass},
@@ -14,8 +14,8 @@ use crate::{
     identifier::AccountId,
 };
 
-/// The role in another account, with credentials that all clients for the account share: the SDK would assume it once
-/// for each.
+/// The role in another account. All clients for the account share its credentials: the SDK would assume the role once
+/// for each client.
 #[derive(Clone, Debug)]
 pub(crate) struct AssumedRole(Arc<Inner>);
 
@@ -43,9 +43,10 @@ impl AssumedRole {
         &self.0.session
     }
 
-    /// Makes sure that the role is assumed.
+    /// Ensures that the role is assumed.
     ///
-    /// The clients would do so by themselves, but not tell a role that may not be assumed from a call that fails.
+    /// The clients would assume it by themselves, but would not distinguish a role that can't be assumed from a call
+    /// that fails.
     pub(crate) async fn assume(&self, calls: &Calls) -> Result<(), Error> {
         if self.0.session.is_current().await {
             return Ok(());
@@ -65,7 +66,7 @@ impl AssumedRole {
     fn refused(&self, error: &CredentialsError) -> Error {
         let source = std::error::Error::source(error);
         match source.and_then(|source| source.downcast_ref::<SdkError<AssumeRoleError>>()) {
-            Some(error) => failed(Operation::AssumeRole, &self.0.role, error),
+            Some(error) => call_error(Operation::AssumeRole, &self.0.role, error),
             None => Error::call(Operation::AssumeRole, &self.0.role, ErrorClass::Rejected, error.to_string()),
         }
     }

@@ -1,4 +1,4 @@
-//! Calls to AWS: until when they are retried, and how many there were.
+//! Calls to AWS: retries, deadlines and counts.
 
 use std::{
     fmt::Display,
@@ -13,28 +13,30 @@ use std::{
 use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::{deadline::Deadline, failure::failed, operation::Operation, session::Session, token_bucket::TokenBuckets};
+use super::{
+    deadline::Deadline, failure::call_error, operation::Operation, session::Session, token_bucket::TokenBuckets,
+};
 use crate::error::{Error, ErrorClass};
 
-/// How long one attempt of a call may take, 5 s: ECS and EC2 answer reads and writes within a second; an attempt
-/// that takes this long is lost, and there must be time for others.
+/// The time limit of one attempt, 5 s: ECS and EC2 answer reads and writes within a second. An attempt that takes this
+/// long is lost, and there must be time for others.
 pub(super) const ATTEMPT: Duration = Duration::from_secs(5);
 
-/// The first pause before another attempt is at most this long, 100 ms; it doubles with every attempt.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// The upper limit of the first backoff, 100 ms; it doubles with every attempt.
+const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 
-/// No pause is longer than this, 5 s: every quota used here refills by 20 requests or more a second.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// The upper limit of all backoffs, 5 s: every quota used here refills by 20 requests or more a second.
+const MAX_BACKOFF: Duration = Duration::from_secs(5);
 
-/// The same where nobody waits, 15 s.
-const RELAXED_PAUSE: Duration = Duration::from_secs(15);
+/// The upper limit of the first backoff of background calls, 15 s.
+const BACKGROUND_BACKOFF: Duration = Duration::from_secs(15);
 
-/// How often a call is made again with another signature.
-const CORRECTIONS: u32 = 2;
+/// The number of times that a call is signed again after its signature was rejected.
+const MAX_RESIGNED: u32 = 2;
 
-/// The error codes of signatures and sessions that are not accepted, or no longer: "Common errors" in the API references
-/// of Amazon ECS, AWS STS and Amazon EC2.
-const OUT_OF_DATE: [&str; 9] = [
+/// The error codes for signatures and sessions that are not, or no longer, accepted: "Common errors" in the API
+/// references of Amazon ECS, AWS STS and Amazon EC2.
+const SIGNATURE_ERRORS: [&str; 9] = [
     "AuthFailure",
     "ExpiredToken",
     "ExpiredTokenException",
@@ -46,23 +48,23 @@ const OUT_OF_DATE: [&str; 9] = [
     "UnrecognizedClientException",
 ];
 
-/// How long one of several ways is tried while it fails, 3 s: then the next one.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// The time after which a failing call is given up if there is an alternative, 3 s.
+const FALLBACK_AFTER: Duration = Duration::from_secs(3);
 
-/// How calls are made in an account and Region: until when, how often, and how urgent they are.
+/// How calls are made in an account and Region: their deadline, retries and priority.
 #[derive(Clone, Debug)]
 pub(crate) struct Calls {
-    /// When whoever makes them began: what was read since is as good as read by them.
-    began: std::time::Instant,
+    /// When the work that needs the calls started: data that was read since then is as good as read by it.
+    work_started: std::time::Instant,
     deadline: Deadline,
-    /// How long a call that is not answered, or not well, is retried.
-    patience: Duration,
-    /// The first pause before another attempt is at most this long.
-    first_pause: Duration,
+    /// For how long a call that fails without being throttled is retried.
+    retry_for: Duration,
+    /// The upper limit of the first backoff.
+    first_backoff: Duration,
     attempts: Attempts,
     buckets: Arc<TokenBuckets>,
     session: Option<Session>,
-    counts: Arc<Counts>,
+    counts: Arc<CallCounts>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -71,28 +73,28 @@ enum Attempts {
     One,
     /// As many as there is time for.
     Many,
-    /// As many, and the first even if there is no token soon.
+    /// As many as there is time for, and the first one even if no token comes soon.
     AtLeastOne,
 }
 
-/// How many requests an invocation has sent so far, each attempt counted.
+/// The number of requests that an invocation has sent so far, counting each attempt.
 #[derive(Debug, Default)]
-pub(crate) struct Counts {
+pub(crate) struct CallCounts {
     made: AtomicU32,
     throttled: AtomicU32,
-    /// How many of them are in the metrics already, and whether anything is.
+    /// How many of them the metrics include already, and whether there are metrics yet.
     reported: (AtomicU32, AtomicU32),
     is_reported: AtomicBool,
 }
 
-impl Counts {
+impl CallCounts {
     /// All requests.
     pub(crate) fn made(&self) -> u32 {
         self.made.load(Relaxed)
     }
 
-    /// Requests, and those that were throttled, since this was asked last; `None` if there are none. The first time there
-    /// may be none.
+    /// All requests and the throttled requests since the last call of this method; `None` if there were none, except
+    /// for the first time.
     pub(crate) fn take_unreported(&self) -> Option<(u32, u32)> {
         let take = |all: &AtomicU32, reported: &AtomicU32| {
             let all = all.load(Relaxed);
@@ -105,46 +107,46 @@ impl Counts {
 }
 
 impl Calls {
-    /// Calls that are retried until the deadline; in another account, with a session of its role.
+    /// Calls that are retried until the deadline. In another account they use a session of its role.
     pub(crate) fn new(
         deadline: Deadline,
         buckets: Arc<TokenBuckets>,
         session: Option<Session>,
-        counts: Arc<Counts>,
+        counts: Arc<CallCounts>,
     ) -> Self {
-        let (patience, first_pause, attempts) = (Duration::MAX, FIRST_PAUSE, Attempts::Many);
-        let began = std::time::Instant::now();
-        Self { began, deadline, patience, first_pause, attempts, buckets, session, counts }
+        let (retry_for, first_backoff, attempts) = (Duration::MAX, FIRST_BACKOFF, Attempts::Many);
+        let work_started = std::time::Instant::now();
+        Self { work_started, deadline, retry_for, first_backoff, attempts, buckets, session, counts }
     }
 
-    /// The same calls, where nobody waits: what fails is retried after longer pauses.
-    pub(crate) fn relaxed(self) -> Self {
-        Self { first_pause: RELAXED_PAUSE, ..self }
+    /// The same calls, made in the background: failures are retried after longer backoffs.
+    pub(crate) fn in_background(self) -> Self {
+        Self { first_backoff: BACKGROUND_BACKOFF, ..self }
     }
 
-    /// The same calls, where there is something else to try: what is throttled is retried for no longer than this, since
-    /// that else would be throttled too; what fails otherwise, for no longer than [`PATIENCE`].
-    pub(crate) fn impatient(&self, throttled: Duration) -> Self {
-        Self { patience: PATIENCE, ..self.until(Instant::now() + throttled) }
+    /// The same calls, where there is an alternative. Throttled calls are retried for this long, since the alternative
+    /// would be throttled too; other failures are retried for [`FALLBACK_AFTER`].
+    pub(crate) fn with_fallback_after(&self, throttled: Duration) -> Self {
+        Self { retry_for: FALLBACK_AFTER, ..self.until(Instant::now() + throttled) }
     }
 
-    /// The same calls, where what fails is retried for no longer than this.
-    pub(crate) fn retried_for(&self, patience: Duration) -> Self {
-        Self { patience, ..self.clone() }
+    /// The same calls, where failures other than throttling are retried for this long.
+    pub(crate) fn retrying_for(&self, retry_for: Duration) -> Self {
+        Self { retry_for, ..self.clone() }
     }
 
-    /// The same calls, each attempted once, for as long as an attempt takes.
+    /// The same calls with one attempt each, for as long as an attempt may take.
     pub(crate) fn once(&self) -> Self {
-        Self { patience: Duration::ZERO, attempts: Attempts::One, ..self.until(Instant::now() + ATTEMPT) }
+        Self { retry_for: Duration::ZERO, attempts: Attempts::One, ..self.until(Instant::now() + ATTEMPT) }
     }
 
-    /// The same calls until then, but none is given up without an attempt.
-    pub(crate) fn insistent(&self, until: Instant) -> Self {
+    /// The same calls with this deadline, but at least one attempt each.
+    pub(crate) fn at_least_once(&self, until: Instant) -> Self {
         Self { attempts: Attempts::AtLeastOne, ..self.until(until) }
     }
 
-    /// The same calls, which wait for tokens as if they had to be made by then.
-    pub(crate) fn due(&self, urgency: Instant) -> Self {
+    /// The same calls, which queue for tokens as if they had to be made by this time.
+    pub(crate) fn due_at(&self, urgency: Instant) -> Self {
         Self { deadline: Deadline { urgency, ..self.deadline }, ..self.clone() }
     }
 
@@ -152,65 +154,65 @@ impl Calls {
         Self { deadline: Deadline { at: self.deadline.at.min(at), ..self.deadline }, ..self.clone() }
     }
 
-    /// Makes them as patient as the less patient of the two, and as urgent as the more urgent.
-    pub(super) fn adapt_to(&mut self, other: &Self) {
-        self.began = self.began.max(other.began);
+    /// Takes the stricter limits and the higher priority of the two.
+    pub(super) fn tighten(&mut self, other: &Self) {
+        self.work_started = self.work_started.max(other.work_started);
         self.deadline.at = self.deadline.at.min(other.deadline.at);
         self.deadline.urgency = self.deadline.urgency.min(other.deadline.urgency);
-        self.patience = self.patience.min(other.patience);
-        self.first_pause = self.first_pause.min(other.first_pause);
+        self.retry_for = self.retry_for.min(other.retry_for);
+        self.first_backoff = self.first_backoff.min(other.first_backoff);
         self.attempts = self.attempts.min(other.attempts);
     }
 
-    /// Whether these may still succeed when the others have given up.
-    pub(super) fn is_more_patient_than(&self, other: &Self) -> bool {
-        let has_time = self.left() > FIRST_PAUSE && self.attempts != Attempts::One;
+    /// Whether these calls may still succeed when the others have been given up.
+    pub(super) fn retries_longer_than(&self, other: &Self) -> bool {
+        let has_time = self.left() > FIRST_BACKOFF && self.attempts != Attempts::One;
         has_time
-            && (self.deadline.at > other.deadline.at + FIRST_PAUSE
-                || self.patience > other.patience
+            && (self.deadline.at > other.deadline.at + FIRST_BACKOFF
+                || self.retry_for > other.retry_for
                 || self.attempts > other.attempts)
     }
 
-    /// When whoever makes them began.
-    pub(crate) fn began(&self) -> std::time::Instant {
-        self.began
+    /// When the work that needs the calls started.
+    pub(crate) fn work_started(&self) -> std::time::Instant {
+        self.work_started
     }
 
-    /// When they are given up.
+    /// The time at which calls are given up.
     pub(crate) fn deadline(&self) -> Instant {
         self.deadline.at
     }
 
-    /// How long there is still.
+    /// The time until the deadline.
     pub(crate) fn left(&self) -> Duration {
         self.deadline.at.saturating_duration_since(Instant::now())
     }
 
-    /// How long so many calls take at the quota, beside those that wait for a token.
+    /// The time that this many calls take at the quota, behind the queued ones.
     pub(crate) fn time_for(&self, operation: Operation, calls: usize) -> Duration {
         self.buckets.of(operation).time_for(calls)
     }
 
-    /// How many times slower than usual calls have to be, since AWS throttles them.
-    pub(crate) fn slowness(&self, operation: Operation) -> f64 {
-        self.buckets.of(operation).slowness()
+    /// The factor by which calls are slowed down because AWS throttles them.
+    pub(crate) fn slowdown(&self, operation: Operation) -> f64 {
+        self.buckets.of(operation).slowdown()
     }
 
-    /// Whether AWS has throttled such calls since then.
-    pub(crate) fn were_throttled_since(&self, operation: Operation, then: Instant) -> bool {
-        self.buckets.of(operation).was_throttled_since(then)
+    /// Whether AWS has throttled such calls since a time.
+    pub(crate) fn throttled_since(&self, operation: Operation, then: Instant) -> bool {
+        self.buckets.of(operation).throttled_since(then)
     }
 
-    /// Announces calls that have to be made by a time, for as long as the announcement lives.
+    /// Announces calls that have to be made by a time. The announcement ends when it is dropped.
     pub(crate) fn announce(&self, operation: Operation, by: Instant) -> Announced {
         Announced { buckets: Arc::clone(&self.buckets), operation, by, calls: 0 }
     }
 
-    /// Makes a call, again after a failure that may pass, until the deadline.
+    /// Makes a call, and retries transient failures until the deadline.
     ///
     /// # Errors
     ///
-    /// The last attempt's.
+    /// The error of the last attempt.
     pub(crate) async fn make<T, E, F>(
         &self,
         operation: Operation,
@@ -221,11 +223,11 @@ impl Calls {
         F: Future<Output = Result<T, SdkError<E>>>,
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
-        let attempt = || async { attempt().await.map_err(|error| failed(operation, &resource, &error)) };
+        let attempt = || async { attempt().await.map_err(|error| call_error(operation, &resource, &error)) };
         self.repeat(operation, &resource, attempt).await
     }
 
-    /// As [`Calls::make`], where it is known already what kind of failure one is.
+    /// Like [`Calls::make`], for attempts whose errors are classified already.
     pub(super) async fn repeat<T, F>(
         &self,
         operation: Operation,
@@ -237,22 +239,22 @@ impl Calls {
     {
         let bucket = self.buckets.of(operation);
         let unanswered = |class| Error::call(operation, resource, class, "no answer before the deadline");
-        let mut longest = self.first_pause;
+        let mut longest = self.first_backoff;
         let mut last = None;
-        let mut corrections = 0;
+        let mut resigned = 0;
         let started = Instant::now();
         loop {
             let left = self.left();
-            let insists = self.attempts == Attempts::AtLeastOne && last.is_none();
-            let until = if insists { Instant::now() + left / 8 } else { self.deadline.at };
+            let must_attempt = self.attempts == Attempts::AtLeastOne && last.is_none();
+            let until = if must_attempt { Instant::now() + left / 8 } else { self.deadline.at };
             let permit = bucket.acquire(self.deadline.urgency, until).await;
-            if permit.is_none() && (!insists || left.is_zero()) {
+            if permit.is_none() && (!must_attempt || left.is_zero()) {
                 let cause = "its request quota was used up until the deadline";
                 return Err(last.unwrap_or_else(|| Error::call(operation, resource, ErrorClass::Throttled, cause)));
             }
             self.counts.made.fetch_add(1, Relaxed);
             let signed = Instant::now();
-            // In a box, since the SDK's futures are large, and most callers wait for a token.
+            // Boxed, since the SDK's futures are large, and most callers wait for a token.
             let error = match timeout_at(self.deadline.at, Box::pin(attempt())).await {
                 Ok(Ok(answer)) => {
                     permit.as_ref().inspect(|permit| permit.answered());
@@ -262,44 +264,44 @@ impl Calls {
                 Err(_) => return Err(last.unwrap_or_else(|| unanswered(ErrorClass::Unavailable))),
             };
             let Some(class) = error.class() else { return Err(error) };
-            // The SDK takes the clock from the answer, and the role is assumed again.
-            let is_corrected = corrections < CORRECTIONS && is_out_of_date(&error);
-            if is_corrected {
-                corrections += 1;
+            // The SDK corrects its clock from the answer, and the role is assumed again.
+            let is_resigned = resigned < MAX_RESIGNED && is_signature_error(&error);
+            if is_resigned {
+                resigned += 1;
                 if let Some(session) = &self.session {
                     session.end(signed).await;
                 }
             }
-            let patience = if class == ErrorClass::Throttled {
+            let retry_for = if class == ErrorClass::Throttled {
                 self.counts.throttled.fetch_add(1, Relaxed);
                 permit.as_ref().inspect(|permit| permit.throttled());
                 Duration::MAX
             } else {
-                self.patience.saturating_sub(started.elapsed())
+                self.retry_for.saturating_sub(started.elapsed())
             };
-            // While it waits for another attempt, others may make their calls.
+            // The permit is released during the backoff.
             drop(permit);
-            let left = self.left().min(patience);
-            let is_retried = class.is_transient() && self.attempts != Attempts::One || is_corrected;
-            if !is_retried || left < FIRST_PAUSE {
+            let left = self.left().min(retry_for);
+            let is_retried = class.is_transient() && self.attempts != Attempts::One || is_resigned;
+            if !is_retried || left < FIRST_BACKOFF {
                 return Err(error);
             }
-            // Full jitter: clients that were throttled together do not come back together.
+            // Full jitter: clients that were throttled together do not retry together.
             let pause = longest.min(left).mul_f64(fastrand::f64());
-            tracing::debug!(%error, "trying again");
+            tracing::debug!(%error, "the call is retried");
             last = Some(error);
             sleep(pause).await;
-            longest = LONGEST_PAUSE.max(self.first_pause).min(longest * 2);
+            longest = MAX_BACKOFF.max(self.first_backoff).min(longest * 2);
         }
     }
 }
 
-/// Whether AWS refused a signature that may have been right once: a clock is off, or the session has ended.
-fn is_out_of_date(error: &Error) -> bool {
-    error.code().is_some_and(|code| OUT_OF_DATE.contains(&code))
+/// Whether AWS rejected a signature that may have been valid once: a clock is off, or the session has ended.
+fn is_signature_error(error: &Error) -> bool {
+    error.code().is_some_and(|code| SIGNATURE_ERRORS.contains(&code))
 }
 
-/// Calls that are known to come: who plans calls to the same quota leaves time for them.
+/// Calls that are going to be made. Code that plans calls to the same quota leaves time for them.
 #[derive(Debug)]
 pub(crate) struct Announced {
     buckets: Arc<TokenBuckets>,
@@ -309,14 +311,14 @@ pub(crate) struct Announced {
 }
 
 impl Announced {
-    /// Announces so many.
+    /// Sets the number of announced calls.
     pub(crate) fn set(&mut self, calls: usize) {
         self.buckets.of(self.operation).announce(self.operation, self.by, self.calls, calls);
         self.calls = calls;
     }
 
-    /// How many everyone together has announced for these times.
-    pub(crate) fn by_everyone(&self, times: impl RangeBounds<Instant>) -> usize {
+    /// The number of calls that all announcements together have for a range of times.
+    pub(crate) fn in_total(&self, times: impl RangeBounds<Instant>) -> usize {
         self.buckets.of(self.operation).announced(self.operation, &times)
     }
 }

@@ -1,7 +1,7 @@
 //! Coalescing: callers that ask for the same kind of thing at the same time share a call.
 //!
-//! Whoever asks first starts a task, which lets everyone ask who can run, then makes one call for all of them. Each gets
-//! its own answer. The task ends when nobody waits for it any more.
+//! The first caller starts a task. The task waits until every caller that is ready has joined, then makes one call for
+//! all of them. Each caller gets its own answer. The task is aborted when no caller waits for it any more.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -22,19 +22,19 @@ use tokio::{
 use super::{calls::Calls, operation::Operation};
 use crate::error::{Error, ErrorClass};
 
-/// How long after its deadline a caller waits for the error that the call ends with then, 50 ms.
+/// How long after its deadline a caller waits for the error of the call, which has the same deadline, 50 ms.
 const GRACE: Duration = Duration::from_millis(50);
 
-/// Look-ups, or changes, by key. Keys of the same group can go into one call.
+/// Look-ups or changes by key. Keys of the same group can share a call.
 pub(crate) struct Coalesced<G, K, V> {
     operation: Operation,
-    /// How many keys go into one call.
+    /// The most keys in one call.
     size: usize,
-    /// How long the first caller waits for others.
+    /// How long the first caller waits for others to join.
     linger: Duration,
-    /// Only if there are any of these, if set.
-    others: Option<Arc<AtomicUsize>>,
-    /// Whether a caller may join while the call is under way.
+    /// If set, the first caller waits only while this count is not zero.
+    linger_while_any: Option<Arc<AtomicUsize>>,
+    /// Whether a caller may join while the call is in flight.
     is_shared: bool,
     batches: Batches<G, K, V>,
 }
@@ -44,7 +44,7 @@ type Batches<G, K, V> = Arc<Mutex<HashMap<G, Arc<Mutex<Batch<K, V>>>>>>;
 struct Batch<K, V> {
     calls: Calls,
     waiters: BTreeMap<K, Vec<Waiter<V>>>,
-    task: Weak<Task>,
+    task: Weak<TaskHandle>,
 }
 
 struct Waiter<V> {
@@ -52,13 +52,13 @@ struct Waiter<V> {
     answer: oneshot::Sender<Reply<V>>,
 }
 
-/// `None` asks a caller that is more patient than the batch was to ask again.
+/// `None` asks the caller to start over: it would have retried for longer than the batch did.
 type Reply<V> = Option<Result<V, Error>>;
 
-/// The task of a batch, held by all that wait for it.
-struct Task(AbortHandle);
+/// The task of a batch, held by all callers that wait for it; aborted on drop.
+struct TaskHandle(AbortHandle);
 
-impl Drop for Task {
+impl Drop for TaskHandle {
     fn drop(&mut self) {
         self.0.abort();
     }
@@ -70,29 +70,36 @@ where
     K: Clone + Ord + Hash + Send + Sync + 'static,
     V: Clone + Default + Send + Sync + 'static,
 {
-    /// One call for up to `size` keys. The operation is named where there was no answer.
+    /// One call for up to `size` keys. The operation is named in errors without an answer.
     pub(crate) fn new(operation: Operation, size: usize) -> Self {
-        Self { operation, size, linger: Duration::ZERO, others: None, is_shared: false, batches: Arc::default() }
+        Self {
+            operation,
+            size,
+            linger: Duration::ZERO,
+            linger_while_any: None,
+            is_shared: false,
+            batches: Arc::default(),
+        }
     }
 
-    /// The first caller waits for so long: for those whose turn comes a little later.
+    /// The first caller waits this long for others to join.
     pub(crate) fn lingering(self, linger: Duration) -> Self {
         Self { linger, ..self }
     }
 
-    /// As [`Coalesced::lingering`], but only while there are others that may come.
-    pub(crate) fn lingering_for(self, linger: Duration, others: &Arc<AtomicUsize>) -> Self {
-        Self { linger, others: Some(Arc::clone(others)), ..self }
+    /// Like [`Coalesced::lingering`], but only while there are others that may join.
+    pub(crate) fn lingering_while_any(self, linger: Duration, others: &Arc<AtomicUsize>) -> Self {
+        Self { linger, linger_while_any: Some(Arc::clone(others)), ..self }
     }
 
-    /// Gives what `load` finds for a key; the default if it finds nothing.
+    /// Returns what `load` finds for a key; the default if it finds nothing.
     ///
-    /// `load` gets the context, the group and the keys that have gathered. Its calls are as patient as the least patient
-    /// caller; the others ask again if those end with an error that may pass.
+    /// `load` receives the context, the group and the keys of all callers. Its calls have the strictest limits of all
+    /// callers; callers with more time start over after a transient error.
     ///
     /// # Errors
     ///
-    /// Those of `load`, and that this caller's deadline is over.
+    /// The errors of `load`, and an error if this caller's deadline has passed.
     pub(crate) async fn get<C, L, F>(&self, context: &C, calls: &Calls, group: &G, key: K, load: L) -> Result<V, Error>
     where
         C: Clone + Send + Sync + 'static,
@@ -107,9 +114,9 @@ where
                 Ok(Err(_)) | Err(_) => {
                     return Err(Error::call(
                         self.operation,
-                        "several callers",
+                        "several resources",
                         ErrorClass::Unavailable,
-                        "no answer before the deadline",
+                        "the shared call was not answered before the deadline",
                     ));
                 }
             }
@@ -123,7 +130,7 @@ where
         group: &G,
         key: &K,
         load: &L,
-    ) -> (oneshot::Receiver<Reply<V>>, Arc<Task>)
+    ) -> (oneshot::Receiver<Reply<V>>, Arc<TaskHandle>)
     where
         C: Clone + Send + Sync + 'static,
         L: Fn(C, Calls, G, Vec<K>) -> F + Clone + Send + Sync + 'static,
@@ -137,7 +144,7 @@ where
             if let Some(task) = batch.task.upgrade()
                 && (batch.waiters.len() < self.size || batch.waiters.contains_key(key))
             {
-                batch.calls.adapt_to(calls);
+                batch.calls.tighten(calls);
                 batch.waiters.entry(key.clone()).or_default().push(waiter);
                 return (receiver, task);
             }
@@ -145,13 +152,13 @@ where
         let waiters = BTreeMap::from([(key.clone(), vec![waiter])]);
         let batch = Arc::new(Mutex::new(Batch { calls: calls.clone(), waiters, task: Weak::new() }));
         batches.insert(group.clone(), Arc::clone(&batch));
-        let lingers = self.others.as_ref().is_none_or(|others| others.load(Relaxed) > 0);
+        let lingers = self.linger_while_any.as_ref().is_none_or(|others| others.load(Relaxed) > 0);
         let linger = if lingers { self.linger } else { Duration::ZERO };
         let (all, is_shared) = (Arc::clone(&self.batches), self.is_shared);
         let (context, of, load) = (context.clone(), group.clone(), load.clone());
         let load = move |calls, keys| load(context.clone(), calls, of.clone(), keys);
         let run = run(all, group.clone(), Arc::clone(&batch), linger, is_shared, load);
-        let task = Arc::new(Task(tokio::spawn(run).abort_handle()));
+        let task = Arc::new(TaskHandle(tokio::spawn(run).abort_handle()));
         lock(&batch).task = Arc::downgrade(&task);
         (receiver, task)
     }
@@ -162,17 +169,17 @@ where
     G: Clone + Eq + Hash + Send + Sync + 'static,
     V: Clone + Default + Send + Sync + 'static,
 {
-    /// One call for all that ask for the same thing while it is under way.
+    /// One call for all callers that ask for the same thing while it is in flight.
     pub(crate) fn shared(operation: Operation) -> Self {
         Self { is_shared: true, ..Self::new(operation, 1) }
     }
 
-    /// Whether a call that a caller may join is under way.
+    /// Whether a call that a caller may join is in flight.
     pub(crate) fn is_under_way(&self, group: &G) -> bool {
         lock(&self.batches).get(group).is_some_and(|batch| lock(batch).task.strong_count() > 0)
     }
 
-    /// As [`Coalesced::get`], for what has no further key.
+    /// Like [`Coalesced::get`], for groups without keys.
     pub(crate) async fn get_one<C, L, F>(&self, context: &C, calls: &Calls, group: &G, load: L) -> Result<V, Error>
     where
         C: Clone + Send + Sync + 'static,
@@ -234,18 +241,18 @@ async fn run<G, K, V, L, F>(
         for waiter in waiters {
             let answer = match &answers {
                 Ok(answers) => Some(Ok(answers.get(&key).cloned().unwrap_or_default())),
-                Err(error) if error.is_transient() && waiter.calls.is_more_patient_than(&calls) => None,
+                Err(error) if error.is_transient() && waiter.calls.retries_longer_than(&calls) => None,
                 Err(error) => Some(Err(error.clone())),
             };
-            // Who has stopped waiting needs no answer.
+            // A caller that has stopped waiting needs no answer.
             let _ = waiter.answer.send(answer);
         }
     }
 }
 
-/// Makes a call for several keys. One that is refused is made again for each half, since one key may be the reason, or
-/// their number.
-pub(crate) async fn in_halves<K, T, F>(keys: Vec<K>, call: impl Fn(Vec<K>) -> F) -> Vec<(Vec<K>, Result<T, Error>)>
+/// Makes a call for several keys. A call that AWS rejects is made again for each half of its keys, since one key, or
+/// their number, may be the reason.
+pub(crate) async fn bisecting<K, T, F>(keys: Vec<K>, call: impl Fn(Vec<K>) -> F) -> Vec<(Vec<K>, Result<T, Error>)>
 where
     K: Clone,
     F: Future<Output = Result<T, Error>>,
@@ -277,7 +284,7 @@ mod tests {
 
     const OPERATION: Operation = Operation::DescribeInstances;
 
-    /// What was asked for, call by call.
+    /// The keys of each call.
     type Log = Arc<Mutex<Vec<Vec<u32>>>>;
 
     fn calls(seconds: u64) -> Calls {
@@ -310,7 +317,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn callers_at_the_same_time_share_a_call_for_each_group_and_size() {
+    async fn concurrent_callers_share_one_call_per_group_and_size() {
         let (coalesced, log) = (Coalesced::new(OPERATION, 3), Log::default());
         let ask = async |(group, key)| coalesced.get(&(), &calls(60), &group, key, double(&log)).await.unwrap();
         let asked = [("a", 1), ("a", 2), ("b", 3), ("a", 4), ("a", 2), ("a", 5)];
@@ -319,7 +326,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_caller_that_comes_later_has_a_call_of_its_own_unless_calls_are_shared() {
+    async fn later_caller_joins_the_call_in_flight_only_if_it_is_shared() {
         for (is_shared, expected) in [(false, 2), (true, 1)] {
             let (coalesced, log) = (Coalesced { is_shared, ..Coalesced::new(OPERATION, 9) }, Log::default());
             let ask = async |after: u64| {
@@ -332,7 +339,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_lingering_caller_waits_for_others() {
+    async fn lingering_caller_waits_for_others() {
         let coalesced = Coalesced::new(OPERATION, 9).lingering(Duration::from_millis(200));
         let log = Log::default();
         let ask = async |key: u32| {
@@ -344,20 +351,20 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_cancelled_caller_leaves_the_others_unharmed() {
+    async fn cancelled_caller_does_not_affect_the_others() {
         let (coalesced, log) = (Coalesced::new(OPERATION, 9), Log::default());
         let ask = async |(key, patience): (u32, u64)| {
             let calls = calls(60);
             let asked = coalesced.get(&(), &calls, &(), key, double(&log));
             timeout(Duration::from_millis(patience), asked).await.ok().map(Result::unwrap)
         };
-        // The first one started the call.
+        // The caller that is cancelled first had started the call.
         assert_eq!(join_all([(1, 500), (2, 5_000), (3, 0)].map(ask)).await, [None, Some(4), None]);
         assert_eq!(made(&log), [[1, 2, 3]]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_call_that_nobody_waits_for_ends() {
+    async fn call_without_waiting_callers_is_aborted() {
         let coalesced: Coalesced<(), u32, u32> = Coalesced::new(OPERATION, 9);
         let ended = Arc::new(Mutex::new(0));
         let counted = Arc::clone(&ended);
@@ -375,11 +382,11 @@ mod tests {
         sleep(Duration::from_secs(5)).await;
         assert_eq!(*lock(&ended), 0);
         coalesced.get(&(), &calls, &(), 1, load).await.unwrap();
-        assert_eq!(*lock(&ended), 1, "and the next one starts its own");
+        assert_eq!(*lock(&ended), 1, "the next caller starts its own call");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_error_is_everybodys_and_the_next_call_is_a_new_one() {
+    async fn error_reaches_all_callers_and_is_not_cached() {
         let coalesced: Coalesced<(), u32, u32> = Coalesced::new(OPERATION, 9);
         let ask = async |key| coalesced.get(&(), &calls(60), &(), key, |(), _, (), _| async { Err(rejected()) }).await;
         assert!(join_all([1, 2].map(ask)).await.iter().all(Result::is_err));
@@ -388,7 +395,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_call_that_ends_without_an_answer_leaves_nobody_waiting() {
+    async fn panicking_call_fails_all_callers_at_once() {
         let coalesced: Coalesced<(), u32, u32> = Coalesced::new(OPERATION, 9);
         let load = |(), _: Calls, (), keys: Vec<u32>| async move {
             if keys.is_empty() { Ok(HashMap::new()) } else { panic!() }
@@ -400,10 +407,10 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_has_more_time_than_the_others_asks_again() {
+    async fn caller_with_more_time_starts_over() {
         let coalesced: Coalesced<(), u32, u32> = Coalesced::new(OPERATION, 9);
         let started = Instant::now();
-        // It is throttled for 20 s.
+        // Calls are throttled for 20 s.
         let load = move |(), calls: Calls, (), keys: Vec<u32>| async move {
             let opens = started + Duration::from_secs(20);
             tokio::time::sleep_until(opens.min(calls.deadline())).await;
@@ -422,13 +429,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_key_that_is_refused_fails_alone() {
+    async fn rejected_key_fails_alone() {
         let made = Mutex::new(0);
         let call = |keys: Vec<u32>| {
             *lock(&made) += 1;
             async move { if keys.contains(&7) { Err(rejected()) } else { Ok(keys.len()) } }
         };
-        let answers = in_halves((0..10).collect(), call).await;
+        let answers = bisecting((0..10).collect(), call).await;
         let failed: Vec<_> =
             answers.iter().filter(|(_, answer)| answer.is_err()).map(|(keys, _)| keys.clone()).collect();
         assert_eq!(failed, [[7]]);

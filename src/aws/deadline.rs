@@ -1,20 +1,20 @@
-//! Until when something makes sense.
+//! Deadlines, and the clocks that they are computed from.
 
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-/// How much of the time is kept for the answer, 2 s or a quarter: a function that runs into its timeout is killed
+/// The time that is reserved for the answer, 2 s or a quarter of what is left: Lambda kills a function at its timeout,
 /// without an answer.
 const MARGIN: Duration = Duration::from_secs(2);
 
-/// What an event gets that comes when its two minutes are over, 15 s: time for three attempts that hang.
+/// The time for an event whose two minutes have passed, 15 s: enough for three attempts that hang.
 const LATE: Duration = Duration::from_secs(15);
 
-/// How much later than all others an event that is over is served, 1 h.
+/// How much later than all others an expired event is served, 1 h.
 const LAST: Duration = Duration::from_hours(1);
 
-/// This moment, on both clocks: what is computed from one pair gives the same instants for the same times.
+/// The present time on both clocks. Instants that are computed from one `Now` are equal for equal times.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Now {
     pub(crate) instant: Instant,
@@ -26,24 +26,24 @@ impl Now {
         Self { instant: Instant::now(), system: SystemTime::now() }
     }
 
-    /// How long it is until a time. `None` if that is over, which for the end of an invocation means that it is not
-    /// known: local runtimes give the timeout for the time, which is in 1970.
+    /// The time until `end`; `None` if that has passed. For the end of an invocation, `None` means that it is not
+    /// known: local runtimes send the timeout in place of the time, which is then in 1970.
     pub(crate) fn until(self, end: SystemTime) -> Option<Duration> {
         end.duration_since(self.system).ok()
     }
 }
 
-/// When calls are no longer retried.
+/// The time at which calls are no longer retried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deadline {
     pub(super) at: Instant,
-    /// Who waits for a token is served in this order.
+    /// Callers that wait for a token are served in this order.
     pub(super) urgency: Instant,
 }
 
 impl Deadline {
-    /// The earlier of the notice's and the function's end, less a margin. A notice that is over gets one good attempt,
-    /// after those that can still be saved.
+    /// The notice's end or the function's, whichever is earlier, less a margin. An expired notice gets some time, after
+    /// all notices that can still be handled in time.
     pub(crate) fn new(now: Now, notice_ends: SystemTime, function_ends: SystemTime) -> Self {
         let notice = now.until(notice_ends).map(less_margin);
         let urgency = notice.unwrap_or(LAST);
@@ -52,12 +52,12 @@ impl Deadline {
         Self { at: now.instant + left, urgency: now.instant + urgency }
     }
 
-    /// The same, but after all that is urgent.
+    /// The same deadline, served after all urgent calls.
     pub(crate) fn without_urgency(self) -> Self {
         Self { urgency: self.urgency + LAST, ..self }
     }
 
-    /// A deadline from now.
+    /// A deadline this long from now.
     #[must_use]
     pub fn after(time: Duration) -> Self {
         let at = Instant::now() + time;
@@ -65,7 +65,7 @@ impl Deadline {
     }
 }
 
-/// What is left less a margin for the answer.
+/// The time that is left, less the margin for the answer.
 pub(crate) fn less_margin(left: Duration) -> Duration {
     left.saturating_sub(MARGIN.min(left / 4))
 }
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_earlier_end_counts_less_a_margin() {
+    fn deadline_is_the_earlier_end_less_a_margin() {
         let now = Now::read();
         let in_seconds = |seconds| now.system + Duration::from_secs(seconds);
         for (notice, function, expected) in [
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_late_notice_comes_after_those_that_can_be_saved() {
+    fn expired_notice_is_served_last() {
         let now = Now::read();
         let urgency = |age: u64| {
             let ends = now.system - Duration::from_secs(age) + Duration::from_mins(2);

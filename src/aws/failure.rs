@@ -1,4 +1,4 @@
-//! What an SDK's error means.
+//! Classifies errors of the SDK.
 
 use std::{error::Error as _, fmt::Display, iter::successors};
 
@@ -11,7 +11,7 @@ use aws_sdk_sts::{
 use super::operation::Operation;
 use crate::error::{Error, ErrorClass};
 
-pub(super) fn failed<E>(operation: Operation, resource: &impl Display, error: &SdkError<E>) -> Error
+pub(super) fn call_error<E>(operation: Operation, resource: &impl Display, error: &SdkError<E>) -> Error
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
@@ -24,9 +24,9 @@ where
     }
 }
 
-/// AWS's own words where there are any, else the chain of causes.
+/// AWS's own error message if there is one, else the chain of causes.
 ///
-/// Not `DisplayErrorContext`: that adds the answer's debug form, and an answer can hold user data.
+/// Not `DisplayErrorContext`: it adds the answer's debug form, which can contain user data.
 fn cause<E>(error: &SdkError<E>) -> String
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
@@ -47,7 +47,7 @@ fn class<E: ProvideErrorMetadata + std::error::Error + 'static>(error: &SdkError
     let SdkError::ServiceError(answer) = error else {
         return match (not_assumed(error), error) {
             (Some(error), _) => class(error),
-            // Built wrongly or without credentials: it never left.
+            // The request was invalid or had no credentials, and was not sent.
             (None, SdkError::ConstructionFailure(_)) => ErrorClass::Rejected,
             (None, _) => ErrorClass::Unavailable,
         };
@@ -63,7 +63,7 @@ fn class<E: ProvideErrorMetadata + std::error::Error + 'static>(error: &SdkError
     }
 }
 
-/// Why there were no credentials, if a role was not assumed.
+/// The error of `AssumeRole`, if a role could not be assumed.
 fn not_assumed<E: std::error::Error + 'static>(error: &SdkError<E>) -> Option<&SdkError<AssumeRoleError>> {
     let mut causes = successors(error.source(), |&cause| cause.source());
     causes.find_map(|cause| cause.downcast_ref())

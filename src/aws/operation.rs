@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// An API operation, by AWS's name.
+/// An API operation, by its AWS name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "AWS's own names")]
 pub enum Operation {
@@ -26,7 +26,7 @@ pub enum Operation {
     UpdateContainerInstancesState,
 }
 
-/// A request quota of an account and Region: a token bucket that all its callers share.
+/// A request quota of an account and Region: a token bucket that all callers share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Quota {
     ClusterRead,
@@ -81,12 +81,12 @@ impl Quota {
         Self::PutEvents,
     ];
 
-    /// The requests that are admitted at once, and those a second after that.
+    /// The burst of requests that is admitted at once, and the requests per second after that.
     ///
-    /// Sources: "Request throttling for the Amazon ECS API" in the Amazon ECS API Reference, "Request throttling for the
-    /// Amazon EC2 API" in the Amazon EC2 Developer Guide, "Quotas" in the IAM User Guide, and the least of "Amazon
-    /// `EventBridge` quotas" for any Region. That of task definitions is not documented: it is taken for the least of the
-    /// others.
+    /// Sources: "Request throttling for the Amazon ECS API" in the Amazon ECS API Reference, "Request throttling for
+    /// the Amazon EC2 API" in the Amazon EC2 Developer Guide, "Quotas" in the IAM User Guide, and the lowest of "Amazon
+    /// `EventBridge` quotas" for any Region. The quota for task definitions is not documented; it is assumed to be the
+    /// lowest of the others.
     pub(super) fn limits(self) -> (f64, f64) {
         match self {
             Self::ClusterRead | Self::CapacityProviderRead | Self::TaskDefinitionRead => (50.0, 20.0),
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_quota_stands_at_its_own_place() {
+    fn each_quota_is_its_own_index() {
         for (at, quota) in Quota::ALL.into_iter().enumerate() {
             assert_eq!(quota as usize, at);
         }

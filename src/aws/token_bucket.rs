@@ -1,4 +1,4 @@
-//! The account's request quotas, kept to before AWS has to say so.
+//! Token buckets that keep calls within the account's request quotas, before AWS has to throttle them.
 
 use std::{
     collections::BTreeMap,
@@ -15,42 +15,42 @@ use tokio::{
 
 use super::operation::{Operation, Quota};
 
-/// How much of a quota is used: clocks differ, and others have a need as well.
-const KEPT: f64 = 0.95;
+/// The share of a quota that is used, 95 %: clocks differ, and others call the same APIs.
+const USED_SHARE: f64 = 0.95;
 
-/// How many calls of a quota are under way at the same time: at 0.2 s each, twice as many as 40 a second ask for.
-const WIDTH: usize = 16;
+/// The most calls of a quota in flight at the same time, 16: at 0.2 s each, twice as many as 40 calls a second need.
+const MAX_IN_FLIGHT: usize = 16;
 
-/// By how much of the full rate a rate recovers with each call that is answered.
+/// The part of the full rate by which a reduced rate recovers with each call that AWS answers.
 const RECOVERY: f64 = 0.012;
 
-/// How long to wait, after a rate was halved, for that to show, 1 s.
-const ROUND: Duration = Duration::from_secs(1);
+/// The time for a halved rate to take effect, 1 s.
+const SLOWDOWN_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The least rate, as a part of the full one: others may use the quota up, but not for ever.
-const LEAST: f64 = 0.05;
+/// The lowest rate, as a part of the full rate: others may use up the quota, but not for ever.
+const MIN_RATE: f64 = 0.05;
 
-/// The same with a batch: the share of one of the two processes that a queue is handled by. In a bad hour, calls are
-/// throttled however few there are.
-const LEAST_OF_BATCH: f64 = 0.5;
+/// The lowest rate while a batch is handled: the share of one of the two processes that serve a queue. In a bad hour,
+/// calls are throttled however few there are.
+const MIN_BATCH_RATE: f64 = 0.5;
 
-/// So many callers wait with a batch: a single notice has eight at most.
-const BATCH: usize = 9;
+/// The number of queued callers that indicates a batch: a single notice has eight at most.
+const BATCH_CALLERS: usize = 9;
 
-/// How long a bucket is empty before that alone shows that the quota may be a larger one, 10 s.
-const PROOF: Duration = Duration::from_secs(10);
+/// How long a bucket is empty before that alone suggests a larger quota, 10 s.
+const PROBE_AFTER: Duration = Duration::from_secs(10);
 
-/// With so many tokens nobody waits any more.
-const ENOUGH: f64 = 2.0;
+/// The number of tokens with which no caller has to wait.
+const UNCONTENDED: f64 = 2.0;
 
-/// By how much of the documented quota a bucket grows that was emptied without being throttled: until it is throttled
-/// for the first time, and after that.
-const STEPS: [f64; 2] = [3.0, 0.1];
+/// The part of the documented quota by which a bucket grows that was emptied without being throttled: before it is
+/// throttled for the first time, and after that.
+const GROWTH: [f64; 2] = [3.0, 0.1];
 
 /// The largest multiple of the documented quota that is tried.
-const LARGEST: f64 = 50.0;
+const MAX_SCALE: f64 = 50.0;
 
-/// The token buckets of an account and Region, and what was learned about them.
+/// The token buckets of an account and Region, with what was measured about its quotas.
 #[derive(Debug)]
 pub(crate) struct TokenBuckets([TokenBucket; Quota::ALL.len()]);
 
@@ -67,9 +67,10 @@ impl TokenBuckets {
     }
 }
 
-/// A token bucket. Who waits is served by urgency. The rate halves when AWS throttles, and recovers slowly: so callers
-/// come to share a quota. An account may have a larger quota than the documented one: a bucket that was emptied without
-/// being throttled grows.
+/// A token bucket that serves its queue by urgency.
+///
+/// The rate halves when AWS throttles, and recovers slowly, so that several processes come to share a quota. An account
+/// may have a larger quota than the documented one: a bucket that was emptied without being throttled grows.
 #[derive(Debug)]
 pub(super) struct TokenBucket {
     burst: f64,
@@ -81,75 +82,77 @@ pub(super) struct TokenBucket {
 struct State {
     tokens: f64,
     rate: f64,
-    /// The quota as a multiple of the documented one: what is tried, and what was used up without being throttled.
+    /// The quota as a multiple of the documented one: the one in use, and the one that was used up without being
+    /// throttled.
     scale: f64,
     proven: f64,
-    refilled: Instant,
-    throttled: Option<Instant>,
-    /// When throttling was last reacted to.
-    slowed: Option<Instant>,
-    /// Since when there are fewer tokens than callers, apart from throttling.
-    short: Option<Instant>,
+    refilled_at: Instant,
+    throttled_at: Option<Instant>,
+    /// When the rate was last halved.
+    slowed_at: Option<Instant>,
+    /// Since when there are fewer tokens than callers for another reason than throttling.
+    short_since: Option<Instant>,
     in_flight: usize,
-    waiting: BTreeMap<Turn, Arc<Notify>>,
-    turns: u64,
-    /// Calls that are known to come, by the time by which they have to be made.
+    waiting: BTreeMap<Ticket, Arc<Notify>>,
+    arrivals: u64,
+    /// The announced calls, by the time by which they have to be made.
     announced: BTreeMap<(Operation, Instant), usize>,
 }
 
-/// A place in the queue: by urgency, then by arrival.
-type Turn = (Instant, u64);
+/// A position in the queue: by urgency, then by arrival.
+type Ticket = (Instant, u64);
 
-/// A call under way.
+/// A call in flight.
 pub(super) struct Permit<'a>(&'a TokenBucket);
 
-/// The place of a caller that waits; it is given up on drop.
-struct Waiting<'a> {
+/// A caller in the queue; it leaves the queue on drop.
+struct QueuedCaller<'a> {
     bucket: &'a TokenBucket,
-    turn: Turn,
+    ticket: Ticket,
     notify: Arc<Notify>,
 }
 
-/// What a caller waits for.
-enum Next {
-    Go,
-    Token(Instant),
-    Turn,
+/// Whether a caller is admitted, or what it waits for.
+enum Admission {
+    Granted,
+    NextToken(Instant),
+    Queued,
 }
 
 impl TokenBucket {
     fn new((burst, per_second): (f64, f64)) -> Self {
-        let (burst, per_second) = (burst * KEPT, per_second * KEPT);
+        let (burst, per_second) = (burst * USED_SHARE, per_second * USED_SHARE);
         let state = State {
             tokens: burst,
             rate: per_second,
             scale: 1.0,
             proven: 1.0,
-            refilled: Instant::now(),
-            throttled: None,
-            slowed: None,
-            short: None,
+            refilled_at: Instant::now(),
+            throttled_at: None,
+            slowed_at: None,
+            short_since: None,
             in_flight: 0,
             waiting: BTreeMap::new(),
-            turns: 0,
+            arrivals: 0,
             announced: BTreeMap::new(),
         };
         Self { burst, full_rate: per_second, state: Mutex::new(state) }
     }
 
-    /// Waits for a token. `None` if there is none for this caller before `until`, at once if that can be foreseen.
+    /// Waits for a token. Returns `None` if there is none for this caller before `until`; at once if that can be
+    /// predicted.
     pub(super) async fn acquire(&self, urgency: Instant, until: Instant) -> Option<Permit<'_>> {
-        let waiting = self.join(urgency, until)?;
-        // All that ask at the same time are in the queue before the first is served.
+        let queued = self.enqueue(urgency, until)?;
+        // All concurrent callers are queued before the first is served.
         yield_now().await;
         loop {
-            let wakes = match self.next(&waiting.turn) {
-                Next::Go => return Some(Permit(self)),
-                Next::Token(at) => at.min(until),
-                Next::Turn => until,
+            let wakes = match self.try_admit(&queued.ticket) {
+                Admission::Granted => return Some(Permit(self)),
+                Admission::NextToken(at) => at.min(until),
+                Admission::Queued => until,
             };
             tokio::select! {
-                () = waiting.notify.notified() => {}
+                () = queued.notify.notified() => {}
                 () = sleep_until(wakes) => {}
             }
             if Instant::now() >= until {
@@ -158,60 +161,61 @@ impl TokenBucket {
         }
     }
 
-    fn join(&self, urgency: Instant, until: Instant) -> Option<Waiting<'_>> {
+    fn enqueue(&self, urgency: Instant, until: Instant) -> Option<QueuedCaller<'_>> {
         let now = Instant::now();
         let mut state = self.refilled(now);
-        state.turns += 1;
-        let turn = (urgency, state.turns);
-        let before = state.waiting.range(..turn).count();
+        state.arrivals += 1;
+        let ticket = (urgency, state.arrivals);
+        let before = state.waiting.range(..ticket).count();
         if now >= until || now + state.time_for(before + 1) > until {
             return None;
         }
         let notify = Arc::new(Notify::new());
-        state.waiting.insert(turn, Arc::clone(&notify));
-        Some(Waiting { bucket: self, turn, notify })
+        state.waiting.insert(ticket, Arc::clone(&notify));
+        Some(QueuedCaller { bucket: self, ticket, notify })
     }
 
-    fn next(&self, turn: &Turn) -> Next {
+    fn try_admit(&self, ticket: &Ticket) -> Admission {
         let now = Instant::now();
         let mut state = self.refilled(now);
-        if state.waiting.first_key_value().is_none_or(|(first, _)| first != turn) || state.in_flight >= WIDTH {
-            return Next::Turn;
+        if state.waiting.first_key_value().is_none_or(|(first, _)| first != ticket) || state.in_flight >= MAX_IN_FLIGHT
+        {
+            return Admission::Queued;
         }
-        // Less a rounding error.
+        // The tolerance is for rounding errors.
         if state.tokens < 1.0 - 1e-6 {
-            // A rate that was halved says nothing of the quota.
+            // A halved rate says nothing about the quota.
             if state.rate >= self.full_rate * state.scale {
-                state.short.get_or_insert(now);
+                state.short_since.get_or_insert(now);
             }
-            return Next::Token(now + state.time_for(1));
+            return Admission::NextToken(now + state.time_for(1));
         }
-        // The next one is woken when this one's place is given up.
+        // The next caller is woken when this one leaves the queue.
         state.tokens -= 1.0;
         state.in_flight += 1;
-        Next::Go
+        Admission::Granted
     }
 
-    /// How long so many calls take from now on, beside those that wait. At the full rate: a rate that has been halved
-    /// has recovered before it comes to that.
+    /// The time that this many calls take from now on, behind the queued ones. It is computed at the full rate: a
+    /// halved rate has recovered by then.
     pub(super) fn time_for(&self, calls: usize) -> Duration {
         let state = self.refilled(Instant::now());
         let short = (count(calls + state.waiting.len()) - state.tokens.max(0.0)).max(0.0);
         Duration::from_secs_f64(short / (self.full_rate * state.scale))
     }
 
-    /// How many times slower than usual it goes.
-    pub(super) fn slowness(&self) -> f64 {
+    /// The factor by which calls are slowed down at present.
+    pub(super) fn slowdown(&self) -> f64 {
         let state = self.refilled(Instant::now());
         self.full_rate * state.scale / state.rate
     }
 
-    /// Whether AWS has throttled since then.
-    pub(super) fn was_throttled_since(&self, then: Instant) -> bool {
-        self.lock().throttled.is_some_and(|throttled| throttled >= then)
+    /// Whether AWS has throttled a call since a time.
+    pub(super) fn throttled_since(&self, then: Instant) -> bool {
+        self.lock().throttled_at.is_some_and(|throttled| throttled >= then)
     }
 
-    /// Announces calls that have to be made by a time, in place of so many that were announced before.
+    /// Announces calls that have to be made by a time, in place of the number that was announced before.
     pub(super) fn announce(&self, operation: Operation, by: Instant, before: usize, calls: usize) {
         let mut state = self.lock();
         let announced = state.announced.entry((operation, by)).or_default();
@@ -221,7 +225,7 @@ impl TokenBucket {
         }
     }
 
-    /// How many calls are announced for a time.
+    /// The number of calls that are announced for a range of times.
     pub(super) fn announced(&self, operation: Operation, times: &impl RangeBounds<Instant>) -> usize {
         let state = self.lock();
         let announced = state.announced.iter().filter(|((of, by), _)| *of == operation && times.contains(by));
@@ -230,18 +234,18 @@ impl TokenBucket {
 
     fn refilled(&self, now: Instant) -> MutexGuard<'_, State> {
         let mut state = self.lock();
-        let elapsed = now.saturating_duration_since(state.refilled).as_secs_f64();
-        if let Some(since) = state.short {
-            let is_over = state.tokens + elapsed * state.rate >= ENOUGH;
-            if is_over || now.saturating_duration_since(since) >= PROOF {
-                state.short = (!is_over).then_some(now);
+        let elapsed = now.saturating_duration_since(state.refilled_at).as_secs_f64();
+        if let Some(since) = state.short_since {
+            let is_over = state.tokens + elapsed * state.rate >= UNCONTENDED;
+            if is_over || now.saturating_duration_since(since) >= PROBE_AFTER {
+                state.short_since = (!is_over).then_some(now);
                 state.proven = state.scale;
-                state.scale = (state.scale + STEPS[usize::from(state.throttled.is_some())]).min(LARGEST);
+                state.scale = (state.scale + GROWTH[usize::from(state.throttled_at.is_some())]).min(MAX_SCALE);
                 state.rate = self.full_rate * state.scale;
             }
         }
         state.tokens = (state.tokens + elapsed * state.rate).min(self.burst * state.scale);
-        state.refilled = state.refilled.max(now);
+        state.refilled_at = state.refilled_at.max(now);
         state
     }
 
@@ -251,7 +255,7 @@ impl TokenBucket {
 }
 
 impl State {
-    /// How long it takes until so many more tokens have come, beside those that are there.
+    /// The time until this many more tokens are available, beside those in the bucket.
     fn time_for(&self, tokens: usize) -> Duration {
         Duration::from_secs_f64((count(tokens) - self.tokens).max(0.0) / self.rate)
     }
@@ -264,30 +268,30 @@ impl State {
 }
 
 impl Permit<'_> {
-    /// AWS says that the quota is used up.
+    /// Records that AWS throttled the call.
     pub(super) fn throttled(&self) {
         let now = Instant::now();
         let TokenBucket { full_rate, .. } = self.0;
         let mut state = self.0.refilled(now);
         let tokens = state.tokens;
         state.tokens = tokens.min(0.0);
-        (state.short, state.throttled) = (None, Some(now));
-        // Calls that were under way together are throttled together: that counts once.
-        if state.slowed.is_none_or(|slowed| now.saturating_duration_since(slowed) >= ROUND) {
-            state.slowed = Some(now);
-            // Others have spent the burst, which says nothing of the rate.
-            if tokens >= ENOUGH && state.scale <= 1.0 {
+        (state.short_since, state.throttled_at) = (None, Some(now));
+        // Calls that were in flight together are throttled together, which counts once.
+        if state.slowed_at.is_none_or(|slowed| now.saturating_duration_since(slowed) >= SLOWDOWN_INTERVAL) {
+            state.slowed_at = Some(now);
+            // Other callers have used up the burst, which says nothing about the rate.
+            if tokens >= UNCONTENDED && state.scale <= 1.0 {
                 return;
             }
-            // What was only tried was too much; what was proven is not any more.
+            // A scale that was only tried was too large; one that was proven no longer holds.
             state.scale = if state.scale > state.proven { state.proven } else { (state.scale / 2.0).max(1.0) };
             state.proven = state.proven.min(state.scale);
-            let least = if state.waiting.len() >= BATCH { LEAST_OF_BATCH } else { LEAST };
+            let least = if state.waiting.len() >= BATCH_CALLERS { MIN_BATCH_RATE } else { MIN_RATE };
             state.rate = (state.rate / 2.0).min(full_rate * state.scale).max(full_rate * least);
         }
     }
 
-    /// AWS answered.
+    /// Records that AWS answered the call.
     pub(super) fn answered(&self) {
         let full_rate = self.0.full_rate;
         let mut state = self.0.lock();
@@ -303,10 +307,10 @@ impl Drop for Permit<'_> {
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for QueuedCaller<'_> {
     fn drop(&mut self) {
         let mut state = self.bucket.lock();
-        state.waiting.remove(&self.turn);
+        state.waiting.remove(&self.ticket);
         state.wake_first();
     }
 }
@@ -325,10 +329,10 @@ mod tests {
     const HOUR: Duration = Duration::from_hours(1);
 
     fn bucket(burst: f64, rate: f64) -> TokenBucket {
-        TokenBucket::new((burst / KEPT, rate / KEPT))
+        TokenBucket::new((burst / USED_SHARE, rate / USED_SHARE))
     }
 
-    /// Makes so many calls, each of which is answered at once; gives when the last one was.
+    /// Makes this many calls, each of which is answered at once; returns the time that they took.
     async fn make(bucket: &TokenBucket, calls: usize) -> Duration {
         let started = Instant::now();
         for _ in 0..calls {
@@ -343,7 +347,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_burst_goes_at_once_and_the_rest_at_the_rate() {
+    async fn burst_is_admitted_at_once_and_the_rest_at_the_rate() {
         let bucket = bucket(100.0, 40.0);
         assert_eq!(bucket.time_for(140), Duration::from_secs(1));
         assert_eq!(make(&bucket, 100).await, Duration::ZERO);
@@ -351,7 +355,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_token_that_comes_too_late_is_not_waited_for() {
+    async fn caller_is_refused_at_once_if_its_token_would_come_too_late() {
         let bucket = bucket(1.0, 1.0);
         make(&bucket, 1).await;
         let started = Instant::now();
@@ -363,7 +367,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_most_urgent_caller_is_served_first() {
+    async fn most_urgent_caller_is_served_first() {
         let bucket = &bucket(1.0, 1.0);
         make(bucket, 1).await;
         let now = Instant::now();
@@ -387,7 +391,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_caller_that_gives_up_holds_nobody_up() {
+    async fn cancelled_caller_does_not_block_the_queue() {
         let bucket = &bucket(1.0, 1.0);
         make(bucket, 1).await;
         let now = Instant::now();
@@ -398,7 +402,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn so_many_calls_and_no_more_are_under_way() {
+    async fn calls_in_flight_are_limited() {
         let bucket = &bucket(100.0, 40.0);
         let now = Instant::now();
         let call = async |_| {
@@ -406,41 +410,42 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(1)).await;
             drop(permit);
         };
-        join_all((0..3 * WIDTH).map(call)).await;
+        join_all((0..3 * MAX_IN_FLIGHT).map(call)).await;
         assert_about(now.elapsed(), 3_000);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn throttling_halves_the_rate_and_answers_bring_it_back() {
+    async fn throttling_halves_the_rate_and_answers_restore_it() {
         let bucket = bucket(100.0, 40.0);
         let now = Instant::now();
         make(&bucket, 100).await;
         let permits: Vec<_> = join_all((0..5).map(|_| bucket.acquire(now, now + HOUR))).await;
         permits.iter().flatten().for_each(Permit::throttled);
         drop(permits);
-        assert!((bucket.slowness() - 2.0).abs() < 0.01, "once for all that were under way");
+        assert!((bucket.slowdown() - 2.0).abs() < 0.01, "calls in flight together count once");
         make(&bucket, 100).await;
-        assert!((bucket.slowness() - 1.0).abs() < 0.01);
+        assert!((bucket.slowdown() - 1.0).abs() < 0.01);
         for _ in 0..20 {
-            tokio::time::sleep(ROUND).await;
+            tokio::time::sleep(SLOWDOWN_INTERVAL).await;
             bucket.acquire(now, now + HOUR).await.unwrap().throttled();
         }
-        assert!(make(&bucket, 1).await < Duration::from_secs(1), "it never stops");
+        assert!(make(&bucket, 1).await < Duration::from_secs(1), "the rate never drops to zero");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_burst_that_others_have_spent_is_not_held_against_the_rate() {
+    async fn burst_used_up_by_others_does_not_reduce_the_rate() {
         let bucket = bucket(100.0, 40.0);
         let now = Instant::now();
         bucket.acquire(now, now + HOUR).await.unwrap().throttled();
-        assert!((bucket.slowness() - 1.0).abs() < 0.01);
+        assert!((bucket.slowdown() - 1.0).abs() < 0.01);
         assert!(make(&bucket, 40).await >= Duration::from_secs(1), "nothing of the burst is left");
     }
 
-    /// The seconds that each of several floods of 400 calls takes, where AWS admits a multiple of the documented quota.
-    async fn floods(bucket: &TokenBucket, multiple: f64) -> Vec<(u64, usize)> {
-        let quota = TokenBucket::new((100.0 / KEPT * multiple, 40.0 / KEPT * multiple));
-        let mut floods = Vec::new();
+    /// Returns the seconds that each of several bursts of 400 calls takes, and how often it is throttled, where AWS
+    /// admits a multiple of the documented quota.
+    async fn bursts(bucket: &TokenBucket, multiple: f64) -> Vec<(u64, usize)> {
+        let quota = TokenBucket::new((100.0 / USED_SHARE * multiple, 40.0 / USED_SHARE * multiple));
+        let mut bursts = Vec::new();
         for _ in 0..6 {
             let (started, mut throttled) = (Instant::now(), 0);
             let mut made = 0;
@@ -455,26 +460,26 @@ mod tests {
                     made += 1;
                 }
             }
-            floods.push((started.elapsed().as_secs(), throttled));
+            bursts.push((started.elapsed().as_secs(), throttled));
             tokio::time::sleep(Duration::from_mins(1)).await;
         }
-        floods
+        bursts
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_larger_quota_is_found_and_remembered() {
-        let floods = floods(&TokenBucket::new((100.0, 40.0)), 5.0).await;
-        assert!((7..=9).contains(&floods[0].0), "the documented one is never exceeded at first: {floods:?}");
-        assert!(floods[1].0 <= 3 && floods[4].0 <= 1, "{floods:?}");
-        assert!(floods.iter().all(|(_, throttled)| *throttled == 0), "{floods:?}");
+    async fn larger_quota_is_discovered_and_kept() {
+        let bursts = bursts(&TokenBucket::new((100.0, 40.0)), 5.0).await;
+        assert!((7..=9).contains(&bursts[0].0), "the documented one is never exceeded at first: {bursts:?}");
+        assert!(bursts[1].0 <= 3 && bursts[4].0 <= 1, "{bursts:?}");
+        assert!(bursts.iter().all(|(_, throttled)| *throttled == 0), "{bursts:?}");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_documented_quota_is_hardly_exceeded() {
-        let floods = floods(&TokenBucket::new((100.0, 40.0)), 1.0).await;
-        assert!(floods.iter().all(|(seconds, _)| (7..=9).contains(seconds)), "{floods:?}");
-        assert_eq!(floods[0].1, 0, "{floods:?}");
-        assert!(floods[1].1 <= 30, "it is probed once: {floods:?}");
-        assert!(floods[2..].iter().all(|(_, throttled)| *throttled <= 2), "and hardly after that: {floods:?}");
+    async fn documented_quota_is_hardly_exceeded() {
+        let bursts = bursts(&TokenBucket::new((100.0, 40.0)), 1.0).await;
+        assert!(bursts.iter().all(|(seconds, _)| (7..=9).contains(seconds)), "{bursts:?}");
+        assert_eq!(bursts[0].1, 0, "{bursts:?}");
+        assert!(bursts[1].1 <= 30, "a larger quota is tried once: {bursts:?}");
+        assert!(bursts[2..].iter().all(|(_, throttled)| *throttled <= 2), "and hardly ever after that: {bursts:?}");
     }
 }

@@ -1,20 +1,20 @@
-//! Which clusters may be touched.
+//! Which clusters the function may act on.
 
 use wildmatch::WildMatch;
 
 use crate::identifier::ClusterName;
 
-/// The clusters that may be touched: those that `CLUSTERS` matches and `EXCLUDE_CLUSTERS` doesn't.
+/// The clusters that the function may act on: `CLUSTERS` matches them, and `EXCLUDE_CLUSTERS` does not.
 #[derive(Clone, Debug)]
-pub struct Clusters {
-    only: Vec<WildMatch>,
-    never: Vec<WildMatch>,
+pub struct ClusterFilter {
+    include: Vec<WildMatch>,
+    exclude: Vec<WildMatch>,
 }
 
-/// Whether a cluster may be touched, and if not, which setting forbids it.
+/// Whether the function may act on a cluster, and if not, which setting forbids it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It may.
+    /// The function may act on it.
     Included,
     /// `CLUSTERS` doesn't match it.
     NotIncluded,
@@ -22,39 +22,39 @@ pub enum Verdict {
     Excluded,
 }
 
-impl Clusters {
-    /// Patterns of letters, digits, `-`, `_` and the wildcards `*` and `?`; no pattern in `only` means every cluster.
-    pub(super) fn new(mut only: Vec<String>, never: Vec<String>) -> Self {
-        if only.is_empty() {
-            only.push("*".to_owned());
+impl ClusterFilter {
+    /// Patterns of letters, digits, `-`, `_` and the wildcards `*` and `?`. An empty `include` means every cluster.
+    pub(super) fn new(mut include: Vec<String>, exclude: Vec<String>) -> Self {
+        if include.is_empty() {
+            include.push("*".to_owned());
         }
         let compiled = |patterns: Vec<String>| patterns.iter().map(|pattern| WildMatch::new(pattern)).collect();
-        Self { only: compiled(only), never: compiled(never) }
+        Self { include: compiled(include), exclude: compiled(exclude) }
     }
 
     /// What the settings say about a cluster.
     #[must_use]
     pub fn verdict(&self, cluster: &ClusterName) -> Verdict {
         let any = |patterns: &[WildMatch]| patterns.iter().any(|pattern| pattern.matches(cluster.as_str()));
-        if any(&self.never) {
+        if any(&self.exclude) {
             Verdict::Excluded
-        } else if any(&self.only) {
+        } else if any(&self.include) {
             Verdict::Included
         } else {
             Verdict::NotIncluded
         }
     }
 
-    /// Whether `CLUSTERS` has this name itself, not just a wildcard that matches it.
+    /// Whether `CLUSTERS` contains this very name, rather than a wildcard that matches it.
     #[must_use]
-    pub fn name_literally(&self, cluster: &ClusterName) -> bool {
-        self.only.iter().any(|pattern| *pattern == WildMatch::new(cluster.as_str()))
+    pub fn names_literally(&self, cluster: &ClusterName) -> bool {
+        self.include.iter().any(|pattern| *pattern == WildMatch::new(cluster.as_str()))
     }
 
-    /// The names in `CLUSTERS`, if it has no wildcards: then no other cluster need be looked at.
+    /// The names in `CLUSTERS`, if it has no wildcards: then no other cluster has to be searched.
     #[must_use]
     pub fn plain_names(&self) -> Option<Vec<ClusterName>> {
-        self.only.iter().map(|pattern| ClusterName::try_from(pattern.to_string()).ok()).collect()
+        self.include.iter().map(|pattern| ClusterName::try_from(pattern.to_string()).ok()).collect()
     }
 }
 
@@ -62,9 +62,9 @@ impl Clusters {
 mod tests {
     use super::*;
 
-    fn clusters(only: &[&str], never: &[&str]) -> Clusters {
+    fn clusters(include: &[&str], exclude: &[&str]) -> ClusterFilter {
         let owned = |patterns: &[&str]| patterns.iter().map(|&pattern| pattern.to_owned()).collect();
-        Clusters::new(owned(only), owned(never))
+        ClusterFilter::new(owned(include), owned(exclude))
     }
 
     fn name(name: &str) -> ClusterName {
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn verdicts() {
+    fn exclusion_wins_over_inclusion() {
         let set = clusters(&["web", "prod-*", "db-?"], &["prod-secret*"]);
         for (cluster, verdict) in [
             ("web", Verdict::Included),
@@ -99,14 +99,14 @@ mod tests {
         let set = clusters(&[], &[]);
         assert_eq!(set.verdict(&name("web")), Verdict::Included);
         assert_eq!(set.plain_names(), None);
-        assert!(!set.name_literally(&name("web")));
+        assert!(!set.names_literally(&name("web")));
     }
 
     #[test]
-    fn plain_names_only_without_any_wildcard() {
+    fn plain_names_need_a_list_without_wildcards() {
         assert_eq!(clusters(&["b", "a"], &[]).plain_names(), Some(vec![name("b"), name("a")]));
         assert_eq!(clusters(&["a", "b*"], &[]).plain_names(), None);
-        assert!(clusters(&["a", "b*"], &[]).name_literally(&name("a")));
-        assert!(!clusters(&["a", "b*"], &[]).name_literally(&name("b1")));
+        assert!(clusters(&["a", "b*"], &[]).names_literally(&name("a")));
+        assert!(!clusters(&["a", "b*"], &[]).names_literally(&name("b1")));
     }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use aws_sdk_ec2::types;
 
-/// The tags that name what launched an instance: instances of one group mostly join one cluster.
+/// The tags that name what launched an instance. Instances of one group mostly join one cluster.
 const GROUP_TAGS: [&str; 3] = [AUTO_SCALING_GROUP_TAG, "aws:ec2spot:fleet-request-id", "aws:ec2:fleet-id"];
 
 const AUTO_SCALING_GROUP_TAG: &str = "aws:autoscaling:groupName";
@@ -15,35 +15,35 @@ const AUTO_SCALING_GROUP_TAG: &str = "aws:autoscaling:groupName";
 /// The `Operator.Principal` of Amazon ECS Managed Instances.
 pub(crate) const ECS: &str = "ecs.amazonaws.com";
 
-/// Within how many seconds an instance and its network interface are launched. No instance is stopped and started again
-/// in that time.
-const LAUNCH_S: i64 = 30;
+/// The most seconds between an instance's launch and the attachment of its network interface. No instance is stopped
+/// and started again in that time.
+const MAX_ATTACH_DELAY_S: i64 = 30;
 
-/// What EC2 knows of an instance.
+/// An instance, as EC2 describes it.
 #[derive(Clone, Debug, Default)]
 pub struct Instance {
     tags: HashMap<String, String>,
-    /// The service that manages it.
+    /// The principal of the AWS service that manages it.
     operator: Option<String>,
-    pub(crate) start: Start,
-    /// When it was started last.
+    pub(crate) start: LastStart,
+    /// The time of its last start.
     started: Option<SystemTime>,
     pub(crate) pool: CapacityPool,
 }
 
 /// How an instance came to run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Start {
-    /// EC2 does not say.
+pub(crate) enum LastStart {
+    /// EC2's description does not show it.
     #[default]
     Unknown,
-    /// It was launched.
-    First,
-    /// It was stopped before, and started again at this time.
-    Again(SystemTime),
+    /// It was launched and has not been stopped since.
+    Launched,
+    /// It was stopped before, and was started again at this time.
+    Restarted(SystemTime),
 }
 
-/// What is interrupted together: an instance type in a zone.
+/// The instance type and Availability Zone whose Spot Instances EC2 interrupts together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CapacityPool {
     /// Such as `m6i.large`.
@@ -52,14 +52,14 @@ pub struct CapacityPool {
     pub availability_zone: Option<String>,
 }
 
-/// What an instance is a part of that is no ECS cluster.
+/// A platform other than ECS that an instance belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Elsewhere {
+pub(crate) enum OtherPlatform {
     /// Amazon EKS, or another Kubernetes.
     Kubernetes,
     /// Amazon EMR.
     Emr,
-    /// A service that manages the instance.
+    /// An AWS service that manages the instance, by its principal.
     Service(String),
 }
 
@@ -86,7 +86,7 @@ impl Instance {
         self.tags.get(key).map(String::as_str)
     }
 
-    /// What launched it: a tag's key and value.
+    /// What launched the instance: a tag's key and value.
     pub(crate) fn group(&self) -> Option<String> {
         GROUP_TAGS.iter().find_map(|key| Some(format!("{key}={}", self.tag(key)?)))
     }
@@ -106,23 +106,23 @@ impl Instance {
         self.started.is_some_and(|started| started.elapsed().is_ok_and(|elapsed| elapsed < age))
     }
 
-    /// What it is a part of, if that is no ECS cluster.
-    pub(crate) fn elsewhere(&self) -> Option<Elsewhere> {
+    /// The other platform that the instance belongs to, if it does.
+    pub(crate) fn other_platform(&self) -> Option<OtherPlatform> {
         let has = |prefixes: &[&str]| self.tags.keys().any(|key| prefixes.iter().any(|prefix| key.starts_with(prefix)));
         match &self.operator {
-            Some(principal) if principal != ECS => Some(Elsewhere::Service(principal.clone())),
-            _ if has(&["aws:eks:", "eks:", "kubernetes.io/cluster/"]) => Some(Elsewhere::Kubernetes),
-            _ if has(&["aws:elasticmapreduce:"]) => Some(Elsewhere::Emr),
+            Some(principal) if principal != ECS => Some(OtherPlatform::Service(principal.clone())),
+            _ if has(&["aws:eks:", "eks:", "kubernetes.io/cluster/"]) => Some(OtherPlatform::Kubernetes),
+            _ if has(&["aws:elasticmapreduce:"]) => Some(OtherPlatform::Emr),
             _ => None,
         }
     }
 }
 
-impl std::fmt::Display for Elsewhere {
+impl std::fmt::Display for OtherPlatform {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Kubernetes => f.write_str("its tags say that it is a node of Kubernetes"),
-            Self::Emr => f.write_str("its tags say that it is a part of Amazon EMR"),
+            Self::Kubernetes => f.write_str("its tags say that it is a Kubernetes node"),
+            Self::Emr => f.write_str("its tags say that it is a node of Amazon EMR"),
             Self::Service(principal) => write!(f, "EC2 says that {principal} manages it"),
         }
     }
@@ -135,16 +135,18 @@ fn operator(described: &types::OperatorResponse) -> Option<String> {
 
 /// How an instance came to run.
 ///
-/// The primary network interface is attached when an instance is launched, and stays attached when it is stopped; each
-/// start has a launch time of its own.
-fn start(described: &types::Instance) -> Start {
+/// The primary network interface is attached at launch, and stays attached while the instance is stopped. Each start
+/// has a launch time of its own.
+fn start(described: &types::Instance) -> LastStart {
     let mut attachments = described.network_interfaces().iter().filter_map(types::InstanceNetworkInterface::attachment);
     let primary = attachments.find(|attachment| attachment.device_index() == Some(0));
     let attached = primary.and_then(types::InstanceNetworkInterfaceAttachment::attach_time);
     match (described.launch_time(), attached) {
-        (Some(launched), Some(attached)) if launched.secs() < attached.secs().saturating_add(LAUNCH_S) => Start::First,
-        (Some(launched), Some(_)) => (*launched).try_into().map_or(Start::Unknown, Start::Again),
-        _ => Start::Unknown,
+        (Some(launched), Some(attached)) if launched.secs() < attached.secs().saturating_add(MAX_ATTACH_DELAY_S) => {
+            LastStart::Launched
+        }
+        (Some(launched), Some(_)) => (*launched).try_into().map_or(LastStart::Unknown, LastStart::Restarted),
+        _ => LastStart::Unknown,
     }
 }
 
@@ -158,27 +160,30 @@ mod tests {
     }
 
     #[test]
-    fn only_marks_of_others_rule_an_ecs_cluster_out() {
+    fn other_platform_is_known_by_tags_and_operator() {
         for (tag, expected) in [
-            ("aws:eks:cluster-name", Some(Elsewhere::Kubernetes)),
-            ("eks:cluster-name", Some(Elsewhere::Kubernetes)),
-            ("eks:eks-cluster-name", Some(Elsewhere::Kubernetes)),
-            ("kubernetes.io/cluster/web", Some(Elsewhere::Kubernetes)),
-            ("aws:elasticmapreduce:job-flow-id", Some(Elsewhere::Emr)),
+            ("aws:eks:cluster-name", Some(OtherPlatform::Kubernetes)),
+            ("eks:cluster-name", Some(OtherPlatform::Kubernetes)),
+            ("eks:eks-cluster-name", Some(OtherPlatform::Kubernetes)),
+            ("kubernetes.io/cluster/web", Some(OtherPlatform::Kubernetes)),
+            ("aws:elasticmapreduce:job-flow-id", Some(OtherPlatform::Emr)),
             ("aws:autoscaling:groupName", None),
             ("my:eks:name", None),
             ("kubernetes.io/role", None),
             ("AWSBatchServiceTag", None),
         ] {
-            assert_eq!(with_tags(&[(tag, "x")]).elsewhere(), expected, "{tag}");
+            assert_eq!(with_tags(&[(tag, "x")]).other_platform(), expected, "{tag}");
         }
         let operated = |principal: &str| Instance { operator: Some(principal.to_owned()), ..Instance::default() };
-        assert_eq!(operated("eks.amazonaws.com").elsewhere(), Some(Elsewhere::Service("eks.amazonaws.com".into())));
-        assert!(operated(ECS).operator() == Some(ECS) && operated(ECS).elsewhere().is_none());
+        assert_eq!(
+            operated("eks.amazonaws.com").other_platform(),
+            Some(OtherPlatform::Service("eks.amazonaws.com".into()))
+        );
+        assert!(operated(ECS).operator() == Some(ECS) && operated(ECS).other_platform().is_none());
     }
 
     #[test]
-    fn the_group_is_the_first_of_what_may_have_launched_it() {
+    fn auto_scaling_group_takes_precedence_over_fleet() {
         let of = |tags: &[_]| with_tags(tags).group();
         assert_eq!(of(&[("Name", "web")]), None);
         assert_eq!(of(&[("aws:ec2:fleet-id", "f-1")]).as_deref(), Some("aws:ec2:fleet-id=f-1"));

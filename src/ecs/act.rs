@@ -1,4 +1,4 @@
-//! Changes container instances: the only place that does.
+//! Changes container instances. No other module decides to.
 
 use std::time::SystemTime;
 
@@ -15,49 +15,48 @@ use crate::{
     outcome::{ContainerInstanceOutcome, EndState, Outcome},
 };
 
-/// Carries out what was planned for a container instance. An evacuation takes as long as its notice.
+/// Carries out the planned action. An evacuation takes as long as its notice.
 pub(crate) async fn act(
     ecs: &Ecs,
     calls: &Calls,
     now: Now,
-    found: &ContainerInstance,
+    container_instance: &ContainerInstance,
     action: Action,
 ) -> Result<ContainerInstanceOutcome, Error> {
     let outcome = ContainerInstanceOutcome {
-        cluster_name: found.cluster.clone(),
-        container_instance_arn: found.arn.clone(),
+        cluster_name: container_instance.cluster.clone(),
+        container_instance_arn: container_instance.arn.clone(),
         outcome: Outcome::Skipped,
         reason: None,
-        running_tasks_count: found.running_tasks,
+        running_tasks_count: container_instance.running_tasks,
         tasks_stopped: None,
         tasks_left: None,
         changed: None,
     };
-    let because =
-        |outcome_is, reason| ContainerInstanceOutcome { outcome: outcome_is, reason: Some(reason), ..outcome.clone() };
-    let already = |state: EndState| because(state.into(), format!("it was {} already", state.word()));
+    let unchanged = |kind, reason| ContainerInstanceOutcome { outcome: kind, reason: Some(reason), ..outcome.clone() };
+    let already = |state: EndState| unchanged(state.into(), format!("it was {} already", state.word()));
     let change = match action {
-        Action::Keep(state) => return Ok(already(state)),
-        Action::Announce(state) => return Ok(because(Outcome::DryRun, format!("it would end {}", state.word()))),
-        Action::Leave(reason) => return Ok(because(Outcome::Skipped, reason.to_string())),
-        Action::Make(change) => change,
+        Action::AlreadyDone(state) => return Ok(already(state)),
+        Action::DryRun(state) => return Ok(unchanged(Outcome::DryRun, format!("it would be {}", state.word()))),
+        Action::Skip(reason) => return Ok(unchanged(Outcome::Skipped, reason.to_string())),
+        Action::Apply(change) => change,
     };
     let mut evacuated = None;
-    let ended = match change {
-        Change::Deregister => deregister(ecs, calls, found).await?,
-        Change::Drain(mark) => drain(ecs, calls, found, mark).await?,
-        Change::Reactivate => reactivate(ecs, calls, found).await?,
+    let reached = match change {
+        Change::Deregister => deregister(ecs, calls, container_instance).await?,
+        Change::Drain(mark) => drain(ecs, calls, container_instance, mark).await?,
+        Change::Reactivate => reactivate(ecs, calls, container_instance).await?,
         Change::Evacuate(evacuation) => {
-            let (ended, stopped, left) = Box::pin(evacuate(ecs, calls, now, found, evacuation)).await?;
+            let (reached, stopped, left) = Box::pin(evacuate(ecs, calls, now, container_instance, evacuation)).await?;
             evacuated = Some((stopped, left));
-            ended
+            reached
         }
     };
-    if !ended.is_ours {
-        return Ok(already(ended.state));
+    if !reached.is_ours {
+        return Ok(already(reached.state));
     }
     Ok(ContainerInstanceOutcome {
-        outcome: ended.state.into(),
+        outcome: reached.state.into(),
         tasks_stopped: evacuated.map(|(stopped, _)| stopped),
         tasks_left: evacuated.map(|(_, left)| left),
         changed: Some(SystemTime::now()),

@@ -1,4 +1,4 @@
-//! `PutAttributes` and `DeleteAttributes`: the mark on what this function drained.
+//! `PutAttributes` and `DeleteAttributes`: the mark on container instances that this function drained.
 
 use std::collections::HashMap;
 
@@ -9,12 +9,12 @@ use super::{
     mark::{ATTRIBUTE, Mark},
 };
 use crate::{
-    aws::{calls::Calls, coalesce::in_halves, operation::Operation},
+    aws::{calls::Calls, coalesce::bisecting, operation::Operation},
     error::Error,
     identifier::{ClusterName, ContainerInstanceArn},
 };
 
-/// A mark to put on a container instance; `None` to take it off.
+/// A container instance, and the mark to put on it; `None` takes its mark off.
 type Marking = (ContainerInstanceArn, Option<Mark>);
 
 impl Ecs {
@@ -26,7 +26,7 @@ impl Ecs {
         arn: &ContainerInstanceArn,
         mark: Option<Mark>,
     ) -> Result<(), Error> {
-        self.shared.marks.get(self, calls, cluster, (arn.clone(), mark), Self::mark_each).await?.unwrap_or(Ok(()))
+        self.coalesced.marks.get(self, calls, cluster, (arn.clone(), mark), Self::mark_each).await?.unwrap_or(Ok(()))
     }
 
     async fn mark_each(
@@ -38,21 +38,21 @@ impl Ecs {
         let (puts, deletes): (Vec<_>, Vec<_>) = markings.into_iter().partition(|(_, mark)| mark.is_some());
         let mut answers = HashMap::new();
         for markings in [puts, deletes] {
-            // A call is refused for all its items if one of their targets is gone.
-            for (markings, answer) in in_halves(markings, |some| self.mark_all(&calls, &cluster, some)).await {
+            // One missing target has ECS reject a call for all its items.
+            for (markings, answer) in bisecting(markings, |some| self.mark_all(&calls, &cluster, some)).await {
                 answers.extend(markings.into_iter().map(|marking| (marking, Some(answer.clone()))));
             }
         }
         Ok(answers)
     }
 
-    /// Marks that are all to be put, or all to be taken off.
+    /// Makes one call for marks that are all to be put, or all to be taken off.
     async fn mark_all(&self, calls: &Calls, cluster: &ClusterName, markings: Vec<Marking>) -> Result<(), Error> {
         let Some((_, first)) = markings.first() else { return Ok(()) };
         let (ecs, cluster, is_put) = (&self.client, cluster.as_str(), first.is_some());
         let attributes = markings.into_iter().filter_map(|(arn, mark)| {
             let attribute = Attribute::builder().name(ATTRIBUTE).set_value(mark.map(Mark::value));
-            // It always can be built, as it has a name.
+            // An attribute with a name can always be built.
             attribute.target_type(TargetType::ContainerInstance).target_id(arn.as_str()).build().ok()
         });
         let attributes = Some(attributes.collect());

@@ -1,4 +1,4 @@
-//! What a warm process knows of an account and Region.
+//! The cache of a warm process for an account and Region.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -11,61 +11,62 @@ use std::{
 };
 
 use super::{
-    capacity_provider::{CapacityProvider, ProviderName},
+    capacity_provider::{CapacityProvider, CapacityProviderName},
     cluster_list::ClusterList,
     container_instance::ContainerInstance,
 };
 use crate::identifier::{ClusterName, InstanceId};
 
-/// How many entries of a kind are kept, 1,000: a name each, some 100 kB. Past that all are dropped, and read again.
-const ENTRIES: usize = 1_000;
+/// The most entries of a kind, 1,000: one name each, some 100 kB. A full map is cleared, and its entries are read
+/// again.
+const MAX_ENTRIES: usize = 1_000;
 
-/// How long a cluster's container instances are cached, 30 s: of which EC2 instance one is never changes, and a status
-/// that has is seen when the change is refused.
-const ROSTER: Duration = Duration::from_secs(30);
+/// How long a cluster's container instances are cached, 30 s. A container instance never changes its EC2 instance, and
+/// a changed status shows when ECS refuses the change.
+const SNAPSHOT_AGE: Duration = Duration::from_secs(30);
 
-/// How long a capacity provider's settings are cached, 5 minutes: whoever switches managed draining on or off sees the
-/// old setting respected no longer than this.
-const PROVIDER: Duration = Duration::from_mins(5);
+/// How long a capacity provider's settings are cached, 5 min: the longest time for which a change of managed draining
+/// goes unnoticed.
+const PROVIDER_AGE: Duration = Duration::from_mins(5);
 
-/// What was read of an account and Region, shared by all invocations of a process.
+/// What was read about an account and Region, shared by all invocations of a process.
 ///
-/// Where an instance is, is confirmed before anything is changed; that a cluster is AWS Batch's and how a capacity
-/// provider is set is taken as known while it is current.
+/// The location of an instance is confirmed before anything is changed. The settings of capacity providers, and whether
+/// a cluster belongs to AWS Batch, are relied on while they are current.
 #[derive(Debug, Default)]
 pub(crate) struct Cache {
     entries: Mutex<Entries>,
-    /// Whether there are instances here that are a part of something else than ECS.
-    has_others: AtomicBool,
+    /// Whether there are instances that belong to another platform than ECS.
+    has_other_platforms: AtomicBool,
 }
 
 #[derive(Debug, Default)]
 struct Entries {
     clusters: Option<ClusterList>,
-    /// By what launched the instance: the cluster where the last one was found.
+    /// The cluster of the last instance that was found, by what launched the instance.
     groups: HashMap<String, ClusterName>,
-    rosters: HashMap<ClusterName, Roster>,
-    capacity_providers: HashMap<ProviderName, (Instant, CapacityProvider)>,
-    /// By task definition's ARN, which stands for one revision: it never changes.
+    snapshots: HashMap<ClusterName, Snapshot>,
+    capacity_providers: HashMap<CapacityProviderName, (Instant, CapacityProvider)>,
+    /// By the ARN of the task definition, which names one immutable revision.
     stop_timeouts: HashMap<String, Duration>,
-    /// Clusters whose tasks are listed by container instance, since they can't be as a whole.
+    /// Clusters whose tasks are listed by container instance, since listing them all has failed.
     by_instance: HashSet<ClusterName>,
-    /// By cluster and service: whether it is a daemon, which never changes either.
+    /// Whether a service is a daemon, by cluster and service. It never changes.
     daemons: HashMap<(ClusterName, String), bool>,
-    /// Whether a cluster that is not in the list carries AWS Batch's tag.
+    /// Whether a cluster that is not in the list has AWS Batch's tag.
     batch_tags: HashMap<ClusterName, bool>,
 }
 
-/// A cluster's container instances that nobody has asked for yet, as they were at a time.
+/// The container instances of a cluster at one time. Each is removed when it is taken.
 #[derive(Debug)]
-struct Roster {
+struct Snapshot {
     read: Instant,
     by_instance: HashMap<InstanceId, Vec<ContainerInstance>>,
 }
 
 impl Cache {
     fn lock(&self) -> MutexGuard<'_, Entries> {
-        // Each change is one insertion or removal: there is no half-made state to fear.
+        // Each change is one insertion or removal: a panic leaves no inconsistent state.
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -97,69 +98,75 @@ impl Cache {
         !self.lock().groups.is_empty()
     }
 
-    pub(crate) fn has_others(&self) -> bool {
-        self.has_others.load(Relaxed)
+    pub(crate) fn has_other_platforms(&self) -> bool {
+        self.has_other_platforms.load(Relaxed)
     }
 
-    pub(crate) fn set_has_others(&self) {
-        self.has_others.store(true, Relaxed);
+    pub(crate) fn set_has_other_platforms(&self) {
+        self.has_other_platforms.store(true, Relaxed);
     }
 
-    /// Takes the container instances of an instance out of the clusters that were read a moment ago: each serves once,
-    /// since it is changed then. Those that were not in service before a time may be by now: their clusters are to be read
-    /// again.
+    /// Takes the container instances of an instance out of the snapshots of all clusters. Each serves once, since it is
+    /// changed next.
+    ///
+    /// A container instance that was not in service before `work_started` may be by now. Its cluster is returned
+    /// separately, to be read again.
     pub(crate) fn take_registrations(
         &self,
         instance: &InstanceId,
-        began: Instant,
+        work_started: Instant,
     ) -> (Vec<ContainerInstance>, Vec<ClusterName>) {
         let mut entries = self.lock();
-        entries.rosters.retain(|_, roster| roster.read.elapsed() < ROSTER);
-        let (mut found, mut doubtful) = (Vec::new(), Vec::new());
-        for (cluster, roster) in &mut entries.rosters {
-            let taken = roster.by_instance.remove(instance).unwrap_or_default();
-            if roster.read >= began || taken.iter().all(ContainerInstance::is_in_service) {
+        entries.snapshots.retain(|_, snapshot| snapshot.read.elapsed() < SNAPSHOT_AGE);
+        let (mut found, mut outdated) = (Vec::new(), Vec::new());
+        for (cluster, snapshot) in &mut entries.snapshots {
+            let taken = snapshot.by_instance.remove(instance).unwrap_or_default();
+            if snapshot.read >= work_started || taken.iter().all(ContainerInstance::is_in_service) {
                 found.extend(taken);
             } else {
-                doubtful.push(cluster.clone());
+                outdated.push(cluster.clone());
             }
         }
-        (found, doubtful)
+        (found, outdated)
     }
 
-    /// As [`Cache::take_registrations`], out of one cluster.
+    /// Like [`Cache::take_registrations`], for one cluster.
     pub(crate) fn take_from(&self, cluster: &ClusterName, instance: &InstanceId) -> Vec<ContainerInstance> {
         let mut entries = self.lock();
-        entries.rosters.get_mut(cluster).and_then(|roster| roster.by_instance.remove(instance)).unwrap_or_default()
+        entries
+            .snapshots
+            .get_mut(cluster)
+            .and_then(|snapshot| snapshot.by_instance.remove(instance))
+            .unwrap_or_default()
     }
 
-    /// When a cluster's container instances were read, if they are cached.
-    pub(crate) fn roster_read(&self, cluster: &ClusterName) -> Option<Instant> {
-        self.lock().rosters.get(cluster).map(|roster| roster.read).filter(|read| read.elapsed() < ROSTER)
+    /// The time at which a cluster's container instances were read, if they are cached.
+    pub(crate) fn snapshot_time(&self, cluster: &ClusterName) -> Option<Instant> {
+        self.lock().snapshots.get(cluster).map(|snapshot| snapshot.read).filter(|read| read.elapsed() < SNAPSHOT_AGE)
     }
 
-    pub(crate) fn insert_roster(&self, cluster: ClusterName, read: Instant, found: Vec<ContainerInstance>) {
+    pub(crate) fn insert_snapshot(&self, cluster: ClusterName, read: Instant, found: Vec<ContainerInstance>) {
         let mut by_instance: HashMap<_, Vec<_>> = HashMap::new();
         for found in found {
             by_instance.entry(found.instance.clone()).or_default().push(found);
         }
-        self.lock().rosters.insert(cluster, Roster { read, by_instance });
+        self.lock().snapshots.insert(cluster, Snapshot { read, by_instance });
     }
 
-    pub(crate) fn capacity_provider(&self, name: &ProviderName) -> Option<CapacityProvider> {
+    pub(crate) fn capacity_provider(&self, name: &CapacityProviderName) -> Option<CapacityProvider> {
         let entries = self.lock();
         let (read, provider) = entries.capacity_providers.get(name)?;
-        (read.elapsed() < PROVIDER).then(|| provider.clone())
+        (read.elapsed() < PROVIDER_AGE).then(|| provider.clone())
     }
 
-    /// The capacity providers whose instances are of this Auto Scaling group.
-    pub(crate) fn capacity_providers_of(&self, auto_scaling_group: &str) -> Vec<ProviderName> {
+    /// The capacity providers of an Auto Scaling group.
+    pub(crate) fn capacity_providers_of(&self, auto_scaling_group: &str) -> Vec<CapacityProviderName> {
         let entries = self.lock();
         let providers = entries.capacity_providers.iter();
         providers.filter(|(_, (_, of))| of.has_group(auto_scaling_group)).map(|(name, _)| name.clone()).collect()
     }
 
-    pub(crate) fn insert_capacity_provider(&self, name: ProviderName, provider: CapacityProvider) {
+    pub(crate) fn insert_capacity_provider(&self, name: CapacityProviderName, provider: CapacityProvider) {
         self.lock().capacity_providers.insert(name, (Instant::now(), provider));
     }
 
@@ -197,7 +204,7 @@ impl Cache {
 }
 
 fn insert<K: Eq + Hash, V>(entries: &mut HashMap<K, V>, key: K, value: V) {
-    if entries.len() >= ENTRIES {
+    if entries.len() >= MAX_ENTRIES {
         entries.clear();
     }
     entries.insert(key, value);

@@ -1,10 +1,10 @@
-//! `DescribeCapacityProviders`: whose instances ECS manages, and which Auto Scaling group is whose.
+//! `DescribeCapacityProviders`: who manages an instance, and which Auto Scaling group belongs to which provider.
 
 use std::collections::BTreeSet;
 
 use super::{
     Ecs,
-    capacity_provider::{CapacityProvider, ProviderName},
+    capacity_provider::{CapacityProvider, CapacityProviderName},
     none_failed,
 };
 use crate::{
@@ -13,17 +13,18 @@ use crate::{
     identifier::ClusterName,
 };
 
-/// The most providers that come in a page.
+/// The most providers in a page.
 const PAGE: usize = 10;
 
 impl Ecs {
     /// Reads the account's providers of these names into the cache.
     ///
-    /// Those of ECS Managed Instances are given only to who names their cluster.
+    /// Providers of ECS Managed Instances are missing from the answer: ECS returns them only to requests that name
+    /// their cluster.
     pub(crate) async fn read_capacity_providers(
         &self,
         calls: &Calls,
-        names: BTreeSet<&ProviderName>,
+        names: BTreeSet<&CapacityProviderName>,
     ) -> Result<(), Error> {
         let names: Vec<_> = names.into_iter().filter(|name| self.cache.capacity_provider(name).is_none()).collect();
         for names in names.chunks(PAGE) {
@@ -34,27 +35,28 @@ impl Ecs {
         Ok(())
     }
 
-    /// Reads the provider of a container instance.
+    /// Reads the capacity provider of a container instance.
     ///
-    /// `cluster` is named, so that a provider of ECS Managed Instances is seen; but a provider that the cluster no longer
-    /// lists is left out of such an answer while its instances live on, so the account is asked as well.
+    /// The first request names `cluster`, since ECS returns a provider of ECS Managed Instances only then. The second
+    /// one does not, since the answer to the first lacks a provider that the cluster no longer lists but whose
+    /// instances still run.
     pub(crate) async fn capacity_provider(
         &self,
         calls: &Calls,
         cluster: &ClusterName,
-        name: &ProviderName,
+        name: &CapacityProviderName,
     ) -> Result<CapacityProvider, Error> {
         if let Some(provider) = self.cache.capacity_provider(name) {
             return Ok(provider);
         }
         let key = (cluster.clone(), name.clone());
-        self.shared.capacity_providers.get_one(self, calls, &key, Self::read_capacity_provider).await
+        self.coalesced.capacity_providers.get_one(self, calls, &key, Self::read_capacity_provider).await
     }
 
     async fn read_capacity_provider(
         self,
         calls: Calls,
-        (cluster, name): (ClusterName, ProviderName),
+        (cluster, name): (ClusterName, CapacityProviderName),
     ) -> Result<CapacityProvider, Error> {
         for cluster in [Some(&cluster), None] {
             let found = self.describe_capacity_providers(&calls, &[&name], cluster).await?;
@@ -69,9 +71,9 @@ impl Ecs {
     async fn describe_capacity_providers(
         &self,
         calls: &Calls,
-        names: &[&ProviderName],
+        names: &[&CapacityProviderName],
         cluster: Option<&ClusterName>,
-    ) -> Result<Vec<(ProviderName, CapacityProvider)>, Error> {
+    ) -> Result<Vec<(CapacityProviderName, CapacityProvider)>, Error> {
         const OPERATION: Operation = Operation::DescribeCapacityProviders;
         let names: Vec<_> = names.iter().map(ToString::to_string).collect();
         let resource = names.join(", ");
@@ -82,7 +84,7 @@ impl Ecs {
             let page = calls.make(OPERATION, &resource, || request.clone().send()).await?;
             none_failed(OPERATION, &resource, page.failures(), &["MISSING"])?;
             providers.extend(page.capacity_providers().iter().filter_map(|described| {
-                Some((ProviderName::from_name_or_arn(described.name()?), CapacityProvider::new(described)?))
+                Some((CapacityProviderName::from_name_or_arn(described.name()?), CapacityProvider::new(described)?))
             }));
             match next(page.next_token) {
                 Some(token) => request = request.next_token(token),

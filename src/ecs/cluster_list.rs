@@ -1,4 +1,4 @@
-//! The clusters of an account and Region, as they were at a time.
+//! The clusters of an account and Region at one time.
 
 use std::{
     sync::Arc,
@@ -7,40 +7,40 @@ use std::{
 
 use aws_sdk_ecs::types;
 
-use super::{capacity_provider::ProviderName, limits::PAGE};
+use super::{capacity_provider::CapacityProviderName, limits::PAGE};
 use crate::{
-    config::{Clusters, Verdict},
+    config::{ClusterFilter, Verdict},
     identifier::ClusterName,
 };
 
 /// The tag that AWS Batch puts on its instances and clusters.
 pub(crate) const BATCH_TAG: &str = "AWSBatchServiceTag";
 
-/// How long the clusters are cached, 10 minutes: they change with deployments, and a miss reads them anew.
+/// How long the clusters are cached, 10 min: they change with deployments, and a miss reads them again.
 const MAX_AGE: Duration = Duration::from_mins(10);
 
-/// How long "in none of these clusters" can be trusted, 10 s: an instance is in service for longer than this before
-/// it is interrupted.
+/// How long "in none of these clusters" is relied on, 10 s: an instance is in service for longer than this before it is
+/// interrupted.
 const FRESH: Duration = Duration::from_secs(10);
 
-/// How many instance ids go into one filter, 2,400 characters. The longest filter that ECS takes is not documented:
-/// one that it refuses is split.
+/// The most instance ids in one filter, 100, which make 2,400 characters. The longest filter that ECS accepts is not
+/// documented: a filter that it rejects is split.
 pub(crate) const FILTER_IDS: usize = 100;
 
-/// A cluster, as far as it matters here.
+/// A cluster, reduced to what the function needs.
 #[derive(Clone, Debug)]
 pub(crate) struct Cluster {
     pub(crate) name: ClusterName,
-    /// `ACTIVE` and `DRAINING` ones.
+    /// `ACTIVE` and `DRAINING` container instances.
     pub(crate) container_instances: usize,
-    /// Running and pending ones.
+    /// Running and pending tasks.
     pub(crate) tasks: usize,
-    pub(crate) capacity_providers: Vec<ProviderName>,
-    /// Whether it carries AWS Batch's tag.
+    pub(crate) capacity_providers: Vec<CapacityProviderName>,
+    /// Whether it has AWS Batch's tag.
     pub(crate) has_batch_tag: bool,
 }
 
-/// The clusters that may be touched, those first that a scan looks at first.
+/// The clusters that the function may act on, in the order in which a scan lists them.
 #[derive(Clone, Debug)]
 pub(crate) struct ClusterList {
     clusters: Arc<[Cluster]>,
@@ -58,15 +58,15 @@ impl Cluster {
                 .capacity_providers
                 .unwrap_or_default()
                 .iter()
-                // These have no instances of the account.
+                // Fargate's providers have no instances in the account.
                 .filter(|name| *name != "FARGATE" && *name != "FARGATE_SPOT")
-                .map(|name| ProviderName::from_name_or_arn(name))
+                .map(|name| CapacityProviderName::from_name_or_arn(name))
                 .collect(),
             has_batch_tag: described.tags.unwrap_or_default().iter().any(|tag| tag.key() == Some(BATCH_TAG)),
         })
     }
 
-    /// One that could not be described: it may have container instances, which a scan will tell.
+    /// A cluster that could not be described. It is assumed to have container instances.
     pub(crate) fn undescribed(name: ClusterName) -> Self {
         Self { name, container_instances: 1, tasks: usize::MAX, capacity_providers: Vec::new(), has_batch_tag: false }
     }
@@ -75,7 +75,8 @@ impl Cluster {
         self.tasks != usize::MAX
     }
 
-    /// How many lists it takes to look for so many instances: by filter, or all pages and their descriptions.
+    /// The number of lists that it takes to search the cluster for this many instances: by filter, or all pages and their
+    /// descriptions.
     fn lists(&self, instances: usize) -> usize {
         instances.div_ceil(FILTER_IDS).min(2 * self.container_instances.div_ceil(PAGE))
     }
@@ -88,9 +89,9 @@ impl Default for ClusterList {
 }
 
 impl ClusterList {
-    /// The likeliest come first: those with many instances that the settings do not leave alone. Those that are not even
-    /// described, nor to be touched, are left out.
-    pub(crate) fn new(mut clusters: Vec<Cluster>, settings: &Clusters, read: Instant) -> Self {
+    /// Sorts the clusters: first those with many container instances, last those that the settings leave alone.
+    /// Clusters that are neither described nor included are dropped.
+    pub(crate) fn new(mut clusters: Vec<Cluster>, settings: &ClusterFilter, read: Instant) -> Self {
         clusters.retain(|cluster| cluster.is_described() || settings.verdict(&cluster.name) == Verdict::Included);
         clusters.sort_by_cached_key(|cluster| {
             let is_left_alone = settings.verdict(&cluster.name) != Verdict::Included || cluster.has_batch_tag;
@@ -115,23 +116,23 @@ impl ClusterList {
         self.iter().find(|cluster| cluster.name == *name)
     }
 
-    /// Those that a scan has to look at.
+    /// The clusters that a scan has to list.
     pub(crate) fn with_instances(&self) -> impl Iterator<Item = &ClusterName> {
         self.iter().filter(|cluster| cluster.container_instances > 0).map(|cluster| &cluster.name)
     }
 
-    /// Those that have none, but perhaps some that register.
+    /// The clusters without container instances, except perhaps some that are registering.
     pub(crate) fn without_instances(&self) -> impl Iterator<Item = &ClusterName> {
         self.iter().filter(|cluster| cluster.container_instances == 0).map(|cluster| &cluster.name)
     }
 
-    /// How many lists it takes to scan for so many instances.
+    /// The number of lists that it takes to scan for this many instances.
     pub(crate) fn scan_lists(&self, instances: usize) -> usize {
         self.iter().map(|cluster| cluster.lists(instances)).sum()
     }
 
-    /// The clusters that have this capacity provider in their list.
-    pub(crate) fn with_capacity_provider(&self, provider: &ProviderName) -> impl Iterator<Item = &ClusterName> {
+    /// The clusters that list this capacity provider.
+    pub(crate) fn with_capacity_provider(&self, provider: &CapacityProviderName) -> impl Iterator<Item = &ClusterName> {
         self.iter().filter(|cluster| cluster.capacity_providers.contains(provider)).map(|cluster| &cluster.name)
     }
 }

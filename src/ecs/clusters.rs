@@ -1,4 +1,4 @@
-//! `ListClusters` and `DescribeClusters`: which clusters there are, and which have container instances.
+//! `ListClusters` and `DescribeClusters`: which clusters there are, and which of them have container instances.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     aws::{calls::Calls, next, operation::Operation},
-    config::Clusters,
+    config::ClusterFilter,
     error::Error,
     identifier::ClusterName,
 };
@@ -20,23 +20,23 @@ use crate::{
 const PROVIDERS: Duration = Duration::from_secs(2);
 
 impl Ecs {
-    /// Reads the clusters that may be touched, and the capacity providers that they list.
+    /// Reads the clusters that the function may act on, and the capacity providers that they list.
     ///
-    /// Those are all clusters, unless `CLUSTERS` has plain names only: then no others are asked for.
-    pub(crate) async fn read_clusters(&self, calls: &Calls, settings: &Clusters) -> Result<ClusterList, Error> {
-        let read = |(ecs, settings): (Self, Clusters), calls: Calls, ()| async move {
+    /// If `CLUSTERS` has plain names only, just those are described; otherwise all clusters are listed.
+    pub(crate) async fn read_clusters(&self, calls: &Calls, settings: &ClusterFilter) -> Result<ClusterList, Error> {
+        let read = |(ecs, settings): (Self, ClusterFilter), calls: Calls, ()| async move {
             ecs.read(&calls, &settings, usize::MAX).await
         };
-        self.shared.clusters.get_one(&(self.clone(), settings.clone()), calls, &(), read).await
+        self.coalesced.clusters.get_one(&(self.clone(), settings.clone()), calls, &(), read).await
     }
 
-    /// As [`Ecs::read_clusters`], but gives up where it would take more than a page: the first notice may have a better
+    /// Like [`Ecs::read_clusters`], but gives up if there is more than one page: the first notice may have a better
     /// hint.
-    pub(crate) async fn read_few_clusters(&self, calls: &Calls, settings: &Clusters) -> Result<(), Error> {
+    pub(crate) async fn read_few_clusters(&self, calls: &Calls, settings: &ClusterFilter) -> Result<(), Error> {
         self.read(calls, settings, 1).await.map(drop)
     }
 
-    async fn read(&self, calls: &Calls, settings: &Clusters, pages: usize) -> Result<ClusterList, Error> {
+    async fn read(&self, calls: &Calls, settings: &ClusterFilter, pages: usize) -> Result<ClusterList, Error> {
         let started = Instant::now();
         let clusters = if let Some(names) = settings.plain_names() {
             self.describe_named(calls, names).await
@@ -49,14 +49,14 @@ impl Ecs {
         let clusters = ClusterList::new(clusters, settings, started);
         self.cache.set_clusters(clusters.clone());
         let providers = clusters.iter().flat_map(|cluster| &cluster.capacity_providers).collect();
-        if let Err(error) = self.read_capacity_providers(&calls.impatient(PROVIDERS), providers).await {
-            // They are one hint of several; that of a container instance is read before it is changed.
-            tracing::info!(%error, "the capacity providers are not known");
+        if let Err(error) = self.read_capacity_providers(&calls.with_fallback_after(PROVIDERS), providers).await {
+            // They are one hint of several. The provider of a container instance is read before any change.
+            tracing::info!(%error, "capacity providers could not be described: they give no hint");
         }
         Ok(clusters)
     }
 
-    /// `None` if there are more pages than these.
+    /// Returns `None` if there are more pages than these.
     async fn list_clusters(&self, calls: &Calls, pages: usize) -> Result<Option<Vec<String>>, Error> {
         let mut request = self.client.list_clusters();
         let mut arns = Vec::new();
@@ -71,11 +71,11 @@ impl Ecs {
         Ok(None)
     }
 
-    /// As `describe_clusters`, where not even an answer is needed.
+    /// Like `describe_clusters`, but never fails: without an answer, every cluster counts as undescribed.
     pub(crate) async fn describe_named(&self, calls: &Calls, names: Vec<ClusterName>) -> Vec<Cluster> {
         let ids: Vec<_> = names.iter().map(ToString::to_string).collect();
         self.describe_clusters(calls, &ids).await.unwrap_or_else(|error| {
-            tracing::warn!(%error, "the named clusters can't be described");
+            tracing::warn!(%error, "clusters could not be described: each of them may have container instances");
             names.into_iter().map(Cluster::undescribed).collect()
         })
     }
@@ -87,7 +87,7 @@ impl Ecs {
             let resource = format!("{} clusters", ids.len());
             let answer = match calls.make(Operation::DescribeClusters, resource, || request.clone().send()).await {
                 Err(error) if !error.is_transient() => {
-                    tracing::warn!(%error, "clusters can't be described: any of them may have container instances");
+                    tracing::warn!(%error, "clusters could not be described: each of them may have container instances");
                     clusters.extend(
                         ids.iter().filter_map(|id| ClusterName::from_name_or_arn(id)).map(Cluster::undescribed),
                     );

@@ -3,7 +3,7 @@
 use aws_sdk_ecs::types;
 
 use super::{
-    capacity_provider::ProviderName,
+    capacity_provider::CapacityProviderName,
     mark::{ATTRIBUTE, Mark},
 };
 use crate::identifier::{ClusterName, ContainerInstanceArn, InstanceId};
@@ -15,23 +15,23 @@ pub(crate) struct ContainerInstance {
     pub(crate) cluster: ClusterName,
     /// Its ARN.
     pub(crate) arn: ContainerInstanceArn,
-    /// The EC2 instance behind it: the proof that this is the right one.
+    /// The EC2 instance, the proof that this is the right container instance.
     pub(crate) instance: InstanceId,
-    /// Whether tasks are placed on it.
+    /// The status.
     pub(crate) status: Status,
-    /// Whether its agent is connected: if not, the registration may be a stale one.
+    /// Whether its agent is connected. If not, the registration may be stale.
     pub(crate) is_connected: bool,
-    /// How many tasks run on it; those that are being stopped do not count.
+    /// The number of running tasks; tasks that are being stopped do not count.
     pub(crate) running_tasks: i32,
-    /// How many tasks are on their way to running.
+    /// The number of pending tasks.
     pub(crate) pending_tasks: i32,
-    /// The capacity provider it belongs to.
-    pub(crate) capacity_provider: Option<ProviderName>,
-    /// Whether this function drained it, for as long as it has not come back.
+    /// The capacity provider that launched it.
+    pub(crate) capacity_provider: Option<CapacityProviderName>,
+    /// The mark of this function, if it drained the container instance and has not reactivated it.
     pub(crate) mark: Option<Mark>,
 }
 
-/// Whether tasks are placed on a container instance.
+/// The status of a container instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Status {
     /// `REGISTERING`: ECS can't drain it yet.
@@ -42,12 +42,12 @@ pub(crate) enum Status {
     Active,
     /// `DRAINING`
     Draining,
-    /// `INACTIVE`, or on its way there: it is no longer registered.
+    /// `INACTIVE` or `DEREGISTERING`: it is no longer registered.
     Gone,
 }
 
 impl ContainerInstance {
-    /// `None` without an ARN and an EC2 instance id of the right form: it could not be proven to be the right one.
+    /// `None` without a valid ARN and EC2 instance id, which are the proof that it is the right one.
     pub(crate) fn new(cluster: &ClusterName, described: types::ContainerInstance) -> Option<Self> {
         let mark = described.attributes().iter().find(|attribute| attribute.name() == ATTRIBUTE);
         Some(Self {
@@ -65,16 +65,16 @@ impl ContainerInstance {
             is_connected: described.agent_connected,
             running_tasks: described.running_tasks_count,
             pending_tasks: described.pending_tasks_count,
-            capacity_provider: described.capacity_provider_name.as_deref().map(ProviderName::from_name_or_arn),
+            capacity_provider: described.capacity_provider_name.as_deref().map(CapacityProviderName::from_name_or_arn),
         })
     }
 
-    /// Whether ECS places tasks on it, and its agent would start them.
+    /// Whether ECS places tasks on it, and its agent is connected to start them.
     pub(crate) fn is_in_service(&self) -> bool {
         self.status == Status::Active && self.is_connected
     }
 
-    /// How many tasks ECS counts as running or on their way there.
+    /// The number of tasks that ECS counts as running or pending.
     pub(crate) fn tasks(&self) -> usize {
         self.running_tasks.saturating_add(self.pending_tasks).try_into().unwrap_or_default()
     }

@@ -1,4 +1,4 @@
-//! `ListContainerInstances` and `DescribeContainerInstances`: what is registered in a cluster, and the proof of it.
+//! `ListContainerInstances` and `DescribeContainerInstances`: the registrations in a cluster, with their EC2 instances.
 
 use std::{
     collections::HashMap,
@@ -19,7 +19,7 @@ use super::{
 use crate::{
     aws::{
         calls::Calls,
-        coalesce::in_halves,
+        coalesce::bisecting,
         next,
         operation::Operation::{
             self, DescribeContainerInstances, ListContainerInstances, UpdateContainerInstancesState,
@@ -29,30 +29,32 @@ use crate::{
     identifier::{ClusterName, ContainerInstanceArn, InstanceId},
 };
 
-/// How many instances make it likely that one of them is in any cluster.
+/// From this many instances on, one of them is likely to be in any cluster.
 const MANY: usize = 10;
 
-/// How long to wait before another look at what ECS does not show alike everywhere, 0.5 s.
-const SETTLED: Duration = Duration::from_millis(500);
+/// The delay before container instances that were listed but not described are read again, 0.5 s: ECS is eventually
+/// consistent.
+const RELIST_DELAY: Duration = Duration::from_millis(500);
 
-/// How often to look whether a container instance is registered, 2 s: it takes seconds, and is rare.
-const REGISTERING: Duration = Duration::from_secs(2);
+/// The interval at which a registering container instance is polled, 2 s: registering takes seconds, and is rare.
+const POLL: Duration = Duration::from_secs(2);
 
-/// Container instances, by their EC2 instances.
-type Found = HashMap<InstanceId, Vec<ContainerInstance>>;
+/// Container instances, by EC2 instance.
+type Registrations = HashMap<InstanceId, Vec<ContainerInstance>>;
 
 impl Ecs {
-    /// The container instances of an EC2 instance in a cluster, of which there may be several. No such cluster: none.
+    /// The container instances of an EC2 instance in a cluster; there may be several. A cluster that does not exist has
+    /// none.
     pub(crate) async fn registrations(
         &self,
         calls: &Calls,
         cluster: &ClusterName,
         instance: &InstanceId,
     ) -> Result<Vec<ContainerInstance>, Error> {
-        self.shared.registrations.get(self, calls, cluster, instance.clone(), Self::find_or_warn).await
+        self.coalesced.registrations.get(self, calls, cluster, instance.clone(), Self::find_or_warn).await
     }
 
-    /// Describes a container instance; `None` if it is no longer known.
+    /// Describes a container instance; `None` if ECS no longer knows it.
     pub(crate) async fn container_instance(
         &self,
         calls: &Calls,
@@ -64,17 +66,17 @@ impl Ecs {
             let described = described.filter_map(|described| ContainerInstance::new(&cluster, described));
             Ok(described.map(|described| (described.arn.clone(), Some(described))).collect())
         };
-        self.shared.container_instances.get(self, calls, cluster, arn.clone(), load).await
+        self.coalesced.container_instances.get(self, calls, cluster, arn.clone(), load).await
     }
 
-    /// Waits until a container instance is no longer `REGISTERING`, and gives what it is then.
+    /// Waits until a container instance is no longer `REGISTERING`, and returns its description.
     pub(crate) async fn registered(
         &self,
         calls: &Calls,
         found: &ContainerInstance,
     ) -> Result<ContainerInstance, Error> {
         loop {
-            sleep(REGISTERING.min(calls.left())).await;
+            sleep(POLL.min(calls.left())).await;
             match self.container_instance(calls, &found.cluster, &found.arn).await? {
                 Some(now) if now.status != Status::Registering => return Ok(now),
                 None => return Ok(ContainerInstance { status: Status::Gone, ..found.clone() }),
@@ -88,8 +90,8 @@ impl Ecs {
     }
 
     /// Reads all container instances of a cluster into the cache.
-    pub(crate) async fn roster(&self, calls: &Calls, cluster: &ClusterName) -> Result<(), Error> {
-        self.shared.rosters.get_one(self, calls, cluster, Self::read_roster).await
+    pub(crate) async fn snapshot(&self, calls: &Calls, cluster: &ClusterName) -> Result<(), Error> {
+        self.coalesced.snapshots.get_one(self, calls, cluster, Self::read_snapshot).await
     }
 
     async fn find_or_warn(
@@ -97,18 +99,24 @@ impl Ecs {
         calls: Calls,
         cluster: ClusterName,
         instances: Vec<InstanceId>,
-    ) -> Result<Found, Error> {
+    ) -> Result<Registrations, Error> {
         let found = self.find(&calls, &cluster, instances).await;
         found.inspect_err(|error| tracing::warn!(%cluster, %error, "a cluster could not be searched"))
     }
 
-    /// That each belongs to one of the instances is checked with a description, so a list without a filter does as well:
-    /// it is taken where it needs no more calls, and cached for the next notices.
-    async fn find(&self, calls: &Calls, cluster: &ClusterName, instances: Vec<InstanceId>) -> Result<Found, Error> {
-        let was_read = || self.cache.roster_read(cluster).is_some_and(|read| read >= calls.began());
-        if self.reads_whole(cluster, instances.len()) || was_read() {
+    /// Lists the cluster's container instances, with a filter for the instances or without one. Descriptions show which
+    /// instance each belongs to, so the list without a filter is as good. It is used where it needs no more calls, and
+    /// is cached for the next notices.
+    async fn find(
+        &self,
+        calls: &Calls,
+        cluster: &ClusterName,
+        instances: Vec<InstanceId>,
+    ) -> Result<Registrations, Error> {
+        let was_read = || self.cache.snapshot_time(cluster).is_some_and(|read| read >= calls.work_started());
+        if self.reads_whole_cluster(cluster, instances.len()) || was_read() {
             if !was_read() {
-                self.roster(calls, cluster).await?;
+                self.snapshot(calls, cluster).await?;
             }
             let take = |instance| {
                 let found = self.cache.take_from(cluster, &instance);
@@ -118,27 +126,27 @@ impl Ecs {
         }
         let chunks = instances.chunks(FILTER_IDS).map(|ids| self.list_filtered(calls, cluster, ids.to_vec()));
         let arns = try_join_all(chunks).await?.concat();
-        let mut found = Found::new();
+        let mut found = Registrations::new();
         for described in self.describe_listed(calls, cluster, &arns).await? {
             found.entry(described.instance.clone()).or_default().push(described);
         }
         Ok(found)
     }
 
-    fn reads_whole(&self, cluster: &ClusterName, instances: usize) -> bool {
-        // One of many is likely to be there, and to be described.
+    fn reads_whole_cluster(&self, cluster: &ClusterName, instances: usize) -> bool {
+        // One of many instances is likely to be there, which takes a description.
         let filtered = instances.div_ceil(FILTER_IDS) + usize::from(instances >= MANY);
         let known = self.cache.clusters();
         let registered = known.as_ref().and_then(|known| known.get(cluster)).map(|known| known.container_instances);
         registered.is_some_and(|registered| 2 * registered.div_ceil(PAGE) <= filtered)
-            || self.shared.rosters.is_under_way(cluster)
+            || self.coalesced.snapshots.is_under_way(cluster)
     }
 
-    async fn read_roster(self, calls: Calls, cluster: ClusterName) -> Result<(), Error> {
+    async fn read_snapshot(self, calls: Calls, cluster: ClusterName) -> Result<(), Error> {
         let read = Instant::now();
         let arns = self.list(&calls, &cluster, None).await?;
         let found = self.describe_listed(&calls, &cluster, &arns).await?;
-        self.cache.insert_roster(cluster, read, found);
+        self.cache.insert_snapshot(cluster, read, found);
         Ok(())
     }
 
@@ -148,7 +156,7 @@ impl Ecs {
         cluster: &ClusterName,
         ids: Vec<InstanceId>,
     ) -> Result<Vec<ContainerInstanceArn>, Error> {
-        let listed = in_halves(ids, |ids| self.list(calls, cluster, Some(filter(&ids)))).await;
+        let listed = bisecting(ids, |ids| self.list(calls, cluster, Some(filter(&ids)))).await;
         Ok(listed.into_iter().map(|(_, arns)| arns).collect::<Result<Vec<_>, _>>()?.concat())
     }
 
@@ -186,14 +194,14 @@ impl Ecs {
         };
         let mut described = describe().await?;
         if described.len() < arns.len() {
-            // What is listed but not described is on its way in or out.
-            sleep(SETTLED.min(calls.left())).await;
+            // What is listed but not described is being registered or deregistered.
+            sleep(RELIST_DELAY.min(calls.left())).await;
             described = describe().await?;
         }
         Ok(described.into_iter().filter_map(|described| ContainerInstance::new(cluster, described)).collect())
     }
 
-    /// Those that are no longer known are left out.
+    /// Leaves out container instances that ECS no longer knows.
     async fn describe(
         &self,
         calls: &Calls,
@@ -210,7 +218,7 @@ impl Ecs {
     }
 }
 
-/// The filter in the cluster query language. An id holds letters, digits and a hyphen: nothing to escape.
+/// The filter in the cluster query language. Instance ids need no escaping.
 fn filter(ids: &[InstanceId]) -> String {
     match ids {
         [id] => format!("ec2InstanceId == '{id}'"),
@@ -226,7 +234,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn filters() {
+    fn filter_names_one_or_several_instances() {
         let ids: Vec<InstanceId> =
             ["i-1234abcd", "i-1234567890abcdef0"].map(|id| id.to_owned().try_into().unwrap()).into();
         assert_eq!(filter(&ids[..1]), "ec2InstanceId == 'i-1234abcd'");

@@ -1,17 +1,17 @@
-//! An evacuation: the two minutes of a notice, used.
+//! An evacuation uses the two minutes of a notice to stop tasks gracefully.
 //!
 //! ```text
 //!    0 s      DRAINING
-//!    :        a look every 10 s: empty? deregister, done
-//!  110 s - t  StopTask for what is left: SIGTERM, and t, its stop timeout, until SIGKILL
-//!  115 s      deregister, with whatever is left
+//!    :        poll every 10 s; deregister as soon as it is empty
+//!  110 s - t  StopTask for each task that is left: SIGTERM, then t, its stop timeout, until SIGKILL
+//!  115 s      deregister, whatever is left
 //!  120 s      EC2 ends the instance
 //! ```
 //!
-//! Where there is more to stop or to deregister than the request quota takes at once, it begins earlier.
+//! Stopping and deregistering begin earlier where there is more to do than the request quota admits at once.
 //!
-//! Nothing is remembered from one invocation to the next: whoever comes in the middle goes on from what is there. Many
-//! instances share their looks: one `DescribeContainerInstances` for a hundred of a cluster.
+//! No state is carried from one invocation to the next: an invocation that comes in the middle continues from what it
+//! finds. Evacuations share their polls: one `DescribeContainerInstances` serves a hundred instances of a cluster.
 
 mod clock;
 mod step;
@@ -26,13 +26,13 @@ use tokio::{
 };
 
 use self::{
-    clock::{CHECK, Clock, DEREGISTER_RUSH, STOP_RUSH, open, poll},
+    clock::{CHECK, Clock, MAX_DEREGISTER_BACKLOG, MAX_STOP_BACKLOG, open_stops, poll_interval},
     step::{Completion, Step},
     tracked::Tracked,
 };
 use super::{
     Ecs,
-    change::{Ended, deregister, set_state},
+    change::{ChangeOutcome, deregister, set_state},
     container_instance::ContainerInstance,
     plan::Evacuation,
 };
@@ -47,22 +47,23 @@ use crate::{
     outcome::EndState,
 };
 
-/// How long a change is retried, 5 s, before what is most urgent is chosen anew.
-const RETRIED: Duration = Duration::from_secs(5);
+/// How long a change is retried, 5 s, before the most urgent step is chosen again.
+const WRITE_RETRY_FOR: Duration = Duration::from_secs(5);
 
-/// Evacuates a container instance, until its end. Gives how many tasks it stopped, and how many had not gone, too.
+/// Evacuates a container instance until it is deregistered. Returns the state that it reached, the number of tasks that
+/// were stopped, and the number of tasks that were left.
 ///
-/// Steps run side by side, so that none waits for another that is slow or fails.
+/// Steps run concurrently, so that none waits for another one that is slow or fails.
 pub(super) async fn evacuate(
     ecs: &Ecs,
     calls: &Calls,
     now: Now,
     found: &ContainerInstance,
     evacuation: Evacuation,
-) -> Result<(Ended, usize, usize), Error> {
-    let evacuating = ecs.evacuations.begin(&found.cluster);
+) -> Result<(ChangeOutcome, usize, usize), Error> {
+    let evacuation_guard = ecs.evacuations.begin(&found.cluster);
     let left = now.until(evacuation.deadline).unwrap_or_default();
-    // The same instant for all that end together, so that their looks and stops come together.
+    // All instances of one notice time have the same end, so that their polls and stops coincide.
     let ends = (now.instant + less_margin(left)).min(calls.deadline());
     let deadline = timestamp(evacuation.deadline);
     let reason = format!("EC2 Spot interruption: {} is terminated at {deadline}", found.instance);
@@ -72,34 +73,36 @@ pub(super) async fn evacuate(
     let (mut planned_stops, mut deregistration) =
         (calls.announce(StopTask, ends), calls.announce(DeregisterContainerInstance, ends));
     deregistration.set(1);
-    let subject = Arc::new(Subject { ecs: ecs.clone(), calls: calls.clone(), found: found.clone(), reason });
-    // All of it ends with this.
-    let mut under_way = JoinSet::new();
+    let target = Arc::new(Target { ecs: ecs.clone(), calls: calls.clone(), found: found.clone(), reason });
+    // Dropping the set aborts all steps.
+    let mut in_flight = JoinSet::new();
     loop {
-        planned_stops.set(open(&tracked, Instant::now()));
+        planned_stops.set(open_stops(&tracked, Instant::now()));
         let clock = Clock {
             started,
             ends,
-            stop_rush: calls.time_for(StopTask, planned_stops.by_everyone(..=ends + STOP_RUSH)).min(STOP_RUSH),
-            deregister_rush: calls
-                .time_for(DeregisterContainerInstance, deregistration.by_everyone(ends..=ends + DEREGISTER_RUSH))
-                .min(DEREGISTER_RUSH),
-            poll: poll(evacuating.clusters(), calls.slowness(DescribeContainerInstances)),
+            stop_backlog: calls
+                .time_for(StopTask, planned_stops.in_total(..=ends + MAX_STOP_BACKLOG))
+                .min(MAX_STOP_BACKLOG),
+            deregister_backlog: calls
+                .time_for(DeregisterContainerInstance, deregistration.in_total(ends..=ends + MAX_DEREGISTER_BACKLOG))
+                .min(MAX_DEREGISTER_BACKLOG),
+            poll_interval: poll_interval(evacuation_guard.clusters(), calls.slowdown(DescribeContainerInstances)),
             epoch: ecs.evacuations.epoch,
         };
         let (steps, wakes) = clock.tick(&mut tracked, Instant::now());
         for step in steps {
-            under_way.spawn(take(Arc::clone(&subject), step));
+            in_flight.spawn(perform(Arc::clone(&target), step));
         }
         tokio::select! {
-            Some(Ok(completion)) = under_way.join_next() => match completion {
-                // What is empty has time.
+            Some(Ok(completion)) = in_flight.join_next() => match completion {
+                // The deregistration of an empty instance is retried while there is time.
                 Completion::Deregistered(Err(error)) if !error.is_transient() || Instant::now() + CHECK >= ends => {
                     return Err(error);
                 }
                 completion => {
-                    if let Some(ended) = tracked.record(completion, Instant::now()) {
-                        return tracked.conclude(ended);
+                    if let Some(reached) = tracked.record(completion, Instant::now()) {
+                        return tracked.conclude(reached);
                     }
                 }
             },
@@ -108,22 +111,22 @@ pub(super) async fn evacuate(
     }
 }
 
-/// What steps are taken with.
-struct Subject {
+/// What a step needs.
+struct Target {
     ecs: Ecs,
     calls: Calls,
     found: ContainerInstance,
     reason: String,
 }
 
-/// Reads are attempted once: they are tried again by the clock.
-async fn take(subject: Arc<Subject>, step: Step) -> Completion {
-    let Subject { ecs, calls, found, reason } = &*subject;
+/// Performs a step. Reads are attempted once: the clock repeats them.
+async fn perform(target: Arc<Target>, step: Step) -> Completion {
+    let Target { ecs, calls, found, reason } = &*target;
     let ContainerInstance { cluster, arn, .. } = found;
-    let retried = || calls.retried_for(RETRIED);
+    let retried = || calls.retrying_for(WRITE_RETRY_FOR);
     match step {
         Step::Drain => {
-            let now = retried().due(Instant::now());
+            let now = retried().due_at(Instant::now());
             Completion::Drained(set_state(ecs, &now, found, EndState::Draining).await)
         }
         Step::Count => Completion::Counted(ecs.container_instance(&calls.once(), cluster, arn).await),
@@ -138,14 +141,14 @@ async fn take(subject: Arc<Subject>, step: Step) -> Completion {
         }
         Step::ReadService { task, service } => Completion::Daemon(task, ecs.is_daemon(calls, cluster, &service).await),
         Step::Stop { task, due } => {
-            let stopped = ecs.stop_task(&retried().due(due), cluster, &task, reason).await;
+            let stopped = ecs.stop_task(&retried().due_at(due), cluster, &task, reason).await;
             Completion::Stopped(task, stopped)
         }
         Step::Deregister { until: Some(until), due } => {
-            Completion::Deregistered(deregister(ecs, &calls.insistent(until).due(due), found).await)
+            Completion::Deregistered(deregister(ecs, &calls.at_least_once(until).due_at(due), found).await)
         }
         Step::Deregister { until: None, due } => {
-            Completion::Deregistered(deregister(ecs, &retried().due(due), found).await)
+            Completion::Deregistered(deregister(ecs, &retried().due_at(due), found).await)
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The evacuations under way in an account and Region: what they need to share their looks.
+//! The evacuations in progress in an account and Region, for what they share.
 
 use std::{
     collections::BTreeMap,
@@ -9,15 +9,16 @@ use tokio::time::Instant;
 
 use crate::identifier::ClusterName;
 
+/// The evacuations in progress in an account and Region.
 #[derive(Debug)]
 pub(crate) struct Evacuations {
-    /// Looks are taken at multiples of a time since then.
+    /// Polls are made at multiples of an interval since then.
     pub(crate) epoch: Instant,
-    /// How many each cluster has.
+    /// The number of evacuations of each cluster.
     clusters: Mutex<BTreeMap<ClusterName, usize>>,
 }
 
-/// One evacuation, while it lives.
+/// An evacuation in progress; it ends on drop.
 pub(crate) struct Evacuating<'a> {
     all: &'a Evacuations,
     cluster: ClusterName,
@@ -41,7 +42,7 @@ impl Evacuations {
 }
 
 impl Evacuating<'_> {
-    /// How many clusters have evacuations.
+    /// The number of clusters with evacuations.
     pub(crate) fn clusters(&self) -> usize {
         self.all.lock().len()
     }

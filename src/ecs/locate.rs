@@ -1,19 +1,19 @@
-//! From an EC2 instance to its container instances, by reading only.
+//! Locates the container instances of an EC2 instance. Nothing is changed.
 //!
-//! The order is that of calls and round trips, hints before the scan where the scan would cost more:
+//! The ways are ordered by calls and round trips. Hints come before the scan if the scan would take more calls:
 //!
 //! | way | calls before the container instance is described | round trips |
 //! |---|---|---|
-//! | scan of n clusters with container instances, known from the warm-up | n, and `DescribeInstances` beside them | 1 |
-//! | the cache, the operators' tag, the group's capacity provider | 2: `DescribeInstances`, list | 2 |
-//! | user data | 3: the same and `DescribeInstanceAttribute`, beside the first | 2 |
+//! | scan of n clusters with container instances, known from the warm-up | n and, concurrently, `DescribeInstances` | 1 |
+//! | the cache, the operator's tag, the group's capacity provider | 2: `DescribeInstances`, list | 2 |
+//! | user data | 3: the same and, concurrently with the first, `DescribeInstanceAttribute` | 2 |
 //! | scan of n clusters that are not known yet | 3 and two more for each hundred clusters, then n | 4 |
 //!
-//! So up to two clusters are simply scanned: no more calls than a hint takes, and a round trip less. The instance is
-//! described in any case: who manages it is part of the proof.
+//! Up to two clusters are scanned at once: that takes no more calls than a hint, and a round trip less. The instance is
+//! described in any case, since the proof includes who manages it.
 
+mod scan_queue;
 mod search;
-mod turn;
 mod user_data;
 
 use std::{
@@ -34,30 +34,32 @@ use crate::{
     config::{Config, Verdict},
     ec2::{
         Ec2,
-        instance::{Instance, Start},
+        instance::{Instance, LastStart},
     },
     error::Error,
     identifier::InstanceId,
     interruption::Interruption,
 };
 
-/// A container instance of an interrupted EC2 instance, and who else manages it.
+/// A container instance of an EC2 instance, and who else manages it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Located {
     /// The container instance.
     pub(crate) container_instance: ContainerInstance,
-    /// Those who handle its tasks without us; each may be a reason to leave it alone.
+    /// Who manages its tasks without this function; each may be a reason to leave it alone.
     pub(crate) managed_by: Vec<ManagedBy>,
-    /// When EC2 started the instance again, if it has been stopped before, and EC2 says so.
-    pub(crate) started_again: Option<SystemTime>,
-    /// Whether its agent is not connected, while that of another registration of the instance is. Looked at only when the
-    /// instance came back.
+    /// When EC2 started the instance again, if it was stopped before and EC2's description shows it.
+    pub(crate) restarted_at: Option<SystemTime>,
+    /// Whether its agent is not connected while that of another registration of the instance is. It is determined only
+    /// when the instance has come back.
     pub(crate) is_stale: bool,
 }
 
-/// Finds the container instances of an EC2 instance, none if it is in no cluster, and gives what EC2 knows of it.
+/// Finds the container instances of an EC2 instance, of which there are none if it is in no cluster, and returns EC2's
+/// description of the instance.
 ///
-/// The error is what kept it from finding all of them: without one, every cluster was read that the instance may be in.
+/// The error is the reason why the search is incomplete. Without one, every cluster was read that the instance may be
+/// in.
 pub(crate) async fn locate(
     ec2: &Ec2,
     ecs: &Ecs,
@@ -65,18 +67,18 @@ pub(crate) async fn locate(
     calls: &Calls,
     interruption: &Interruption,
 ) -> (Option<Arc<Instance>>, Vec<Located>, Option<Error>) {
-    let _seeking = Seeking::begin(&ecs.seeking);
-    // All that come with this one begin to seek, too.
+    let _active = ActiveSearch::begin(&ecs.searches);
+    // Concurrent searches are counted before this one goes on.
     yield_now().await;
     let mut search = Search::new(ec2, ecs, config, calls, interruption);
-    search.recall().await;
+    search.use_cache().await;
     let searched = match ecs.cache.clusters() {
         _ if search.is_over() => {
             search.describe(calls).await;
             Ok(())
         }
         Some(known) if is_cheap(ecs, &known) => search.scan_at_once(&known).await,
-        known => search.follow_hints_then_scan(known).await,
+        known => search.try_hints_then_scan(known).await,
     };
     let (instance, found) = search.into_parts();
     let with_managers = async |found| with_managers(ecs, config, calls, found, instance.as_ref()).await;
@@ -90,24 +92,24 @@ pub(crate) async fn locate(
     (instance.ok().flatten(), located, error)
 }
 
-/// Whether a running instance has just been launched. That is all an ordinary launch costs: only an instance that was
-/// stopped before can be in a cluster, and EC2 knows it.
+/// Whether a running instance was launched, rather than started again. An ordinary launch costs only this call: only an
+/// instance that was stopped before can be in a cluster and known to EC2.
 pub(crate) async fn is_launch(ec2: &Ec2, calls: &Calls, id: &InstanceId) -> Result<bool, Error> {
     let described = ec2.instance(calls, id).await?;
-    Ok(described.is_none_or(|instance| instance.start == Start::First))
+    Ok(described.is_none_or(|instance| instance.start == LastStart::Launched))
 }
 
-/// Reads what the first notice needs in any case, so that it finds connections open and the clusters known.
+/// Reads what the first notice needs in any case, so that connections are open and the clusters are known.
 pub(crate) async fn warm_up(ecs: &Ecs, config: &Config, calls: &Calls) {
     if let Err(error) = ecs.read_few_clusters(calls, &config.clusters).await {
-        tracing::info!(%error, "the warm-up ended early");
+        tracing::info!(%error, "the warm-up failed: the first notice reads the clusters");
     }
 }
 
-/// Whether a scan takes no more calls than a hint. Where instances are often a part of something else, EC2 is asked
-/// first, since that alone rules a scan out.
+/// Whether a scan takes no more calls than a hint. Where instances of other platforms are interrupted, EC2 is asked
+/// first, since its answer alone can make a scan unnecessary.
 fn is_cheap(ecs: &Ecs, known: &ClusterList) -> bool {
-    known.scan_lists(ecs.seeking.load(Relaxed)) <= CHEAP_SCAN && !ecs.cache.has_others()
+    known.scan_lists(ecs.searches.load(Relaxed)) <= CHEAP_SCAN && !ecs.cache.has_other_platforms()
 }
 
 async fn with_managers(
@@ -118,7 +120,7 @@ async fn with_managers(
     instance: Result<&Option<Arc<Instance>>, &Error>,
 ) -> Result<Located, Error> {
     if config.clusters.verdict(&found.cluster) != Verdict::Included {
-        return Ok(Located { container_instance: found, managed_by: Vec::new(), started_again: None, is_stale: false });
+        return Ok(Located { container_instance: found, managed_by: Vec::new(), restarted_at: None, is_stale: false });
     }
     let instance = instance.map(Option::as_deref);
     let known = instance.ok().flatten();
@@ -126,24 +128,24 @@ async fn with_managers(
         ecs.cache.insert_group(group, found.cluster.clone());
     }
     let managed_by = ecs.managed_by(calls, &found, instance).await?;
-    let started_again = match known.map(|instance| instance.start) {
-        Some(Start::Again(time)) => Some(time),
+    let restarted_at = match known.map(|instance| instance.start) {
+        Some(LastStart::Restarted(time)) => Some(time),
         _ => None,
     };
-    Ok(Located { container_instance: found, managed_by, started_again, is_stale: false })
+    Ok(Located { container_instance: found, managed_by, restarted_at, is_stale: false })
 }
 
-/// Counts an instance as one that is looked for.
-struct Seeking<'a>(&'a AtomicUsize);
+/// Counts a search while it is active.
+struct ActiveSearch<'a>(&'a AtomicUsize);
 
-impl<'a> Seeking<'a> {
-    fn begin(seeking: &'a AtomicUsize) -> Self {
-        seeking.fetch_add(1, Relaxed);
-        Self(seeking)
+impl<'a> ActiveSearch<'a> {
+    fn begin(searches: &'a AtomicUsize) -> Self {
+        searches.fetch_add(1, Relaxed);
+        Self(searches)
     }
 }
 
-impl Drop for Seeking<'_> {
+impl Drop for ActiveSearch<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Relaxed);
     }

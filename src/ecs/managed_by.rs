@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::{
     Ecs,
-    capacity_provider::{CapacityProvider, ManagedDraining, ProviderName},
+    capacity_provider::{CapacityProvider, CapacityProviderName, ManagedDraining},
     cluster_list::BATCH_TAG,
     container_instance::{ContainerInstance, Status},
 };
@@ -15,31 +15,32 @@ use crate::{
     identifier::ClusterName,
 };
 
-/// Someone who handles a container instance's tasks without us.
+/// A manager of a container instance's tasks other than this function.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ManagedBy {
     /// Amazon ECS Managed Instances: a forced deregistration would terminate the instance at once.
     ManagedInstances,
     /// Another AWS service, by its principal.
     Operator(String),
-    /// AWS Batch, which starts interrupted jobs again by itself.
+    /// AWS Batch, which retries interrupted jobs by itself.
     Batch,
     /// ECS, by the managed draining of this capacity provider.
-    ManagedDraining(ProviderName),
+    ManagedDraining(CapacityProviderName),
 }
 
 impl Ecs {
-    /// Finds out who else manages a container instance, by what EC2 knows of the instance and ECS of the cluster.
+    /// Finds out who else manages a container instance, from EC2's description of the instance and ECS's data on the
+    /// cluster.
     ///
-    /// `instance` is an error if EC2 did not answer: then the capacity provider has to exist, since it may have been one of
-    /// ECS Managed Instances.
+    /// `instance` is an error if EC2 did not answer. The capacity provider has to exist then, since a missing one may
+    /// have been one of ECS Managed Instances.
     pub(crate) async fn managed_by(
         &self,
         calls: &Calls,
         found: &ContainerInstance,
         instance: Result<Option<&Instance>, &Error>,
     ) -> Result<Vec<ManagedBy>, Error> {
-        // What is gone is not changed, whoever managed it.
+        // A deregistered container instance is never changed.
         if found.status == Status::Gone {
             return Ok(Vec::new());
         }
@@ -60,7 +61,7 @@ impl Ecs {
                 (CapacityProvider::AutoScalingGroup { managed_draining: ManagedDraining::Enabled, .. }, _) => {
                     managed_by.push(ManagedBy::ManagedDraining(name.clone()));
                 }
-                // It may have been one of ECS Managed Instances.
+                // It may have been a provider of ECS Managed Instances.
                 (CapacityProvider::Missing, Err(error)) => return Err(error.clone()),
                 (CapacityProvider::AutoScalingGroup { .. } | CapacityProvider::Missing, _) => {}
             }
@@ -68,8 +69,7 @@ impl Ecs {
         Ok(managed_by)
     }
 
-    /// Whether a cluster is one of AWS Batch's, by its name or its tag. The tag of a cluster that is not known yet is read
-    /// once.
+    /// Whether a cluster belongs to AWS Batch, by its name or its tag. The tag of an unknown cluster is read once.
     pub(crate) async fn is_batch(&self, calls: &Calls, cluster: &ClusterName) -> bool {
         let name = cluster.as_str();
         let known = self.cache.clusters().and_then(|known| Some(known.get(cluster)?.has_batch_tag));
@@ -77,7 +77,7 @@ impl Ecs {
             _ if name.starts_with("AWSBatch-") || name.contains("_Batch_") => true,
             Some(has_batch_tag) => has_batch_tag,
             None => {
-                let tags = &self.shared.batch_tags;
+                let tags = &self.coalesced.batch_tags;
                 tags.get(self, calls, &(), cluster.clone(), Self::read_batch_tags).await.unwrap_or_default()
             }
         }

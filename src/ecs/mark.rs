@@ -9,9 +9,9 @@ use crate::aws::timestamp;
 /// The name of the ECS attribute.
 pub(crate) const ATTRIBUTE: &str = "spot-interruption-handler.drained";
 
-/// That this function drained a container instance: an ECS attribute whose value is the time of the event behind it.
+/// Shows that this function drained a container instance: an ECS attribute, whose value is the time of the event.
 ///
-/// The time keeps an event that comes late, "it is running", from undoing a draining that came after it.
+/// The time prevents a late "running" event from undoing a draining that came after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Mark(SystemTime);
 
@@ -21,7 +21,7 @@ impl Mark {
         Self(time)
     }
 
-    /// Reads an attribute's value; one that is no time is taken for a very old one.
+    /// Reads an attribute's value. An invalid time counts as a very old one.
     pub(crate) fn read(value: &str) -> Self {
         let time = DateTime::from_str(value, Format::DateTime).ok().and_then(|time| time.try_into().ok());
         Self(time.unwrap_or(SystemTime::UNIX_EPOCH))
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_that_ecs_takes_and_that_is_read_again() {
+    fn value_is_accepted_by_ecs_and_read_back() {
         let mark = Mark::new(SystemTime::UNIX_EPOCH + Duration::from_hours(498_752));
         assert_eq!(mark.value(), "2026-11-24T08:00:00Z");
         assert_eq!(Mark::read(&mark.value()), mark);

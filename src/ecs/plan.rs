@@ -1,25 +1,25 @@
-//! What to do with a container instance. Pure.
+//! Plans what to do with a container instance. Pure.
 
 use std::{fmt, time::SystemTime};
 
 use super::{container_instance::Status, locate::Located, managed_by::ManagedBy, mark::Mark};
 use crate::{
-    config::{Config, ManagedDraining, Mode, Resumed, StandaloneTasks, Strategy, Verdict},
+    config::{Config, ManagedDrainingPolicy, Mode, ResumedPolicy, StandaloneTasks, Strategy, Verdict},
     interruption::{InstanceAction, Interruption, Kind, NOTICE},
     outcome::EndState,
 };
 
-/// What is to be done with a container instance.
+/// What to do with a container instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// Change it.
-    Make(Change),
-    /// It is there already.
-    Keep(EndState),
-    /// Say that this is where it would end.
-    Announce(EndState),
-    /// Leave it alone.
-    Leave(Reason),
+    /// Apply a change.
+    Apply(Change),
+    /// Nothing: it is in this state already.
+    AlreadyDone(EndState),
+    /// Nothing but report the state that it would reach.
+    DryRun(EndState),
+    /// Nothing: it is left alone for this reason.
+    Skip(Reason),
 }
 
 /// A change to a container instance.
@@ -31,7 +31,7 @@ pub(crate) enum Change {
     Drain(Option<Mark>),
     /// Use the time that is left to stop its tasks, then deregister it.
     Evacuate(Evacuation),
-    /// Set it to `ACTIVE`, if it is not, and take the mark off.
+    /// Set it to `ACTIVE`, and take the mark off.
     Reactivate,
 }
 
@@ -40,33 +40,33 @@ pub(crate) enum Change {
 pub(crate) struct Evacuation {
     /// When EC2 ends the instance.
     pub(crate) deadline: SystemTime,
-    /// What happens to the tasks of no service.
+    /// What happens to standalone tasks.
     pub(crate) standalone_tasks: StandaloneTasks,
 }
 
 /// Why a container instance is left alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Reason {
-    /// Someone else looks after it.
+    /// Someone else manages it.
     ManagedBy(ManagedBy),
     /// `CLUSTERS` doesn't match its cluster.
     NotIncluded,
     /// `EXCLUDE_CLUSTERS` matches its cluster.
     Excluded,
-    /// It is back, or new, and was not drained by this function before.
+    /// The instance is running, but this function had not drained it before.
     NotDrainedByUs,
-    /// It is back, but uses another registration.
+    /// The instance is running, but uses another registration.
     Stale,
-    /// EC2 has started the instance again after the event: what it announced is over.
-    StartedSince,
+    /// EC2 has started the instance again after the event, which is thus obsolete.
+    RestartedSince,
     /// Its registration failed: there is nothing to drain.
     NotRegistered,
 }
 
-/// Decides what to do with a container instance of an EC2 instance that something happens to.
+/// Decides what to do with a container instance of an EC2 instance.
 pub(crate) fn plan(located: &Located, interruption: &Interruption, config: &Config) -> Action {
-    if let Some(reason) = reason_to_leave(located, interruption, config) {
-        return Action::Leave(reason);
+    if let Some(reason) = reason_to_skip(located, interruption, config) {
+        return Action::Skip(reason);
     }
     let change = match (interruption.kind, config.strategy) {
         (Kind::Terminated, _) | (Kind::Notice(InstanceAction::Terminate), Strategy::Deregister) => Change::Deregister,
@@ -75,35 +75,36 @@ pub(crate) fn plan(located: &Located, interruption: &Interruption, config: &Conf
             standalone_tasks: config.standalone_tasks,
         }),
         (Kind::Notice(InstanceAction::Terminate), Strategy::Drain) => Change::Drain(None),
-        // What stops or hibernates comes back, and the agent of a deregistered one would not register it again. What
-        // may be interrupted is marked as well: a notice that comes later finds it drained.
-        (Kind::Notice(InstanceAction::Stop | InstanceAction::Hibernate) | Kind::Rebalance, _) => {
-            Change::Drain((config.reactivate_resumed == Resumed::Reactivate).then(|| Mark::new(interruption.time)))
-        }
+        // An instance that is stopped or hibernated comes back, and its agent would not register a deregistered
+        // container instance again. After a rebalance recommendation it is marked as well, since a later notice finds
+        // it `DRAINING` already.
+        (Kind::Notice(InstanceAction::Stop | InstanceAction::Hibernate) | Kind::Rebalance, _) => Change::Drain(
+            (config.reactivate_resumed == ResumedPolicy::Reactivate).then(|| Mark::new(interruption.time)),
+        ),
         (Kind::Running, _) => Change::Reactivate,
     };
     let change = match (located.container_instance.status, change) {
-        (Status::RegistrationFailed, Change::Drain(_)) => return Action::Leave(Reason::NotRegistered),
-        // There are no tasks yet.
+        (Status::RegistrationFailed, Change::Drain(_)) => return Action::Skip(Reason::NotRegistered),
+        // It has no tasks yet.
         (Status::Registering | Status::RegistrationFailed, Change::Evacuate(_)) => Change::Deregister,
         _ => change,
     };
     match (config.mode, located.container_instance.status, change) {
-        (Mode::DryRun, ..) => Action::Announce(change.end_state()),
-        (Mode::Change, Status::Gone, _) => Action::Keep(EndState::Deregistered),
-        // A mark of ours that is older would let a late event undo this draining.
+        (Mode::DryRun, ..) => Action::DryRun(change.end_state()),
+        (Mode::Change, Status::Gone, _) => Action::AlreadyDone(EndState::Deregistered),
+        // An older mark would let a late event undo this draining.
         (Mode::Change, Status::Draining, Change::Drain(mark)) if mark <= located.container_instance.mark => {
-            Action::Keep(EndState::Draining)
+            Action::AlreadyDone(EndState::Draining)
         }
         (Mode::Change, Status::Draining, Change::Drain(_)) if located.container_instance.mark.is_none() => {
-            Action::Keep(EndState::Draining)
+            Action::AlreadyDone(EndState::Draining)
         }
-        (Mode::Change, ..) => Action::Make(change),
+        (Mode::Change, ..) => Action::Apply(change),
     }
 }
 
 impl Change {
-    /// Where it leads.
+    /// The state that the change leads to.
     pub(crate) fn end_state(self) -> EndState {
         match self {
             Self::Deregister | Self::Evacuate(_) => EndState::Deregistered,
@@ -113,14 +114,14 @@ impl Change {
     }
 }
 
-fn reason_to_leave(located: &Located, interruption: &Interruption, config: &Config) -> Option<Reason> {
+fn reason_to_skip(located: &Located, interruption: &Interruption, config: &Config) -> Option<Reason> {
     let found = &located.container_instance;
     match config.clusters.verdict(&found.cluster) {
         Verdict::Included => {}
         Verdict::NotIncluded => return Some(Reason::NotIncluded),
         Verdict::Excluded => return Some(Reason::Excluded),
     }
-    // An event that comes late must not undo what was drained since.
+    // A late event must not undo a later draining.
     if interruption.kind == Kind::Running && !found.mark.is_some_and(|mark| mark.is_before(interruption.time)) {
         return Some(Reason::NotDrainedByUs);
     }
@@ -129,15 +130,15 @@ fn reason_to_leave(located: &Located, interruption: &Interruption, config: &Conf
     }
     let is_temporary =
         !matches!(interruption.kind, Kind::Notice(InstanceAction::Terminate) | Kind::Terminated | Kind::Running);
-    if is_temporary && located.started_again.is_some_and(|started| started > interruption.time) {
-        return Some(Reason::StartedSince);
+    if is_temporary && located.restarted_at.is_some_and(|started| started > interruption.time) {
+        return Some(Reason::RestartedSince);
     }
     let is_managed = |by: &&ManagedBy| match by {
         ManagedBy::ManagedInstances | ManagedBy::Operator(_) => true,
-        ManagedBy::Batch => !config.clusters.name_literally(&found.cluster),
-        // There is nothing left to drain of what is gone, or back.
+        ManagedBy::Batch => !config.clusters.names_literally(&found.cluster),
+        // An instance that is terminated or running again is not being drained by ECS.
         ManagedBy::ManagedDraining(_) => {
-            config.managed_draining == ManagedDraining::Respect
+            config.managed_draining == ManagedDrainingPolicy::Respect
                 && matches!(interruption.kind, Kind::Notice(_) | Kind::Rebalance)
         }
     };
@@ -153,18 +154,18 @@ impl fmt::Display for Reason {
             Self::ManagedBy(ManagedBy::Operator(principal)) => {
                 write!(f, "EC2 says that {principal} manages the instance")
             }
-            Self::ManagedBy(ManagedBy::Batch) => f.write_str("AWS Batch: it starts interrupted jobs again by itself"),
+            Self::ManagedBy(ManagedBy::Batch) => f.write_str("AWS Batch: it retries interrupted jobs by itself"),
             Self::ManagedBy(ManagedBy::ManagedDraining(provider)) => {
                 write!(f, "managed draining: ECS drains the instances of capacity provider {provider} by itself")
             }
             Self::NotIncluded => f.write_str("CLUSTERS does not match the cluster"),
             Self::Excluded => f.write_str("EXCLUDE_CLUSTERS matches the cluster"),
             Self::NotRegistered => f.write_str("its registration failed: no task is placed on it"),
-            Self::StartedSince => f.write_str("the instance was started again after this event"),
+            Self::RestartedSince => f.write_str("the instance was started again after this event"),
             Self::Stale => {
-                f.write_str("its agent is not connected: the instance has another registration whose agent is")
+                f.write_str("its agent is not connected, unlike that of another registration of the instance")
             }
-            Self::NotDrainedByUs => f.write_str("this function did not drain it before it was running"),
+            Self::NotDrainedByUs => f.write_str("this function did not drain it before the instance was running"),
         }
     }
 }
@@ -176,7 +177,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::ecs::{capacity_provider::ProviderName, container_instance::ContainerInstance};
+    use crate::ecs::{capacity_provider::CapacityProviderName, container_instance::ContainerInstance};
 
     fn config(variables: &[(&str, &str)]) -> Config {
         Config::read(|name| variables.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned())).unwrap()
@@ -197,7 +198,7 @@ mod tests {
                 mark: None,
             },
             managed_by: managed_by.to_vec(),
-            started_again: None,
+            restarted_at: None,
             is_stale: false,
         }
     }
@@ -206,7 +207,7 @@ mod tests {
     const STOP: Kind = Kind::Notice(InstanceAction::Stop);
     const HIBERNATE: Kind = Kind::Notice(InstanceAction::Hibernate);
 
-    /// An event an hour after 1970 began.
+    /// An event at one hour after the epoch.
     fn event(kind: Kind) -> Interruption {
         Interruption {
             instance: "i-1234567890abcdef0".to_owned().try_into().unwrap(),
@@ -222,32 +223,32 @@ mod tests {
     }
 
     #[test]
-    fn the_change_depends_on_strategy_event_and_status_alone() {
+    fn change_depends_on_strategy_event_and_status() {
         use Change::{Deregister, Drain, Evacuate};
         use EndState::{Deregistered, Draining};
         use Status::{Active, Gone};
         let marked = Drain(Some(Mark::new(at(60))));
         let evacuation = Evacuation { deadline: at(62), standalone_tasks: StandaloneTasks::Stop };
         for (strategy, kind, status, expected) in [
-            ("deregister", TERMINATE, Active, Action::Make(Deregister)),
-            ("deregister", TERMINATE, Status::Draining, Action::Make(Deregister)),
-            ("deregister", TERMINATE, Gone, Action::Keep(Deregistered)),
-            ("deregister", STOP, Active, Action::Make(marked)),
-            ("deregister", STOP, Status::Draining, Action::Keep(Draining)),
-            ("deregister", HIBERNATE, Active, Action::Make(marked)),
-            ("deregister", HIBERNATE, Gone, Action::Keep(Deregistered)),
-            ("deregister", Kind::Rebalance, Active, Action::Make(marked)),
-            ("drain", TERMINATE, Active, Action::Make(Drain(None))),
-            ("drain", TERMINATE, Status::Draining, Action::Keep(Draining)),
-            ("drain", TERMINATE, Gone, Action::Keep(Deregistered)),
-            ("drain", Kind::Terminated, Active, Action::Make(Deregister)),
-            ("evacuate", TERMINATE, Active, Action::Make(Evacuate(evacuation))),
-            ("evacuate", TERMINATE, Status::Draining, Action::Make(Evacuate(evacuation))),
-            ("evacuate", TERMINATE, Gone, Action::Keep(Deregistered)),
-            ("evacuate", STOP, Active, Action::Make(marked)),
-            ("evacuate", Kind::Rebalance, Active, Action::Make(marked)),
-            ("evacuate", Kind::Rebalance, Status::Draining, Action::Keep(Draining)),
-            ("evacuate", Kind::Terminated, Status::Draining, Action::Make(Deregister)),
+            ("deregister", TERMINATE, Active, Action::Apply(Deregister)),
+            ("deregister", TERMINATE, Status::Draining, Action::Apply(Deregister)),
+            ("deregister", TERMINATE, Gone, Action::AlreadyDone(Deregistered)),
+            ("deregister", STOP, Active, Action::Apply(marked)),
+            ("deregister", STOP, Status::Draining, Action::AlreadyDone(Draining)),
+            ("deregister", HIBERNATE, Active, Action::Apply(marked)),
+            ("deregister", HIBERNATE, Gone, Action::AlreadyDone(Deregistered)),
+            ("deregister", Kind::Rebalance, Active, Action::Apply(marked)),
+            ("drain", TERMINATE, Active, Action::Apply(Drain(None))),
+            ("drain", TERMINATE, Status::Draining, Action::AlreadyDone(Draining)),
+            ("drain", TERMINATE, Gone, Action::AlreadyDone(Deregistered)),
+            ("drain", Kind::Terminated, Active, Action::Apply(Deregister)),
+            ("evacuate", TERMINATE, Active, Action::Apply(Evacuate(evacuation))),
+            ("evacuate", TERMINATE, Status::Draining, Action::Apply(Evacuate(evacuation))),
+            ("evacuate", TERMINATE, Gone, Action::AlreadyDone(Deregistered)),
+            ("evacuate", STOP, Active, Action::Apply(marked)),
+            ("evacuate", Kind::Rebalance, Active, Action::Apply(marked)),
+            ("evacuate", Kind::Rebalance, Status::Draining, Action::AlreadyDone(Draining)),
+            ("evacuate", Kind::Terminated, Status::Draining, Action::Apply(Deregister)),
         ] {
             let planned = plan(&located("web", status, &[]), &event(kind), &config(&[("STRATEGY", strategy)]));
             assert_eq!(planned, expected, "{strategy} {kind} {status:?}");
@@ -255,17 +256,17 @@ mod tests {
     }
 
     #[test]
-    fn only_what_this_function_drained_before_becomes_active_again() {
+    fn only_marked_container_instances_are_reactivated() {
         for (mark, status, expected) in [
-            (None, Status::Draining, Action::Leave(Reason::NotDrainedByUs)),
-            (None, Status::Active, Action::Leave(Reason::NotDrainedByUs)),
-            (Some(at(58)), Status::Draining, Action::Make(Change::Reactivate)),
-            (Some(at(58)), Status::Active, Action::Make(Change::Reactivate)),
-            (Some(at(58)), Status::Gone, Action::Keep(EndState::Deregistered)),
-            (Some(at(61)), Status::Draining, Action::Leave(Reason::NotDrainedByUs)),
+            (None, Status::Draining, Action::Skip(Reason::NotDrainedByUs)),
+            (None, Status::Active, Action::Skip(Reason::NotDrainedByUs)),
+            (Some(at(58)), Status::Draining, Action::Apply(Change::Reactivate)),
+            (Some(at(58)), Status::Active, Action::Apply(Change::Reactivate)),
+            (Some(at(58)), Status::Gone, Action::AlreadyDone(EndState::Deregistered)),
+            (Some(at(61)), Status::Draining, Action::Skip(Reason::NotDrainedByUs)),
         ] {
             let mut located =
-                located("web", status, &[ManagedBy::ManagedDraining(ProviderName::from_name_or_arn("spot"))]);
+                located("web", status, &[ManagedBy::ManagedDraining(CapacityProviderName::from_name_or_arn("spot"))]);
             located.container_instance.mark = mark.map(Mark::new);
             let planned = plan(&located, &event(Kind::Running), &config(&[]));
             assert_eq!(planned, expected, "{mark:?} {status:?}");
@@ -273,11 +274,11 @@ mod tests {
     }
 
     #[test]
-    fn only_what_comes_back_is_left_alone_as_stale() {
+    fn stale_registration_is_skipped_only_when_the_instance_is_running() {
         for (kind, mark, expected) in [
-            (Kind::Running, 58, Action::Leave(Reason::Stale)),
-            (Kind::Running, 61, Action::Leave(Reason::NotDrainedByUs)),
-            (TERMINATE, 58, Action::Make(Change::Deregister)),
+            (Kind::Running, 58, Action::Skip(Reason::Stale)),
+            (Kind::Running, 61, Action::Skip(Reason::NotDrainedByUs)),
+            (TERMINATE, 58, Action::Apply(Change::Deregister)),
         ] {
             let mut located = located("web", Status::Draining, &[]);
             located.container_instance.mark = Some(Mark::new(at(mark)));
@@ -287,28 +288,28 @@ mod tests {
     }
 
     #[test]
-    fn what_was_announced_before_the_instance_was_started_is_over() {
+    fn event_before_a_restart_is_obsolete() {
         for (kind, started, expected) in [
-            (STOP, 59, Action::Make(Change::Drain(Some(Mark::new(at(60)))))),
-            (STOP, 61, Action::Leave(Reason::StartedSince)),
-            (HIBERNATE, 61, Action::Leave(Reason::StartedSince)),
-            (Kind::Rebalance, 61, Action::Leave(Reason::StartedSince)),
-            (TERMINATE, 61, Action::Make(Change::Deregister)),
-            (Kind::Terminated, 61, Action::Make(Change::Deregister)),
+            (STOP, 59, Action::Apply(Change::Drain(Some(Mark::new(at(60)))))),
+            (STOP, 61, Action::Skip(Reason::RestartedSince)),
+            (HIBERNATE, 61, Action::Skip(Reason::RestartedSince)),
+            (Kind::Rebalance, 61, Action::Skip(Reason::RestartedSince)),
+            (TERMINATE, 61, Action::Apply(Change::Deregister)),
+            (Kind::Terminated, 61, Action::Apply(Change::Deregister)),
         ] {
             let mut located = located("web", Status::Active, &[]);
-            located.started_again = Some(at(started));
+            located.restarted_at = Some(at(started));
             assert_eq!(plan(&located, &event(kind), &config(&[])), expected, "{kind} {started}");
         }
     }
 
     #[test]
-    fn an_older_mark_is_renewed() {
+    fn older_mark_is_renewed() {
         for (mark, expected) in [
-            (Some(59), Action::Make(Change::Drain(Some(Mark::new(at(60)))))),
-            (Some(60), Action::Keep(EndState::Draining)),
-            (Some(61), Action::Keep(EndState::Draining)),
-            (None, Action::Keep(EndState::Draining)),
+            (Some(59), Action::Apply(Change::Drain(Some(Mark::new(at(60)))))),
+            (Some(60), Action::AlreadyDone(EndState::Draining)),
+            (Some(61), Action::AlreadyDone(EndState::Draining)),
+            (None, Action::AlreadyDone(EndState::Draining)),
         ] {
             let mut located = located("web", Status::Draining, &[]);
             located.container_instance.mark = mark.map(|minutes| Mark::new(at(minutes)));
@@ -317,18 +318,18 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_marked_that_would_not_be_reactivated() {
+    fn nothing_is_marked_if_reactivation_is_off() {
         let planned =
             plan(&located("web", Status::Active, &[]), &event(STOP), &config(&[("REACTIVATE_RESUMED", "false")]));
-        assert_eq!(planned, Action::Make(Change::Drain(None)));
+        assert_eq!(planned, Action::Apply(Change::Drain(None)));
     }
 
-    /// A cluster, who else manages its instances, the settings, and why it is left alone.
+    /// A cluster, who else manages its instances, the settings, and the reason why it is left alone.
     type Case<'a> = (&'a str, &'a [ManagedBy], &'a [(&'a str, &'a str)], Option<Reason>);
 
     #[test]
-    fn who_is_left_alone() {
-        let managed = ManagedBy::ManagedDraining(ProviderName::from_name_or_arn("spot"));
+    fn managed_and_excluded_container_instances_are_skipped() {
+        let managed = ManagedBy::ManagedDraining(CapacityProviderName::from_name_or_arn("spot"));
         let batch = "x_Batch_1";
         let cases: &[Case] = &[
             ("web", std::slice::from_ref(&managed), &[], Some(Reason::ManagedBy(managed.clone()))),
@@ -355,23 +356,26 @@ mod tests {
         for (cluster, managed_by, variables, reason) in cases {
             for status in [Status::Active, Status::Draining] {
                 let planned = plan(&located(cluster, status, managed_by), &event(TERMINATE), &config(variables));
-                let expected = reason.clone().map_or(Action::Make(Change::Deregister), Action::Leave);
+                let expected = reason.clone().map_or(Action::Apply(Change::Deregister), Action::Skip);
                 assert_eq!(planned, expected, "{cluster} {managed_by:?} {variables:?}");
             }
         }
     }
 
     #[test]
-    fn each_reason_names_what_to_look_at() {
+    fn each_reason_names_its_cause() {
         for (reason, named) in [
             (Reason::ManagedBy(ManagedBy::ManagedInstances), "Managed Instances"),
             (Reason::ManagedBy(ManagedBy::Batch), "AWS Batch"),
-            (Reason::ManagedBy(ManagedBy::ManagedDraining(ProviderName::from_name_or_arn("spot-cp"))), "spot-cp"),
+            (
+                Reason::ManagedBy(ManagedBy::ManagedDraining(CapacityProviderName::from_name_or_arn("spot-cp"))),
+                "spot-cp",
+            ),
             (Reason::NotIncluded, "CLUSTERS"),
             (Reason::Excluded, "EXCLUDE_CLUSTERS"),
             (Reason::NotDrainedByUs, "did not drain"),
             (Reason::Stale, "agent is not connected"),
-            (Reason::StartedSince, "started again after"),
+            (Reason::RestartedSince, "started again after"),
         ] {
             assert!(reason.to_string().contains(named), "{reason}");
         }
@@ -381,13 +385,13 @@ mod tests {
         prop_oneof![
             Just(ManagedBy::ManagedInstances),
             Just(ManagedBy::Batch),
-            Just(ManagedBy::ManagedDraining(ProviderName::from_name_or_arn("spot")))
+            Just(ManagedBy::ManagedDraining(CapacityProviderName::from_name_or_arn("spot")))
         ]
     }
 
     proptest! {
         #[test]
-        fn a_dry_run_changes_nothing_and_a_second_plan_finds_nothing_to_do(
+        fn dry_run_changes_nothing_and_a_second_plan_is_empty(
             strategy in prop::sample::select(vec!["deregister", "drain", "evacuate"]),
             dry_run in prop::sample::select(vec!["true", "false"]),
             managed_draining in prop::sample::select(vec!["respect", "override"]),
@@ -406,7 +410,7 @@ mod tests {
             let mut located = located(cluster, status, &managed_by);
             located.container_instance.mark = mark.map(|minutes| Mark::new(at(minutes)));
             let planned = plan(&located, &event(kind), &config);
-            if let Action::Make(change) = planned {
+            if let Action::Apply(change) = planned {
                 prop_assert_eq!(dry_run, "false");
                 prop_assert!(!managed_by.contains(&ManagedBy::ManagedInstances));
                 let found = &mut located.container_instance;
@@ -428,7 +432,7 @@ mod tests {
                     }
                 }
                 let again = plan(&located, &event(kind), &config);
-                prop_assert!(matches!(again, Action::Keep(_) | Action::Leave(Reason::NotDrainedByUs)), "{again:?}");
+                prop_assert!(matches!(again, Action::AlreadyDone(_) | Action::Skip(Reason::NotDrainedByUs)), "{again:?}");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! An instance that came back and has several registrations: which of them it uses.
+//! Identifies the stale registrations of an instance that has come back.
 
 use std::time::Duration;
 
@@ -8,27 +8,27 @@ use tokio::time::sleep;
 use super::{Ecs, container_instance::Status, locate::Located};
 use crate::aws::calls::Calls;
 
-/// From one look to the next: an agent takes half a minute or so to start and connect.
-const LOOK: Duration = Duration::from_secs(5);
+/// The interval between polls, 5 s: an agent takes half a minute or so to start and connect.
+const POLL: Duration = Duration::from_secs(5);
 
-/// How much of the time is kept for the change.
-const CHANGE: Duration = Duration::from_secs(10);
+/// The time that is reserved for the change, 10 s.
+const CHANGE_TIME: Duration = Duration::from_secs(10);
 
-/// Waits, if one of several registrations may become `ACTIVE`, until the agent of any is connected. Those that are not are
-/// stale then. If there is no time left, none is known to be stale.
-pub(crate) async fn without_stale(ecs: &Ecs, calls: &Calls, mut located: Vec<Located>) -> Vec<Located> {
-    while is_undecided(&located) && calls.left() > LOOK + CHANGE {
-        sleep(LOOK).await;
-        let look = |located: &Located| {
+/// If one of several registrations may become `ACTIVE`, waits until the agent of any of them is connected. The
+/// registrations without a connected agent are stale then. If time runs out first, none is known to be stale.
+pub(crate) async fn identify_stale(ecs: &Ecs, calls: &Calls, mut located: Vec<Located>) -> Vec<Located> {
+    while is_undecided(&located) && calls.left() > POLL + CHANGE_TIME {
+        sleep(POLL).await;
+        let poll = |located: &Located| {
             let (calls, found) = (calls.once(), located.container_instance.clone());
             async move { ecs.container_instance(&calls, &found.cluster, &found.arn).await }
         };
-        let looks = join_all(located.iter().map(look)).await;
-        for (located, described) in located.iter_mut().zip(looks) {
+        let polled = join_all(located.iter().map(poll)).await;
+        for (located, described) in located.iter_mut().zip(polled) {
             match described {
                 Ok(Some(described)) => located.container_instance = described,
                 Ok(None) => located.container_instance.status = Status::Gone,
-                Err(error) => tracing::info!(%error, "it is looked at again"),
+                Err(error) => tracing::info!(%error, "a registration could not be described: it is polled again"),
             }
         }
     }

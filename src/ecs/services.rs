@@ -1,4 +1,4 @@
-//! `DescribeServices`: which services are daemons, whose tasks are to outlive the others. It never changes.
+//! `DescribeServices`: which services are daemons, whose tasks are stopped last. It never changes.
 
 use std::collections::HashMap;
 
@@ -12,17 +12,16 @@ use crate::{
 };
 
 impl Ecs {
-    /// Whether a service of a cluster runs one task on each instance. One that is gone, or can't be read, is taken for
-    /// none.
+    /// Whether a service of a cluster is a daemon. A service that is gone, or can't be read, counts as none.
     ///
     /// # Errors
     ///
-    /// If it may be read later.
+    /// A transient error.
     pub(crate) async fn is_daemon(&self, calls: &Calls, cluster: &ClusterName, service: &str) -> Result<bool, Error> {
         if let Some(known) = self.cache.is_daemon(cluster, service) {
             return Ok(known);
         }
-        self.shared.daemons.get(self, &calls.once(), cluster, service.to_owned(), Self::read_daemons).await
+        self.coalesced.daemons.get(self, &calls.once(), cluster, service.to_owned(), Self::read_daemons).await
     }
 
     async fn read_daemons(
@@ -36,7 +35,7 @@ impl Ecs {
             Ok(answer) => answer.services.unwrap_or_default(),
             Err(error) if error.is_transient() => return Err(error),
             Err(error) => {
-                tracing::warn!(%error, "its services are taken for no daemons");
+                tracing::warn!(%error, "services could not be described: none of them is treated as a daemon");
                 Vec::new()
             }
         };

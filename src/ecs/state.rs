@@ -1,4 +1,4 @@
-//! `UpdateContainerInstancesState`
+//! `UpdateContainerInstancesState`: changes of state, in batches.
 
 use std::collections::HashMap;
 
@@ -6,7 +6,7 @@ use aws_sdk_ecs::types::{self, ContainerInstanceStatus};
 
 use super::{Ecs, ItemAnswer, container_instance::ContainerInstance};
 use crate::{
-    aws::{calls::Calls, coalesce::in_halves, operation::Operation},
+    aws::{calls::Calls, coalesce::bisecting, operation::Operation},
     error::Error,
     identifier::{ClusterName, ContainerInstanceArn},
     outcome::EndState,
@@ -14,15 +14,16 @@ use crate::{
 
 const OPERATION: Operation = Operation::UpdateContainerInstancesState;
 
-/// What came of each container instance.
+/// The result for each container instance.
 type Answers = HashMap<ContainerInstanceArn, ItemAnswer<Option<usize>>>;
 
 impl Ecs {
-    /// Sets a container instance to `ACTIVE` or `DRAINING`. Gives how many tasks ECS counts on it, if the answer says so.
+    /// Sets a container instance to `ACTIVE` or `DRAINING`. Returns the number of tasks that ECS counts on it, if the
+    /// answer has it.
     ///
     /// # Errors
     ///
-    /// If the call fails, or its answer does not show the container instance in that state.
+    /// An error of the call, or [`Error::Unchanged`] if its answer does not show the container instance in that state.
     pub(crate) async fn set_state(
         &self,
         calls: &Calls,
@@ -31,7 +32,7 @@ impl Ecs {
         state: EndState,
     ) -> Result<Option<usize>, Error> {
         let group = (cluster.clone(), state);
-        let answer = self.shared.states.get(self, calls, &group, arn.clone(), Self::update_each).await?;
+        let answer = self.coalesced.states.get(self, calls, &group, arn.clone(), Self::update_each).await?;
         answer.unwrap_or_else(|| Err(unchanged(arn, "the answer does not mention it")))
     }
 
@@ -41,7 +42,7 @@ impl Ecs {
         (cluster, state): (ClusterName, EndState),
         arns: Vec<ContainerInstanceArn>,
     ) -> Result<Answers, Error> {
-        let updates = in_halves(arns, |arns| self.update(&calls, &cluster, arns, state)).await;
+        let updates = bisecting(arns, |arns| self.update(&calls, &cluster, arns, state)).await;
         let answers = updates.into_iter().flat_map(|(arns, answer)| match answer {
             Ok(answers) => answers,
             Err(error) => arns.into_iter().map(|arn| (arn, Some(Err(error.clone())))).collect(),

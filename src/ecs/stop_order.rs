@@ -1,26 +1,30 @@
-//! In which order the ECS agent stops a task's containers, and how long that takes. Pure.
+//! The order in which the ECS agent stops a task's containers, and the time that it takes. Pure.
 //!
-//! A container is stopped only when all that depend on it have stopped, so the stop timeouts along a path of dependencies
-//! add up. Source: `agent/engine/dependencygraph` and `agent/api/task` in aws/amazon-ecs-agent.
+//! The agent stops a container only when all containers that depend on it have stopped, so the stop timeouts along a
+//! path of dependencies add up. Source: `agent/engine/dependencygraph` and `agent/api/task` in aws/amazon-ecs-agent.
 
 use std::time::Duration;
 
 use aws_sdk_ecs::types::{ContainerCondition, ContainerDefinition, ContainerDependency, LogDriver, TaskDefinition};
 
-/// If a container sets no `stopTimeout`, 30 s, unless the agent's `ECS_CONTAINER_STOP_TIMEOUT` says otherwise.
+/// The stop timeout of a container without a `stopTimeout`, 30 s, unless the agent's `ECS_CONTAINER_STOP_TIMEOUT` sets
+/// another one.
 ///
 /// Source: "Task definition parameters" in the Amazon ECS Developer Guide.
-pub(crate) const DEFAULT: Duration = Duration::from_secs(30);
+pub(crate) const DEFAULT_STOP_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The same for Windows, 60 s: documents differ, the latest have 30 s. A container that has more time than it needs
-/// loses nothing.
-const WINDOWS_DEFAULT: Duration = Duration::from_mins(1);
+/// The same for Windows, 60 s: the documents differ, and the latest say 30 s. Too long a timeout does no harm to a
+/// container.
+const WINDOWS_STOP_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The time from a task's first SIGTERM to its last SIGKILL: the longest path through the stop order.
 pub(crate) fn time_to_stop(definition: &TaskDefinition) -> Duration {
     let family = definition.runtime_platform().and_then(|platform| platform.operating_system_family());
-    let default =
-        if family.is_some_and(|family| family.as_str().starts_with("WINDOWS")) { WINDOWS_DEFAULT } else { DEFAULT };
+    let default = if family.is_some_and(|family| family.as_str().starts_with("WINDOWS")) {
+        WINDOWS_STOP_TIMEOUT
+    } else {
+        DEFAULT_STOP_TIMEOUT
+    };
     let containers = definition.container_definitions();
     let own = containers.iter().map(|container| {
         let seconds = container.stop_timeout().and_then(|seconds| u64::try_from(seconds).ok());
@@ -31,8 +35,8 @@ pub(crate) fn time_to_stop(definition: &TaskDefinition) -> Duration {
     let next = containers.iter().map(|container| stopped_after(container, router).filter_map(at).collect());
     let order: Vec<(_, Vec<_>)> = own.zip(next).collect();
     let mut times = vec![Duration::ZERO; containers.len()];
-    // Each round follows paths for one container more. No path has more containers than there are: so a cycle, which ECS
-    // refuses, ends as well.
+    // Each round extends the paths by one container. No path has more containers than there are, so that even a cycle,
+    // which ECS rejects, ends.
     for _ in containers {
         let after = |next: &[usize]| next.iter().filter_map(|at| times.get(*at)).max().copied().unwrap_or_default();
         times = order.iter().map(|(own, next)| *own + after(next)).collect();
@@ -40,21 +44,21 @@ pub(crate) fn time_to_stop(definition: &TaskDefinition) -> Duration {
     times.into_iter().max().unwrap_or(default)
 }
 
-/// The `FireLens` router that all containers depend on whose logs it routes. One that depends on another container itself
-/// is no such router, so that there is no cycle.
+/// The `FireLens` router, on which all containers depend whose logs it routes. A router that depends on another
+/// container itself does not count, so that there is no cycle.
 fn router(containers: &[ContainerDefinition]) -> Option<&str> {
     let router = containers.iter().rfind(|container| container.firelens_configuration().is_some())?;
     let is_first = router.depends_on().is_empty() && router.volumes_from().is_empty() && router.links().is_empty();
     router.name().filter(|_| is_first)
 }
 
-/// The containers whose stop waits for that of this one. What had to complete before this one began has ended already, and
-/// counts by itself only: a task may be just starting.
+/// The containers that are stopped after this one. A container that had to complete before this one started has stopped
+/// already, and counts only by itself: the task may be just starting.
 fn stopped_after<'a>(container: &'a ContainerDefinition, router: Option<&'a str>) -> impl Iterator<Item = &'a str> {
     let runs_on = |condition| !matches!(condition, &ContainerCondition::Complete | &ContainerCondition::Success);
     let depends_on = container.depends_on().iter().filter(move |dependency| runs_on(dependency.condition()));
     let volumes = container.volumes_from().iter().filter_map(|volume| volume.source_container());
-    // A link may have an alias, after a colon.
+    // A link may have an alias after a colon.
     let links = container.links().iter().filter_map(|link| link.split(':').next());
     let is_routed = container.log_configuration().is_some_and(|log| *log.log_driver() == LogDriver::Awsfirelens);
     let router = router.filter(|router| is_routed && container.name() != Some(router));
@@ -88,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn of_independent_containers_the_longest_counts_and_what_is_not_set_has_a_default() {
+    fn longest_timeout_of_independent_containers_counts() {
         for (timeouts, family, expected) in [
             (&[][..], None, 30),
             (&[None], None, 30),
@@ -112,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn along_a_path_of_dependencies_the_timeouts_add_up() {
+    fn timeouts_add_up_along_a_path_of_dependencies() {
         let app = || container("app").stop_timeout(20);
         let (side, log) = (|| after("side", &[]), || after("log", &[]));
         let cases: &[(&str, Vec<ContainerDefinition>, u64)] = &[
@@ -148,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_firelens_router_is_stopped_after_all_whose_logs_it_routes() {
+    fn firelens_router_is_stopped_after_the_containers_that_it_serves() {
         let firelens = FirelensConfiguration::builder().r#type(FirelensConfigurationType::Fluentbit).build().unwrap();
         let router = || container("router").stop_timeout(12).firelens_configuration(firelens.clone());
         let logs = |driver| LogConfiguration::builder().log_driver(driver).build().unwrap();

@@ -4,32 +4,32 @@ use aws_sdk_ecs::types;
 
 use crate::identifier::TaskArn;
 
-/// A task, as far as stopping it goes.
+/// A task, reduced to what stopping it needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Task {
     pub(crate) arn: TaskArn,
-    /// The ARN of the container instance that it runs on.
+    /// The ARN of its container instance.
     pub(crate) container_instance: String,
     pub(crate) progress: Progress,
     /// The ARN of its task definition.
     pub(crate) definition: String,
-    /// The service that it belongs to; a standalone task belongs to none.
+    /// The service that it belongs to; `None` for a standalone task.
     pub(crate) service: Option<String>,
 }
 
-/// A task that was listed, and described if it could be.
+/// A task that was listed, with its description if there is one.
 pub(crate) type Listed = (TaskArn, Option<Task>);
 
-/// How far a task is on its way to its end.
+/// How far a task is on its way to `STOPPED`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
-    /// Nobody stops it.
+    /// Nothing has begun to stop it.
     Running,
-    /// ECS stops it, and waits for its load balancer: its containers have not been sent SIGTERM.
+    /// ECS is stopping it and waits for its load balancer: its containers have not got SIGTERM yet.
     Deactivating,
-    /// Its containers have been sent SIGTERM.
+    /// Its containers have got SIGTERM.
     Stopping,
-    /// It is over.
+    /// It has stopped.
     Stopped,
 }
 
@@ -56,14 +56,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn how_far_a_task_is() {
+    fn progress_follows_desired_and_last_status() {
         for (desired, last, expected) in [
             ("RUNNING", "PROVISIONING", Progress::Running),
             ("RUNNING", "RUNNING", Progress::Running),
             ("STOPPED", "RUNNING", Progress::Stopping),
             ("STOPPED", "DEACTIVATING", Progress::Deactivating),
             ("STOPPED", "STOPPING", Progress::Stopping),
-            // Its container ended by itself.
+            // Its container exited by itself.
             ("RUNNING", "DEPROVISIONING", Progress::Stopping),
             ("STOPPED", "STOPPED", Progress::Stopped),
         ] {

@@ -1,4 +1,4 @@
-//! `ListTasks`, `DescribeTasks` and `StopTask`. Each read is attempted once: who evacuates tries again.
+//! `ListTasks`, `DescribeTasks` and `StopTask`. Each read is attempted once: the evacuation repeats it.
 
 use std::collections::HashMap;
 
@@ -12,19 +12,19 @@ use super::{
     task::{Listed, Task},
 };
 use crate::{
-    aws::{calls::Calls, coalesce::in_halves, next, operation::Operation},
+    aws::{calls::Calls, coalesce::bisecting, next, operation::Operation},
     error::Error,
     identifier::{ClusterName, ContainerInstanceArn, TaskArn},
 };
 
-/// A container instance, and how many tasks ECS counts on it.
-type Counted = (ContainerInstanceArn, usize);
+/// A container instance, with the number of tasks that ECS counts on it.
+type CountedInstance = (ContainerInstanceArn, usize);
 
-/// The tasks of container instances.
-type ByHost = HashMap<Counted, ItemAnswer<Vec<Listed>>>;
+/// The tasks of each container instance.
+type TasksByInstance = HashMap<CountedInstance, ItemAnswer<Vec<Listed>>>;
 
 impl Ecs {
-    /// The tasks of a container instance that nobody has begun to stop.
+    /// The running tasks of a container instance.
     pub(crate) async fn tasks_on(
         &self,
         calls: &Calls,
@@ -32,8 +32,12 @@ impl Ecs {
         arn: &ContainerInstanceArn,
         counted: usize,
     ) -> Result<Vec<Listed>, Error> {
-        let host = (arn.clone(), counted);
-        self.shared.tasks_on.get(self, calls, cluster, host, Self::list_hosts).await?.unwrap_or(Ok(Vec::new()))
+        let instance = (arn.clone(), counted);
+        self.coalesced
+            .tasks_on
+            .get(self, calls, cluster, instance, Self::list_instances)
+            .await?
+            .unwrap_or(Ok(Vec::new()))
     }
 
     /// The tasks of a container instance that are being stopped, or have stopped.
@@ -47,7 +51,7 @@ impl Ecs {
         Ok(listed.into_iter().map(|task| (task, None)).collect())
     }
 
-    /// Describes a task; `None` if it is no longer known: it stopped more than an hour ago.
+    /// Describes a task; `None` if it is no longer known, since it stopped more than an hour ago.
     pub(crate) async fn task(
         &self,
         calls: &Calls,
@@ -58,7 +62,7 @@ impl Ecs {
             let described = ecs.describe_tasks(&calls, &cluster, arns).await?;
             Ok(described.into_iter().map(|(arn, task)| (arn, Some(task))).collect())
         };
-        self.shared.tasks.get(self, &calls.once(), cluster, arn.clone(), load).await
+        self.coalesced.tasks.get(self, &calls.once(), cluster, arn.clone(), load).await
     }
 
     /// Stops a task: its containers get SIGTERM, and SIGKILL after their stop timeouts.
@@ -73,44 +77,62 @@ impl Ecs {
         calls.make(Operation::StopTask, task, || request.clone().send()).await.map(drop)
     }
 
-    async fn list_hosts(self, calls: Calls, cluster: ClusterName, hosts: Vec<Counted>) -> Result<ByHost, Error> {
-        if !self.lists_whole(&cluster, &hosts) {
-            return Ok(self.list_each(&calls, &cluster, hosts).await);
+    async fn list_instances(
+        self,
+        calls: Calls,
+        cluster: ClusterName,
+        instances: Vec<CountedInstance>,
+    ) -> Result<TasksByInstance, Error> {
+        if !self.lists_whole_cluster(&cluster, &instances) {
+            return Ok(self.list_each(&calls, &cluster, instances).await);
         }
-        // Many pages have to come, all of them: if one does not, each container instance is asked for.
-        let listed = self.list_whole(&calls, &cluster, hosts).await;
+        // All of many pages have to come. If one does not, the tasks of each container instance are listed from then
+        // on.
+        let listed = self.list_cluster(&calls, &cluster, instances).await;
         listed.inspect_err(|_| self.cache.set_lists_by_instance(cluster))
     }
 
-    /// Whether the tasks of the whole cluster take no more calls than those of each container instance.
-    fn lists_whole(&self, cluster: &ClusterName, hosts: &[Counted]) -> bool {
+    /// Whether listing the tasks of the whole cluster takes no more calls than listing those of each container
+    /// instance.
+    fn lists_whole_cluster(&self, cluster: &ClusterName, instances: &[CountedInstance]) -> bool {
         let pages = |tasks: usize| tasks.div_ceil(PAGE);
-        let each = hosts.len() + pages(hosts.iter().map(|(_, counted)| counted).sum());
+        let each = instances.len() + pages(instances.iter().map(|(_, counted)| counted).sum());
         let known = self.cache.clusters();
         let tasks = known.as_ref().and_then(|known| known.get(cluster)).map(|cluster| cluster.tasks);
         tasks.is_some_and(|tasks| pages(tasks) <= each / 2) && !self.cache.lists_by_instance(cluster)
     }
 
-    async fn list_whole(&self, calls: &Calls, cluster: &ClusterName, hosts: Vec<Counted>) -> Result<ByHost, Error> {
+    async fn list_cluster(
+        &self,
+        calls: &Calls,
+        cluster: &ClusterName,
+        instances: Vec<CountedInstance>,
+    ) -> Result<TasksByInstance, Error> {
         let listed = self.list_tasks(calls, cluster, None, DesiredStatus::Running).await?;
         let pages = listed.chunks(PAGE).map(|arns| self.describe_tasks(calls, cluster, arns.to_vec()));
-        let mut by_host: HashMap<_, Vec<_>> = HashMap::new();
+        let mut by_instance: HashMap<_, Vec<_>> = HashMap::new();
         for (arn, task) in try_join_all(pages).await?.into_iter().flatten() {
-            by_host.entry(task.container_instance.clone()).or_default().push((arn, Some(task)));
+            by_instance.entry(task.container_instance.clone()).or_default().push((arn, Some(task)));
         }
-        let of = |host: Counted| {
-            let tasks = by_host.remove(host.0.as_str()).unwrap_or_default();
-            (host, Some(Ok(tasks)))
+        let of = |instance: CountedInstance| {
+            let tasks = by_instance.remove(instance.0.as_str()).unwrap_or_default();
+            (instance, Some(Ok(tasks)))
         };
-        Ok(hosts.into_iter().map(of).collect())
+        Ok(instances.into_iter().map(of).collect())
     }
 
-    async fn list_each(&self, calls: &Calls, cluster: &ClusterName, hosts: Vec<Counted>) -> ByHost {
-        let list = async |(arn, _): &Counted| self.list_tasks(calls, cluster, Some(arn), DesiredStatus::Running).await;
-        let listed = join_all(hosts.iter().map(list)).await;
+    async fn list_each(
+        &self,
+        calls: &Calls,
+        cluster: &ClusterName,
+        instances: Vec<CountedInstance>,
+    ) -> TasksByInstance {
+        let list =
+            async |(arn, _): &CountedInstance| self.list_tasks(calls, cluster, Some(arn), DesiredStatus::Running).await;
+        let listed = join_all(instances.iter().map(list)).await;
         let arns: Vec<_> = listed.iter().flatten().flatten().cloned().collect();
         let pages = arns.chunks(PAGE).map(|arns| self.describe_tasks(calls, cluster, arns.to_vec()));
-        // What can't be described is listed at least.
+        // A task that can't be described is listed at least.
         let mut tasks: HashMap<_, _> = join_all(pages).await.into_iter().flatten().flatten().collect();
         let mut with_tasks = |arns: Vec<TaskArn>| {
             let describe = |arn| {
@@ -119,7 +141,11 @@ impl Ecs {
             };
             arns.into_iter().map(describe).collect()
         };
-        hosts.into_iter().zip(listed).map(|(host, listed)| (host, Some(listed.map(&mut with_tasks)))).collect()
+        instances
+            .into_iter()
+            .zip(listed)
+            .map(|(instance, listed)| (instance, Some(listed.map(&mut with_tasks))))
+            .collect()
     }
 
     async fn list_tasks(
@@ -138,7 +164,7 @@ impl Ecs {
         let resource = container_instance.map_or(cluster.as_str(), ContainerInstanceArn::as_str);
         let mut arns = Vec::new();
         loop {
-            // Each page has its time: there may be many.
+            // Each page has a time limit of its own: there may be many pages.
             let page = calls.once().make(Operation::ListTasks, resource, || request.clone().send()).await?;
             let listed = page.task_arns.unwrap_or_default();
             arns.extend(listed.into_iter().filter_map(|arn| TaskArn::try_from(arn).ok()));
@@ -164,7 +190,7 @@ impl Ecs {
             Ok(answer.tasks.unwrap_or_default().into_iter().filter_map(Task::new).collect::<Vec<_>>())
         };
         let mut tasks = HashMap::with_capacity(arns.len());
-        for (_, described) in in_halves(arns, describe).await {
+        for (_, described) in bisecting(arns, describe).await {
             tasks.extend(described?.into_iter().map(|task| (task.arn.clone(), task)));
         }
         Ok(tasks)

@@ -1,4 +1,4 @@
-//! The envelope of an `EventBridge` event, and how its fields are read.
+//! The envelope of an `EventBridge` event, and functions that read its fields.
 
 use std::time::SystemTime;
 
@@ -8,32 +8,32 @@ use serde_json::Value;
 use super::wrapped;
 use crate::{
     error::Error,
-    identifier::{DetailType, EventSource, NotAnId},
+    identifier::{DetailType, EventSource, ParseError},
 };
 
-/// What may be an `EventBridge` event, or the reason why it is none.
+/// A payload that may be an `EventBridge` event, or the reason why it is not one.
 ///
-/// The reason is kept rather than returned, so that even a payload that is no JSON ends as an
-/// [`Error::InvalidEvent`] of ours.
+/// The reason is stored rather than returned, so that even a payload that is not JSON results in an
+/// [`Error::InvalidEvent`].
 #[derive(Debug)]
-pub struct Received(pub(super) Result<Value, String>);
+pub struct RawEvent(pub(super) Result<Value, String>);
 
 /// A message of a batch.
 #[derive(Debug)]
 pub struct Message {
-    /// By which SQS is told that it failed.
+    /// The id by which the message is reported to SQS as failed.
     pub id: String,
-    /// The event in its body.
-    pub event: Received,
+    /// The event in the message's body.
+    pub event: RawEvent,
 }
 
-/// Reads where an event came from and what it is. What is none, but has one inside, is told what it is.
+/// Reads the source and the detail type of an event. The error for a payload that wraps an event explains the wrapper.
 pub(super) fn kind(event: &Value) -> Result<(EventSource, DetailType), Error> {
     let read = || {
         if event.is_object() {
             Ok((required(event, "source")?, required(event, "detail-type")?))
         } else {
-            let found = NotAnId { found: kind_of(event), expected: "an EventBridge event" };
+            let found = ParseError { found: kind_of(event), expected: "an EventBridge event" };
             Err(Error::InvalidEvent(found.to_string()))
         }
     };
@@ -46,21 +46,22 @@ pub(super) fn detail(event: &Value) -> Result<&Value, Error> {
     if detail.is_object() {
         return Ok(detail);
     }
-    let found = NotAnId { found: kind_of(detail), expected: "an object" };
+    let found = ParseError { found: kind_of(detail), expected: "an object" };
     Err(Error::InvalidEvent(format!("detail: {found}")))
 }
 
 /// Reads a field of an event, or of its `detail`, that the events handled here always have.
-pub(super) fn required<T: TryFrom<String, Error = NotAnId>>(of: &Value, path: &str) -> Result<T, Error> {
+pub(super) fn required<T: TryFrom<String, Error = ParseError>>(of: &Value, path: &str) -> Result<T, Error> {
     let read = match of.get(path.strip_prefix("detail.").unwrap_or(path)).unwrap_or(&Value::Null) {
         Value::String(text) => T::try_from(text.clone()),
-        // An empty text is none of these, and its error says what was expected.
-        other => T::try_from(String::new()).map_err(|error| NotAnId { found: kind_of(other), ..error }),
+        // An empty text is invalid for all of these types, and its error names the expectation.
+        other => T::try_from(String::new()).map_err(|error| ParseError { found: kind_of(other), ..error }),
     };
     read.map_err(|error| Error::InvalidEvent(format!("{path}: {error}")))
 }
 
-/// Reads the envelope's `time`. A time in the future is that of a sample or of a clock that is ahead: it counts as now.
+/// Reads the envelope's `time`. A time in the future comes from a sample event or from a clock that is ahead; it counts
+/// as now.
 pub(super) fn time(event: &Value) -> Result<SystemTime, Error> {
     let Time(time) = required(event, "time")?;
     Ok(time.min(SystemTime::now()))
@@ -69,16 +70,16 @@ pub(super) fn time(event: &Value) -> Result<SystemTime, Error> {
 struct Time(SystemTime);
 
 impl TryFrom<String> for Time {
-    type Error = NotAnId;
+    type Error = ParseError;
 
     fn try_from(found: String) -> Result<Self, Self::Error> {
         let time = DateTime::from_str(&found, Format::DateTimeWithOffset).ok();
         let time = time.and_then(|time| SystemTime::try_from(time).ok());
-        time.map(Self).ok_or_else(|| NotAnId::new(&found, "a time, such as 2026-11-02T08:00:00Z"))
+        time.map(Self).ok_or_else(|| ParseError::new(&found, "a time, such as 2026-11-02T08:00:00Z"))
     }
 }
 
-/// What a value is. A string is not repeated: it may be a whole event.
+/// The kind of a JSON value. A string is not repeated: it may be a whole event.
 pub(super) fn kind_of(value: &Value) -> String {
     match value {
         Value::Null => "nothing".to_owned(),

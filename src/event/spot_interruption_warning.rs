@@ -1,6 +1,6 @@
 //! `EC2 Spot Instance Interruption Warning`, source `aws.ec2`.
 //!
-//! `resources` is not read: there a zone stands where an ARN has its Region, and no account.
+//! `resources` is not read: its ARN has an Availability Zone in place of the Region, and no account.
 
 use serde_json::Value;
 

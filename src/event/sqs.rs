@@ -2,9 +2,10 @@
 
 use serde_json::Value;
 
-use super::envelope::{Message, Received, kind_of};
+use super::envelope::{Message, RawEvent, kind_of};
 
-/// Reads a batch, if it is one: its messages have ids, and an event each, which may be malformed.
+/// Reads the messages of a batch; `None` if the payload is not a batch. Each message has an id, and an event that may
+/// be malformed.
 pub(super) fn messages(payload: &Value) -> Option<Vec<Message>> {
     let records = payload.get("Records")?.as_array()?;
     records.iter().map(message).collect()
@@ -16,7 +17,7 @@ fn message(record: &Value) -> Option<Message> {
         Value::String(body) => serde_json::from_str(body).map_err(|error| format!("body: found no JSON: {error}")),
         other => Err(format!("body: found {}, expected a string with an event", kind_of(other))),
     };
-    Some(Message { id, event: Received(body) })
+    Some(Message { id, event: RawEvent(body) })
 }
 
 #[cfg(test)]
@@ -27,7 +28,7 @@ mod tests {
     use crate::event::Event;
 
     #[test]
-    fn each_message_is_read_by_itself() {
+    fn malformed_message_does_not_affect_the_others() {
         let good = include_str!("../../events/terminate.json");
         let payload = json!({ "Records": [
             { "messageId": "1", "body": good, "eventSource": "aws:sqs" },
@@ -42,7 +43,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_no_batch() {
+    fn payload_without_message_ids_is_not_a_batch() {
         for payload in [json!({}), json!([]), json!({ "Records": {} }), json!({ "Records": [{ "body": "" }] })] {
             assert!(messages(&payload).is_none(), "{payload}");
         }

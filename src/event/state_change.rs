@@ -11,7 +11,7 @@ use crate::{
 
 pub(super) const DETAIL_TYPE: &str = "EC2 Instance State-change Notification";
 
-/// Reads what happened, or says that nothing is done about a state on the way from one to another.
+/// Reads the state that the instance has reached. The inner error is the reason to ignore any other state.
 pub(super) fn read(detail: &Value) -> Result<Result<(InstanceId, Kind), String>, Error> {
     let (instance, state): (_, InstanceState) =
         (required(detail, "detail.instance-id")?, required(detail, "detail.state")?);

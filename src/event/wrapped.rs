@@ -1,10 +1,10 @@
-//! What is no event, but has one inside, or is a part of one.
+//! Payloads that wrap an event, or are a part of one.
 
 use serde_json::Value;
 
 use crate::identifier::quote;
 
-/// By which field it can be told, what it is, and what to do about it.
+/// For each wrapper: the field that it is recognized by, what it is, and what to do about it.
 const WRAPPERS: [(&str, &str); 12] = [
     ("/Records/0/Sns", "an SNS notification: let the EventBridge rule target this function or its queue"),
     ("/TopicArn", "an SNS notification: turn on raw message delivery for the topic's subscription"),
@@ -27,7 +27,7 @@ const HTTP: &str = "an HTTP request: invoke the function with the event itself";
 const PUT: &str =
     "a request of PutEvents: send the event as EventBridge delivers it, with source, detail-type and detail";
 
-/// Says what came in place of an event, and where in it there is one; `None` if neither is known.
+/// Explains what came in place of an event, and where in it the event is; `None` if neither is known.
 pub(super) fn explain(payload: &Value) -> Option<String> {
     if payload.get("detail-type").is_some() {
         return None;
@@ -41,7 +41,7 @@ pub(super) fn explain(payload: &Value) -> Option<String> {
     }
 }
 
-/// Where an event is within a value, or within a string of JSON.
+/// The path of an event within a value, or within a string of JSON.
 fn event_in(value: &Value, path: &str) -> Option<String> {
     match value {
         Value::Object(fields) if fields.contains_key("detail-type") => Some(quote(path.trim_start_matches('.'))),

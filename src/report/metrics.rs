@@ -1,7 +1,7 @@
-//! Metrics: a line of JSON on standard output for each outcome, from which `CloudWatch` makes metrics.
+//! Metrics: one line of JSON on standard output for each outcome, from which `CloudWatch` extracts metrics.
 //!
-//! The format is the "Embedded metric format specification" of the Amazon `CloudWatch` User Guide. What names an instance
-//! is a property, to be searched, and no dimension, each value of which would be a metric of its own.
+//! The format is the "Embedded metric format specification" of the Amazon `CloudWatch` User Guide. An instance's id is
+//! a property, which can be searched, and not a dimension: each value of a dimension is a metric of its own.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering::Relaxed},
@@ -19,33 +19,33 @@ use crate::{
     outcome::Outcome,
 };
 
-/// Whether this process has measured anything before.
+/// Whether this process has written metrics before.
 static IS_WARM: AtomicBool = AtomicBool::new(false);
 
 const NAMESPACE: &str = "SpotInterruptionHandler";
 
-/// What came of an event, as far as it is measured.
+/// The measurements of an event.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Measured<'a> {
+pub(super) struct Measurement<'a> {
     pub(super) outcome: Outcome,
     pub(super) error_type: Option<&'a str>,
     pub(super) interruption: Option<&'a Interruption>,
     pub(super) pool: Option<&'a CapacityPool>,
     pub(super) cluster: Option<&'a ClusterName>,
-    /// When the change was made.
+    /// The time of the change.
     pub(super) changed: Option<SystemTime>,
-    /// Requests, and those that were throttled, that no line has yet.
+    /// All requests and the throttled requests since the last line.
     pub(super) calls: Option<(u32, u32)>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Line<'a> {
+struct MetricsLine<'a> {
     #[serde(rename = "_aws")]
     aws: Metadata,
     #[serde(rename = "timestamp")]
     timestamp: String,
-    /// Lambda drops lines below the function's log level, and takes those without a level for INFO.
+    /// Lambda drops lines below the function's log level, and treats lines without a level as INFO.
     #[serde(rename = "level")]
     level: &'a str,
 
@@ -90,7 +90,7 @@ struct Metadata {
     cloud_watch_metrics: Vec<Directive>,
 }
 
-/// Metrics, and the sets of properties that each is counted by. A set without any counts all.
+/// Metrics, and the sets of dimensions for each of them. The empty set aggregates everything.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Directive {
@@ -107,21 +107,21 @@ struct Metric {
 }
 
 /// Writes the line of an outcome.
-pub(super) fn write(measured: Measured<'_>) {
-    if let Ok(line) = serde_json::to_string(&line(measured, SystemTime::now())) {
+pub(super) fn write(measurement: Measurement<'_>) {
+    if let Ok(line) = serde_json::to_string(&line(measurement, SystemTime::now())) {
         log::print(&line);
     }
 }
 
-fn line(measured: Measured<'_>, now: SystemTime) -> Line<'_> {
-    let Measured { outcome, error_type, interruption, pool, cluster, changed, calls } = measured;
+fn line(measurement: Measurement<'_>, now: SystemTime) -> MetricsLine<'_> {
+    let Measurement { outcome, error_type, interruption, pool, cluster, changed, calls } = measurement;
     let is_notice = interruption.is_some_and(|interruption| matches!(interruption.kind, Kind::Notice(_)));
     let since_event = |changed: SystemTime| changed.duration_since(interruption?.time).ok();
     // A hibernation has no two minutes to spare.
     let with_time = interruption.filter(|interruption| interruption.kind != Kind::Notice(InstanceAction::Hibernate));
     let to_spare = |changed: SystemTime| Some(with_time?.deadline()?.duration_since(changed).unwrap_or_default());
     let since_1970 = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let mut line = Line {
+    let mut line = MetricsLine {
         aws: Metadata {
             timestamp: since_1970.as_millis().try_into().unwrap_or(u64::MAX),
             cloud_watch_metrics: Vec::with_capacity(3),
@@ -145,22 +145,22 @@ fn line(measured: Measured<'_>, now: SystemTime) -> Line<'_> {
         account: interruption.map(|interruption| &interruption.account),
         region: interruption.map(|interruption| &interruption.region),
     };
-    line.direct();
+    line.declare();
     line
 }
 
-impl Line<'_> {
-    /// Says which of its members are metrics, by what. Only those that are there may be named.
-    fn direct(&mut self) {
+impl MetricsLine<'_> {
+    /// Declares which members are metrics, with their dimensions. Only members that are present may be declared.
+    fn declare(&mut self) {
         let directives = &mut self.aws.cloud_watch_metrics;
-        let mut direct = |dimensions: Vec<&'static [&'static str]>, metrics: &[(bool, &'static str, &'static str)]| {
+        let mut declare = |dimensions: Vec<&'static [&'static str]>, metrics: &[(bool, &'static str, &'static str)]| {
             let there = metrics.iter().filter(|(is_there, ..)| *is_there);
             let metrics: Vec<_> = there.map(|&(_, name, unit)| Metric { name, unit }).collect();
             if !metrics.is_empty() {
                 directives.push(Directive { namespace: NAMESPACE, dimensions, metrics });
             }
         };
-        direct(
+        declare(
             vec![&[], &["Outcome"]],
             &[
                 (true, "Outcomes", "Count"),
@@ -172,9 +172,9 @@ impl Line<'_> {
         if self.cluster.is_some() {
             by.push(&["Cluster"]);
         }
-        direct(by, &[(self.interruptions.is_some(), "Interruptions", "Count")]);
+        declare(by, &[(self.interruptions.is_some(), "Interruptions", "Count")]);
         let is_there = self.calls.is_some();
-        direct(
+        declare(
             vec![&[]],
             &[(is_there, "Calls", "Count"), (is_there, "Throttles", "Count"), (is_there, "ColdStarts", "Count")],
         );

@@ -1,4 +1,4 @@
-//! What happens before the first event.
+//! The cold start and the log.
 
 use std::{process::Command, time::Duration};
 
@@ -8,7 +8,7 @@ use standin::{Fault, FunctionError};
 use crate::{ID, apis, crowd, function, handled, notice, register, standin, start};
 
 #[tokio::test]
-async fn a_wrong_setting_stops_it_and_is_named() {
+async fn invalid_setting_stops_the_function_and_is_named() {
     let aws = standin().await;
     for (name, value, expected) in [
         ("STRATEGY", "evict", "deregister or drain"),
@@ -29,7 +29,7 @@ async fn a_wrong_setting_stops_it_and_is_named() {
 }
 
 #[test]
-fn started_by_hand_it_says_in_one_line_what_it_is() {
+fn started_by_hand_it_prints_one_line() {
     let ends_well = |args: &[&str], lambda: &[(&str, &str)]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_spot-interruption-handler"));
         let output = command.args(args).env_clear().envs(lambda.iter().copied()).output().unwrap();
@@ -54,7 +54,7 @@ fn started_by_hand_it_says_in_one_line_what_it_is() {
 }
 
 #[tokio::test]
-async fn its_version_is_the_first_line_of_the_log() {
+async fn first_log_line_has_the_version() {
     let aws = standin().await;
     for (level, lines) in [("INFO", 1), ("WARN", 0)] {
         let function = function(&aws, &[("AWS_LAMBDA_LOG_LEVEL", level)]).await;
@@ -71,7 +71,7 @@ async fn its_version_is_the_first_line_of_the_log() {
 }
 
 #[tokio::test]
-async fn the_warm_up_reads_the_clusters_once() {
+async fn warm_up_reads_the_clusters_once() {
     let aws = standin().await;
     crowd(&aws.home(), 3);
     let function = start(&aws, &[]).await;
@@ -80,7 +80,7 @@ async fn the_warm_up_reads_the_clusters_once() {
 }
 
 #[tokio::test]
-async fn a_failed_warm_up_is_no_error() {
+async fn failed_warm_up_is_no_error() {
     for fault in [
         Fault::on_any().always().throttle(),
         Fault::on_any().always().error(400, "AccessDeniedException", "no"),
@@ -99,7 +99,7 @@ async fn a_failed_warm_up_is_no_error() {
 }
 
 #[tokio::test]
-async fn one_line_sums_a_notice_up() {
+async fn each_notice_is_logged_in_one_line() {
     let aws = standin().await;
     register(&aws.home(), "web");
     let function = function(&aws, &[]).await;
@@ -115,5 +115,5 @@ async fn one_line_sums_a_notice_up() {
     assert_eq!(fields["outcome"], "deregistered");
     assert_eq!(fields["secondsLeft"], answer["secondsLeft"]);
     assert_eq!(fields["calls"], aws.calls().len());
-    assert!(fields["locate_ms"].is_u64() && fields["act_ms"].is_u64(), "{line}");
+    assert!(fields["locateMs"].is_u64() && fields["actMs"].is_u64(), "{line}");
 }

@@ -1,4 +1,4 @@
-//! The steps of an evacuation, and what comes of them.
+//! The steps of an evacuation, and their completions.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::{
     ecs::{
-        change::Ended,
+        change::ChangeOutcome,
         container_instance::ContainerInstance,
         task::{Listed, Task},
     },
@@ -14,33 +14,33 @@ use crate::{
     identifier::TaskArn,
 };
 
-/// A step: one look, or one change.
+/// A step: one read, or one change.
 #[derive(Debug)]
 pub(super) enum Step {
     /// Set the container instance to `DRAINING`.
     Drain,
-    /// See how many tasks ECS counts.
+    /// Read how many tasks ECS counts.
     Count,
-    /// List the tasks that nobody has begun to stop, of which ECS counts so many.
+    /// List the running tasks, of which ECS counts this many.
     ListRunning { counted: usize },
     /// List the tasks that are being stopped.
     ListStopping,
-    /// See what became of a task.
+    /// Describe a task.
     Describe(TaskArn),
-    /// See how long a task's containers have after SIGTERM.
+    /// Read how long a task's containers have between SIGTERM and SIGKILL.
     ReadStopTimeout { task: TaskArn, definition: String },
-    /// See whether a task's service is a daemon.
+    /// Read whether a task's service is a daemon.
     ReadService { task: TaskArn, service: String },
-    /// Have a task's containers sent SIGTERM.
+    /// Stop a task: its containers get SIGTERM.
     Stop { task: TaskArn, due: Instant },
-    /// Deregister the container instance; if its time is up, again and again until then.
+    /// Deregister the container instance. With `until`, the call is retried until that time.
     Deregister { until: Option<Instant>, due: Instant },
 }
 
-/// What came of a step.
+/// The completion of a step.
 #[derive(Debug)]
 pub(super) enum Completion {
-    Drained(Result<Ended, Error>),
+    Drained(Result<ChangeOutcome, Error>),
     Counted(Result<Option<ContainerInstance>, Error>),
     ListedRunning(Result<Vec<Listed>, Error>),
     ListedStopping(Result<Vec<Listed>, Error>),
@@ -48,5 +48,5 @@ pub(super) enum Completion {
     StopTimeout(TaskArn, Result<Duration, Error>),
     Daemon(TaskArn, Result<bool, Error>),
     Stopped(TaskArn, Result<(), Error>),
-    Deregistered(Result<Ended, Error>),
+    Deregistered(Result<ChangeOutcome, Error>),
 }

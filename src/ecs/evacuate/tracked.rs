@@ -1,4 +1,4 @@
-//! What is known of a container instance under evacuation, and of its tasks.
+//! The knowledge that an evacuation has of its container instance and tasks.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,7 +14,7 @@ use super::{
 use crate::{
     config::StandaloneTasks,
     ecs::{
-        change::Ended,
+        change::ChangeOutcome,
         container_instance::{ContainerInstance, Status},
         task::{Listed, Progress, Task},
     },
@@ -23,78 +23,77 @@ use crate::{
     outcome::EndState,
 };
 
-/// When draining that failed is tried again, a list that is too short is asked for again, and what ECS did not know is
-/// looked at again.
-pub(super) const AGAIN: Duration = Duration::from_secs(1);
+/// The delay before draining is retried, a short list is repeated, and a missing container instance is read again, 1 s.
+pub(super) const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// When stopping tasks, or deregistering what is empty, is tried again after it failed.
-const WRITE_AGAIN: Duration = Duration::from_millis(500);
+/// The delay before stopping tasks, or deregistering an empty instance, is retried, 0.5 s.
+const WRITE_RETRY_AFTER: Duration = Duration::from_millis(500);
 
-/// The first pause after a read that failed; it doubles until one succeeds.
-const BACKOFF: Duration = Duration::from_millis(500);
+/// The first backoff after a failed read, 0.5 s; it doubles until a read succeeds.
+const FIRST_BACKOFF: Duration = Duration::from_millis(500);
 
-/// The longest pause after a read that failed.
-const LONGEST_BACKOFF: Duration = Duration::from_secs(8);
+/// The longest backoff after a failed read, 8 s.
+const MAX_BACKOFF: Duration = Duration::from_secs(8);
 
-/// What is known of a container instance under evacuation.
+/// A container instance under evacuation, as far as it is known.
 #[derive(Debug)]
 pub(super) struct Tracked {
     pub(super) standalone_tasks: StandaloneTasks,
-    pub(super) drained: Drained,
-    /// Whether those of its tasks were listed that nobody had begun to stop.
-    pub(super) running: List,
-    /// Whether those were listed that were being stopped by then.
-    pub(super) stopping: List,
-    /// Its tasks that have not stopped, as far as they are known.
+    pub(super) drained: DrainState,
+    /// Whether its running tasks have been listed.
+    pub(super) running: ListState,
+    /// Whether the tasks that were being stopped have been listed.
+    pub(super) stopping: ListState,
+    /// Its known tasks that have not stopped.
     pub(super) tasks: BTreeMap<TaskArn, TrackedTask>,
-    /// Those that were seen to have stopped.
-    over: BTreeSet<TaskArn>,
-    /// How many tasks run or are on their way there, by what ECS counts or lists, whatever came last.
+    /// The tasks that were seen to have stopped.
+    seen_stopped: BTreeSet<TaskArn>,
+    /// The number of running or pending tasks by the last count or list.
     pub(super) counted: usize,
-    /// How many of them ECS counted last, and how many tasks were seen to end since then.
+    /// The number of tasks that ECS counted last, and the number of tasks that were seen to stop since then.
     expected: usize,
     ended: usize,
-    /// How often lists that show fewer tasks than ECS counts were asked for again, and when that is next.
+    /// How often short lists were repeated, and when the next repetition is allowed.
     pub(super) relisted: u32,
     pub(super) list_after: Instant,
-    /// When its tasks were last looked at.
+    /// When its tasks were described last.
     pub(super) seen: Option<Instant>,
-    pub(super) next_look: Instant,
+    pub(super) next_poll: Instant,
     pub(super) is_being_counted: bool,
-    /// Whether ECS did not know it when it was last counted.
-    is_missed: bool,
+    /// Whether ECS did not know it at the last count.
+    was_missing: bool,
     /// Whether it is being deregistered.
-    pub(super) is_leaving: bool,
-    /// Changes have failed: none before this time, but what can't wait.
-    pub(super) writes_after: Instant,
-    pub(super) reading: Backoff,
-    pub(super) learning: Backoff,
-    /// How many tasks were asked to stop.
+    pub(super) is_deregistering: bool,
+    /// The time before which changes are not retried, except urgent ones.
+    pub(super) next_write: Instant,
+    pub(super) reads_backoff: Backoff,
+    pub(super) details_backoff: Backoff,
+    /// The number of tasks that were asked to stop.
     stopped: usize,
-    /// Why it could not be looked at, or its tasks could not be stopped.
+    /// The first denied read or stop.
     denied: Option<Error>,
 }
 
 /// Whether it is `DRAINING`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Drained {
-    /// Not before this time; it has been tried if there is one.
-    No(Option<Instant>),
-    UnderWay,
-    Yes,
-    /// ECS refuses it; what else can be done is done.
+pub(super) enum DrainState {
+    /// The next attempt is made at this time; at once if there is none.
+    Pending(Option<Instant>),
+    InFlight,
+    Done,
+    /// ECS refuses to drain it. The other steps go on.
     Refused,
 }
 
-/// How far a list is.
+/// The progress of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum List {
-    No,
-    UnderWay,
-    Yes,
+pub(super) enum ListState {
+    Pending,
+    InFlight,
+    Done,
 }
 
-/// When it is read again after failures.
+/// When reads are made again after failures.
 #[derive(Debug)]
 pub(super) struct Backoff {
     pub(super) after: Instant,
@@ -103,16 +102,16 @@ pub(super) struct Backoff {
 
 impl Backoff {
     fn new(now: Instant) -> Self {
-        Self { after: now, pause: BACKOFF }
+        Self { after: now, pause: FIRST_BACKOFF }
     }
 
-    fn note<T>(&mut self, read: &Result<T, Error>, now: Instant) {
+    fn record<T>(&mut self, read: &Result<T, Error>, now: Instant) {
         if read.is_ok() {
-            self.pause = BACKOFF;
+            self.pause = FIRST_BACKOFF;
         } else if self.after <= now {
-            // Those that fail together count once.
+            // Concurrent failures count once.
             self.after = now + self.pause;
-            self.pause = LONGEST_BACKOFF.min(self.pause * 2);
+            self.pause = MAX_BACKOFF.min(self.pause * 2);
         }
     }
 }
@@ -121,139 +120,140 @@ impl Tracked {
     pub(super) fn new(found: &ContainerInstance, standalone_tasks: StandaloneTasks, now: Instant) -> Self {
         Self {
             standalone_tasks,
-            drained: if found.status == Status::Draining { Drained::Yes } else { Drained::No(None) },
-            running: List::No,
-            stopping: List::No,
+            drained: if found.status == Status::Draining { DrainState::Done } else { DrainState::Pending(None) },
+            running: ListState::Pending,
+            stopping: ListState::Pending,
             tasks: BTreeMap::new(),
-            over: BTreeSet::new(),
+            seen_stopped: BTreeSet::new(),
             counted: found.tasks(),
             expected: found.tasks(),
             ended: 0,
             relisted: 0,
             list_after: now,
             seen: None,
-            next_look: now,
+            next_poll: now,
             is_being_counted: false,
-            is_missed: false,
-            is_leaving: false,
-            writes_after: now,
-            reading: Backoff::new(now),
-            learning: Backoff::new(now),
+            was_missing: false,
+            is_deregistering: false,
+            next_write: now,
+            reads_backoff: Backoff::new(now),
+            details_backoff: Backoff::new(now),
             stopped: 0,
             denied: None,
         }
     }
 
-    /// Whether nothing is left on it.
+    /// Whether no task is left on it.
     pub(super) fn is_empty(&self) -> bool {
         self.is_listed() && self.tasks.is_empty()
     }
 
     pub(super) fn is_listed(&self) -> bool {
-        self.running == List::Yes && self.stopping == List::Yes && self.missing() == 0
+        self.running == ListState::Done && self.stopping == ListState::Done && self.missing() == 0
     }
 
-    /// How many tasks ECS counted that lists have not shown: these may lag behind.
+    /// The number of tasks that ECS counted but lists, which may lag behind, have not shown.
     pub(super) fn missing(&self) -> usize {
         let known = self.tasks.values().filter(|task| !task.is_uncounted).count();
         self.expected.saturating_sub(known + self.ended)
     }
 
-    /// Whether it may be empty, or empty but for its daemons.
+    /// Whether it may be empty, or have only daemons left.
     pub(super) fn is_nearly_empty(&self) -> bool {
         self.counted <= self.tasks.values().filter(|task| task.is_daemon()).count()
     }
 
-    /// Whether, of what is known, nothing but daemons is left.
+    /// Whether only daemons are left, as far as tasks are known.
     pub(super) fn has_only_daemons(&self) -> bool {
         self.tasks.values().all(TrackedTask::is_daemon)
     }
 
-    /// Records what came of a step. Gives where the container instance ended if someone else was first.
-    pub(super) fn record(&mut self, completion: Completion, now: Instant) -> Option<Ended> {
+    /// Records the completion of a step. Returns the state that the container instance reached if the evacuation is
+    /// over.
+    pub(super) fn record(&mut self, completion: Completion, now: Instant) -> Option<ChangeOutcome> {
         match completion {
             Completion::Drained(drained) => return self.record_drained(drained, now),
             Completion::Counted(counted) => {
                 self.is_being_counted = false;
-                if let Some(counted) = self.readable(counted, now) {
+                if let Some(counted) = self.read_or_warn(counted, now) {
                     return self.record_counted(counted.as_ref(), now);
                 }
             }
-            Completion::ListedRunning(listed) => match self.readable(listed, now) {
+            Completion::ListedRunning(listed) => match self.read_or_warn(listed, now) {
                 Some(listed) => self.record_running(listed, now),
-                None => self.running = List::No,
+                None => self.running = ListState::Pending,
             },
-            Completion::ListedStopping(listed) => match self.readable(listed, now) {
+            Completion::ListedStopping(listed) => match self.read_or_warn(listed, now) {
                 Some(listed) => self.record_stopping(listed),
-                None => self.stopping = List::No,
+                None => self.stopping = ListState::Pending,
             },
-            Completion::Described(task, described) => match self.readable(described, now) {
+            Completion::Described(task, described) => match self.read_or_warn(described, now) {
                 Some(Some(task)) => self.record_task(task, now),
                 // It stopped more than an hour ago.
                 Some(None) => self.record_end(&task),
                 None => {
                     if let Some(task) = self.tasks.get_mut(&task) {
-                        (task.is_being_described, task.is_obscure) = (false, task.task.is_none());
+                        (task.is_being_described, task.is_undescribable) = (false, task.task.is_none());
                     }
                 }
             },
             Completion::StopTimeout(task, read) => {
-                self.learning.note(&read, now);
+                self.details_backoff.record(&read, now);
                 if let Some(task) = self.tasks.get_mut(&task) {
                     task.stop_timeout = read.map_or(Detail::Unknown, Detail::Known);
                 }
             }
             Completion::Daemon(task, read) => {
-                self.learning.note(&read, now);
+                self.details_backoff.record(&read, now);
                 if let Some(task) = self.tasks.get_mut(&task) {
                     task.is_daemon = read.map_or(Detail::Unknown, Detail::Known);
                 }
             }
             Completion::Stopped(task, stopped) => self.record_stopped(&task, stopped, now),
-            Completion::Deregistered(Ok(ended)) => return Some(ended),
+            Completion::Deregistered(Ok(reached)) => return Some(reached),
             Completion::Deregistered(Err(_)) => {
-                self.is_leaving = false;
-                self.writes_after = now + WRITE_AGAIN;
+                self.is_deregistering = false;
+                self.next_write = now + WRITE_RETRY_AFTER;
             }
         }
         None
     }
 
-    fn record_drained(&mut self, drained: Result<Ended, Error>, now: Instant) -> Option<Ended> {
+    fn record_drained(&mut self, drained: Result<ChangeOutcome, Error>, now: Instant) -> Option<ChangeOutcome> {
         match drained {
-            Ok(ended) if ended.state == EndState::Deregistered => return Some(ended),
-            Ok(ended) => {
-                self.drained = Drained::Yes;
-                if let Some(tasks) = ended.tasks {
+            Ok(reached) if reached.state == EndState::Deregistered => return Some(reached),
+            Ok(reached) => {
+                self.drained = DrainState::Done;
+                if let Some(tasks) = reached.tasks {
                     self.expect(tasks);
                 }
             }
-            Err(error) if error.is_transient() => self.drained = Drained::No(Some(now + AGAIN)),
+            Err(error) if error.is_transient() => self.drained = DrainState::Pending(Some(now + RETRY_AFTER)),
             Err(error) => {
-                tracing::warn!(%error, "the instance is evacuated without draining");
-                self.drained = Drained::Refused;
+                tracing::warn!(%error, "the container instance could not be drained: it is evacuated without");
+                self.drained = DrainState::Refused;
             }
         }
         None
     }
 
-    fn record_counted(&mut self, counted: Option<&ContainerInstance>, now: Instant) -> Option<Ended> {
+    fn record_counted(&mut self, counted: Option<&ContainerInstance>, now: Instant) -> Option<ChangeOutcome> {
         if let Some(counted) = counted.filter(|counted| counted.status != Status::Gone) {
-            self.is_missed = false;
+            self.was_missing = false;
             self.expect(counted.tasks());
-            if self.missing() > 0 && self.running == List::Yes {
-                (self.running, self.stopping) = (List::No, List::No);
+            if self.missing() > 0 && self.running == ListState::Done {
+                (self.running, self.stopping) = (ListState::Pending, ListState::Pending);
             }
-            if counted.status == Status::Active && self.drained == Drained::Yes {
-                // Someone has undone it.
-                self.drained = Drained::No(None);
+            if counted.status == Status::Active && self.drained == DrainState::Done {
+                // Someone else set it to `ACTIVE`.
+                self.drained = DrainState::Pending(None);
             }
-        } else if counted.is_none() && !self.is_missed {
-            // It may not show everywhere.
-            self.is_missed = true;
-            self.next_look = self.next_look.min(now + AGAIN);
-        } else if !self.is_leaving {
-            return Some(Ended { state: EndState::Deregistered, is_ours: false, tasks: None });
+        } else if counted.is_none() && !self.was_missing {
+            // ECS is eventually consistent: one miss proves nothing.
+            self.was_missing = true;
+            self.next_poll = self.next_poll.min(now + RETRY_AFTER);
+        } else if !self.is_deregistering {
+            return Some(ChangeOutcome { state: EndState::Deregistered, is_ours: false, tasks: None });
         }
         None
     }
@@ -272,8 +272,8 @@ impl Tracked {
                 None => self.record_listed(arn),
             }
         }
-        self.running = List::Yes;
-        // As far as is known by now.
+        self.running = ListState::Done;
+        // As far as tasks are known by now.
         let is_running = |task: &&TrackedTask| task.task.as_ref().is_none_or(|task| task.progress == Progress::Running);
         self.counted = self.tasks.values().filter(is_running).count();
     }
@@ -282,11 +282,11 @@ impl Tracked {
         for (arn, _) in listed {
             self.record_listed(arn);
         }
-        self.stopping = List::Yes;
+        self.stopping = ListState::Done;
     }
 
     fn record_listed(&mut self, task: TaskArn) {
-        if !self.over.contains(&task) {
+        if !self.seen_stopped.contains(&task) {
             self.tasks.entry(task).or_default();
         }
     }
@@ -297,57 +297,58 @@ impl Tracked {
             self.record_end(&task.arn);
         } else {
             let tracked = self.tasks.entry(task.arn.clone()).or_default();
-            (tracked.task, tracked.is_being_described, tracked.is_obscure) = (Some(task), false, false);
+            (tracked.task, tracked.is_being_described, tracked.is_undescribable) = (Some(task), false, false);
         }
     }
 
     fn record_end(&mut self, task: &TaskArn) {
-        // One that was over when it was first seen may have been so when ECS counted.
+        // A task that had stopped when it was first seen may have stopped before ECS counted.
         let was_counted = |tracked: TrackedTask| tracked.task.is_some() && !tracked.is_uncounted;
         self.ended += usize::from(self.tasks.remove(task).is_some_and(was_counted));
-        self.over.insert(task.clone());
+        self.seen_stopped.insert(task.clone());
     }
 
     fn record_stopped(&mut self, task: &TaskArn, stopped: Result<(), Error>, now: Instant) {
         let is_over = !stopped.as_ref().is_err_and(Error::is_transient);
         if let Some(task) = self.tasks.get_mut(task) {
-            task.stop = if is_over { StopRequest::Over } else { StopRequest::No };
+            task.stop = if is_over { StopRequest::Done } else { StopRequest::NotSent };
             if let Some(task) = task.task.as_mut().filter(|_| stopped.is_ok()) {
                 task.progress = Progress::Stopping;
             }
         }
         match stopped {
             Ok(()) => self.stopped += 1,
-            Err(_) if !is_over => self.writes_after = now + WRITE_AGAIN,
-            // It has ended meanwhile, or the role may not stop it.
+            Err(_) if !is_over => self.next_write = now + WRITE_RETRY_AFTER,
+            // The task has stopped in the meantime, or the role may not stop it.
             Err(error) => self.warn(error),
         }
     }
 
-    /// What was read; what could not be is read later.
-    fn readable<T>(&mut self, read: Result<T, Error>, now: Instant) -> Option<T> {
-        self.reading.note(&read, now);
+    /// The value that was read. A failed read is logged, and repeated later.
+    fn read_or_warn<T>(&mut self, read: Result<T, Error>, now: Instant) -> Option<T> {
+        self.reads_backoff.record(&read, now);
         read.map_err(|error| self.warn(error)).ok()
     }
 
-    /// The first of many failures is one to look at.
+    /// Only the first denied call is a warning.
     fn warn(&mut self, error: Error) {
         if error.is_transient() || self.denied.is_some() {
-            tracing::info!(%error, "an evacuation goes on without");
+            tracing::info!(%error, "a step failed: the evacuation continues");
         } else {
-            tracing::warn!(%error, "an evacuation goes on without");
+            tracing::warn!(%error, "a step failed: the evacuation continues");
         }
         if error.class() == Some(ErrorClass::Denied) {
             self.denied.get_or_insert(error);
         }
     }
 
-    /// How many tasks were stopped, and how many had not gone; or why some could not be stopped.
-    pub(super) fn conclude(self, ended: Ended) -> Result<(Ended, usize, usize), Error> {
+    /// Returns the state that was reached, the number of tasks that were stopped and the number of tasks that were
+    /// left; or the error that kept tasks from being stopped.
+    pub(super) fn conclude(self, reached: ChangeOutcome) -> Result<(ChangeOutcome, usize, usize), Error> {
         let left = self.tasks.len() + self.missing();
         match self.denied {
-            Some(denied) if left > 0 && ended.is_ours => Err(denied),
-            _ => Ok((ended, self.stopped, left)),
+            Some(denied) if left > 0 && reached.is_ours => Err(denied),
+            _ => Ok((reached, self.stopped, left)),
         }
     }
 }
@@ -377,14 +378,14 @@ pub(super) mod tests {
         }
     }
 
-    /// A container instance of which everything is known.
+    /// A container instance with these tasks, of which everything is known.
     pub(in super::super) fn tracked(standalone_tasks: StandaloneTasks, tasks: Vec<TrackedTask>) -> Tracked {
         let mut tracked = Tracked::new(&container_instance(0), standalone_tasks, Instant::now());
         for task in tasks {
             tracked.tasks.insert(task.task.as_ref().unwrap().arn.clone(), task);
         }
         tracked.record_running(Vec::new(), Instant::now());
-        tracked.stopping = List::Yes;
+        tracked.stopping = ListState::Done;
         tracked
     }
 
@@ -405,7 +406,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn it_is_empty_only_when_everything_is_known_to_have_stopped() {
+    fn instance_is_empty_only_when_all_tasks_are_known_to_have_stopped() {
         let web = |progress| task("web", Some("web"), 30, progress);
         let mut tracked = tracked(StandaloneTasks::Stop, vec![web(Progress::Running)]);
         let now = Instant::now();
@@ -413,26 +414,26 @@ pub(super) mod tests {
         tracked.record_task(web(Progress::Stopped).task.unwrap(), now);
         assert!(tracked.is_empty());
         tracked.record_listed(arn("task", "web"));
-        assert!(tracked.is_empty(), "it is over");
-        tracked.stopping = List::No;
+        assert!(tracked.is_empty(), "it has stopped");
+        tracked.stopping = ListState::Pending;
         assert!(!tracked.is_empty());
-        tracked.stopping = List::Yes;
+        tracked.stopping = ListState::Done;
         assert!(tracked.record_counted(Some(&container_instance(1)), now).is_none());
-        assert!(!tracked.is_empty(), "there is one that came later");
-        assert_eq!((tracked.running, tracked.stopping), (List::No, List::No));
+        assert!(!tracked.is_empty(), "a task was placed later");
+        assert_eq!((tracked.running, tracked.stopping), (ListState::Pending, ListState::Pending));
         tracked.record_running(Vec::new(), now);
         tracked.record_stopping(Vec::new());
         assert!(!tracked.is_empty(), "the lists lag behind");
         assert!(tracked.record_counted(Some(&container_instance(0)), now).is_none());
-        assert!(tracked.is_empty(), "and is gone again");
+        assert!(tracked.is_empty(), "the count is zero again");
     }
 
     #[test]
-    fn what_ecs_counts_is_missing_until_lists_show_it() {
+    fn counted_tasks_are_missing_until_lists_show_them() {
         let now = Instant::now();
         let web = |name, progress| task(name, Some("web"), 30, progress).task.unwrap();
         let mut tracked = tracked(StandaloneTasks::Stop, vec![]);
-        tracked.record_drained(Ok(Ended { state: EndState::Draining, is_ours: true, tasks: Some(2) }), now);
+        tracked.record_drained(Ok(ChangeOutcome { state: EndState::Draining, is_ours: true, tasks: Some(2) }), now);
         assert_eq!(tracked.missing(), 2);
         tracked.record_listed(arn("task", "old"));
         tracked.record_task(web("old", Progress::Stopped), now);
@@ -444,10 +445,10 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn an_instance_that_is_missed_once_may_only_not_show() {
+    fn instance_is_gone_only_after_two_misses() {
         let mut tracked = tracked(StandaloneTasks::Stop, vec![]);
         let now = Instant::now();
-        let gone = Some(Ended { state: EndState::Deregistered, is_ours: false, tasks: None });
+        let gone = Some(ChangeOutcome { state: EndState::Deregistered, is_ours: false, tasks: None });
         assert_eq!(tracked.record_counted(None, now), None);
         assert!(tracked.record_counted(Some(&container_instance(1)), now).is_none());
         assert_eq!((tracked.record_counted(None, now), tracked.record_counted(None, now)), (None, gone));

@@ -1,4 +1,4 @@
-//! The search for one instance: where it was looked for, and what could not be read.
+//! The search for one instance.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,7 +9,7 @@ use std::{
 use futures_util::{FutureExt, future::select_all};
 use tokio::time::{Instant, timeout_at};
 
-use super::user_data::{Mention, mention};
+use super::user_data::{ConfiguredCluster, configured_cluster};
 use crate::{
     aws::calls::Calls,
     config::Config,
@@ -20,22 +20,24 @@ use crate::{
     interruption::{Interruption, Kind},
 };
 
-/// Up to this many lists are as cheap as a hint.
+/// A scan of up to this many lists takes no more calls than a hint.
 pub(super) const CHEAP_SCAN: usize = 2;
 
-/// From this many lists on, a scan in each of a hundred environments uses up the quota of a whole notice.
+/// From this many lists on, a scan in each of a hundred execution environments uses up the quota for the whole time of
+/// a notice.
 const MANY_LISTS: usize = 20;
 
-/// For how long, after its start, an instance may be one that registers: the clusters' counts leave that out, 10 min.
+/// How long after its start an instance may still be registering, 10 min. The clusters' counts do not include such an
+/// instance.
 const YOUNG: Duration = Duration::from_mins(10);
 
-/// How long to wait, when an instance is found, for the lists that are under way, 250 ms: one may show another
+/// How long lists in flight are waited for when the instance is found, 250 ms: one of them may show another
 /// registration.
-const UNDER_WAY: Duration = Duration::from_millis(250);
+const IN_FLIGHT_GRACE: Duration = Duration::from_millis(250);
 
-/// How many clusters are looked at at the same time: enough to scan tens of clusters in a few round trips, few enough
-/// that a hit saves calls and that one cold notice doesn't open connections by the dozen.
-const WIDTH: usize = 8;
+/// The most clusters that are searched at the same time, 8: enough to scan tens of clusters in a few round trips, and
+/// few enough that a hit saves calls and that one cold notice does not open connections by the dozen.
+const MAX_LISTS_IN_FLIGHT: usize = 8;
 
 pub(super) struct Search<'a> {
     ec2: &'a Ec2,
@@ -43,15 +45,15 @@ pub(super) struct Search<'a> {
     config: &'a Config,
     calls: &'a Calls,
     id: &'a InstanceId,
-    /// Whether a registration counts only while its agent is connected. That of an instance that is gone can't be.
+    /// Whether the instance is alive. If so, only a registration with a connected agent ends the search.
     is_alive: bool,
-    /// What EC2 knows of it, once it was asked.
+    /// EC2's description, once it was requested.
     described: Option<Result<Option<Arc<Instance>>, Error>>,
     found: Vec<ContainerInstance>,
     /// The clusters that were read.
     read: BTreeSet<ClusterName>,
     /// The clusters that could not be read.
-    unread: BTreeMap<ClusterName, Error>,
+    failed: BTreeMap<ClusterName, Error>,
 }
 
 impl<'a> Search<'a> {
@@ -63,29 +65,30 @@ impl<'a> Search<'a> {
         Interruption { instance: id, kind, .. }: &'a Interruption,
     ) -> Self {
         let is_alive = *kind != Kind::Terminated;
-        let (found, read, unread) = (Vec::new(), BTreeSet::new(), BTreeMap::new());
-        Self { ec2, ecs, config, calls, id, is_alive, described: None, found, read, unread }
+        let (found, read, failed) = (Vec::new(), BTreeSet::new(), BTreeMap::new());
+        Self { ec2, ecs, config, calls, id, is_alive, described: None, found, read, failed }
     }
 
-    /// Whether the search is over. A registration whose agent is not connected may be a stale one beside another.
+    /// Whether the search is over. A registration without a connected agent may be a stale one, so the search goes on.
     pub(super) fn is_over(&self) -> bool {
         self.found.iter().any(|found| found.is_connected || !self.is_alive)
     }
 
-    /// Takes what was read for other notices. Where that says that nothing is to be done, it is read again.
-    pub(super) async fn recall(&mut self) {
-        let (found, doubtful) = self.ecs.cache.take_registrations(self.id, self.calls.began());
+    /// Takes registrations from the cache. Clusters where they were not in service are read again.
+    pub(super) async fn use_cache(&mut self) {
+        let (found, outdated) = self.ecs.cache.take_registrations(self.id, self.calls.work_started());
         self.add(found);
-        self.follow(doubtful).await;
+        self.try_clusters(outdated).await;
     }
 
-    /// The last description of a container instance counts.
+    /// The latest description of a container instance counts.
     fn add(&mut self, found: Vec<ContainerInstance>) {
         self.found.retain(|known| found.iter().all(|found| found.arn != known.arn));
         self.found.extend(found);
     }
 
-    /// What EC2 knows of the instance, `None` if that is nothing or was not asked, and what was found.
+    /// EC2's description of the instance, `None` if there is none or it was not requested, and the container instances
+    /// that were found.
     pub(super) fn into_parts(self) -> (Result<Option<Arc<Instance>>, Error>, Vec<ContainerInstance>) {
         (self.described.unwrap_or(Ok(None)), self.found)
     }
@@ -96,85 +99,85 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// The search where a scan is as cheap as a hint.
+    /// Searches where a scan takes no more calls than a hint.
     pub(super) async fn scan_at_once(&mut self, known: &ClusterList) -> Result<(), Error> {
         let (ec2, id) = (self.ec2, self.id);
-        let calls = self.calls.impatient(self.patience(Some(CHEAP_SCAN)));
+        let calls = self.calls.with_fallback_after(self.fallback_after(Some(CHEAP_SCAN)));
         let (described, ()) = tokio::join!(ec2.instance(&calls, id), self.scan(known));
         self.described = Some(described);
-        if !self.is_over() && !self.is_elsewhere() {
-            self.scan_anew(known).await?;
+        if !self.is_over() && !self.is_on_other_platform() {
+            self.rescan(known).await?;
             if self.found.is_empty() && self.config.clusters.plain_names().is_some() {
-                // Only to say that it is in a cluster that the settings leave out.
-                self.follow_hints(None, Some(CHEAP_SCAN)).await;
+                // This search only serves to report that the instance is in a cluster that the settings exclude.
+                self.try_hints(None, Some(CHEAP_SCAN)).await;
             }
         }
         self.conclude()
     }
 
-    /// The search where a hint is cheaper.
-    pub(super) async fn follow_hints_then_scan(&mut self, known: Option<ClusterList>) -> Result<(), Error> {
-        let scan_lists = known.as_ref().map(|known| known.scan_lists(self.ecs.seeking.load(Relaxed)));
-        self.follow_hints(known.as_ref(), scan_lists).await;
-        if !self.is_over() && !self.is_elsewhere() {
+    /// Searches where a hint takes fewer calls than a scan.
+    pub(super) async fn try_hints_then_scan(&mut self, known: Option<ClusterList>) -> Result<(), Error> {
+        let scan_lists = known.as_ref().map(|known| known.scan_lists(self.ecs.searches.load(Relaxed)));
+        self.try_hints(known.as_ref(), scan_lists).await;
+        if !self.is_over() && !self.is_on_other_platform() {
             let known = if let Some(known) = known {
                 known
             } else {
                 let known = self.read_clusters().await?;
-                self.follow_capacity_providers(&known).await;
+                self.try_capacity_providers(&known).await;
                 known
             };
             self.scan(&known).await;
-            self.scan_anew(&known).await?;
+            self.rescan(&known).await?;
         }
         self.conclude()
     }
 
-    /// That the search is not over is an error if a cluster that may have it could not be read.
+    /// Fails if the instance was not found and a cluster that may have it could not be read.
     fn conclude(&mut self) -> Result<(), Error> {
         if let Some(names) = self.config.clusters.plain_names() {
-            self.unread.retain(|cluster, _| names.contains(cluster));
+            self.failed.retain(|cluster, _| names.contains(cluster));
         }
-        match self.unread.values().next() {
-            Some(error) if !self.is_over() && !self.is_elsewhere() => Err(error.clone()),
+        match self.failed.values().next() {
+            Some(error) if !self.is_over() && !self.is_on_other_platform() => Err(error.clone()),
             _ => Ok(()),
         }
     }
 
-    /// Whether EC2 says that it is a part of something else.
-    fn is_elsewhere(&self) -> bool {
-        let is_elsewhere = self.known().is_some_and(|instance| instance.elsewhere().is_some());
-        if is_elsewhere {
-            self.ecs.cache.set_has_others();
+    /// Whether the instance belongs to another platform, by EC2's description.
+    fn is_on_other_platform(&self) -> bool {
+        let is_other = self.known().is_some_and(|instance| instance.other_platform().is_some());
+        if is_other {
+            self.ecs.cache.set_has_other_platforms();
         }
-        is_elsewhere
+        is_other
     }
 
     fn known(&self) -> Option<&Instance> {
         self.described.as_ref()?.as_ref().ok()?.as_deref()
     }
 
-    /// Looks for it in all clusters that have container instances.
+    /// Searches all clusters that have container instances.
     async fn scan(&mut self, known: &ClusterList) {
         if self.is_over() {
             return;
         }
-        self.ecs.wait_for_turn(self.calls, known, self.ecs.seeking.load(Relaxed)).await;
-        self.recall().await;
+        self.ecs.wait_for_other_scans(self.calls, known, self.ecs.searches.load(Relaxed)).await;
+        self.use_cache().await;
         let mut clusters: Vec<_> = known.with_instances().cloned().collect();
-        // What was read for other notices would have been found.
-        clusters.sort_by_key(|cluster| self.ecs.cache.roster_read(cluster).is_some());
-        // A cluster that fails must not keep the others waiting ...
-        self.look(&self.calls.impatient(self.calls.left()), clusters).await;
-        // ... but gets what time is left then.
-        let failed = self.unread.iter().filter(|(_, error)| error.is_transient());
+        // A cluster that is cached would have shown the instance.
+        clusters.sort_by_key(|cluster| self.ecs.cache.snapshot_time(cluster).is_some());
+        // A failing cluster must not delay the others ...
+        self.search_clusters(&self.calls.with_fallback_after(self.calls.left()), clusters).await;
+        // ... but is retried afterwards for the time that is left.
+        let failed = self.failed.iter().filter(|(_, error)| error.is_transient());
         let failed: Vec<_> = failed.map(|(cluster, _)| cluster.clone()).collect();
-        self.look(self.calls, failed).await;
+        self.search_clusters(self.calls, failed).await;
     }
 
-    /// Reads the clusters anew if they are not fresh, and looks where there were no container instances before: without
-    /// that, no instance is in none.
-    async fn scan_anew(&mut self, known: &ClusterList) -> Result<(), Error> {
+    /// Reads the clusters again unless they are fresh, and searches those that had no container instances before. Only
+    /// then is it certain that the instance is in no cluster.
+    async fn rescan(&mut self, known: &ClusterList) -> Result<(), Error> {
         if self.is_over() {
             return Ok(());
         }
@@ -184,7 +187,7 @@ impl<'a> Search<'a> {
             self.scan(&known).await;
         }
         if self.is_young() {
-            self.look(self.calls, known.without_instances().cloned().collect()).await;
+            self.search_clusters(self.calls, known.without_instances().cloned().collect()).await;
         }
         Ok(())
     }
@@ -197,120 +200,128 @@ impl<'a> Search<'a> {
         self.ecs.read_clusters(self.calls, &self.config.clusters).await
     }
 
-    /// Follows what EC2 can tell, cheapest first. EC2 not answering costs the hints, nothing else; hints that cost more
-    /// than a scan are left out.
-    async fn follow_hints(&mut self, known: Option<&ClusterList>, scan_lists: Option<usize>) {
+    /// Tries the hints that EC2 has, cheapest first. An EC2 that does not answer costs the hints and nothing else.
+    /// Hints that take more calls than a scan are left out.
+    async fn try_hints(&mut self, known: Option<&ClusterList>, scan_lists: Option<usize>) {
         let (ec2, ecs, id) = (self.ec2, self.ecs, self.id);
-        let calls = &self.calls.impatient(self.patience(scan_lists));
-        // Each instance's takes a call of its own, and a list and a description after that.
-        let user_data_pays = scan_lists.is_none_or(|lists| 2 * ecs.seeking.load(Relaxed) <= lists);
-        // Beside the description, unless that is likely to be enough: a call for a round trip.
-        let is_likely_enough = self.config.cluster_tag.is_some() || ecs.cache.has_groups() || ecs.cache.has_others();
-        let is_eager = user_data_pays && !is_likely_enough;
+        let calls = &self.calls.with_fallback_after(self.fallback_after(scan_lists));
+        // User data takes a call for each instance, and then a list and a description.
+        let user_data_pays = scan_lists.is_none_or(|lists| 2 * ecs.searches.load(Relaxed) <= lists);
+        // User data is read concurrently with the description, unless the description is likely to be enough: a call
+        // for a round trip.
+        let description_may_suffice =
+            self.config.cluster_tag.is_some() || ecs.cache.has_groups() || ecs.cache.has_other_platforms();
+        let is_eager = user_data_pays && !description_may_suffice;
         let mut user_data = None;
         if is_eager && self.described.is_none() {
-            // Once: it may turn out not to be needed.
+            // One attempt, since user data may not be needed.
             let once = &calls.once();
             let (described, read) = tokio::join!(ec2.instance(calls, id), ec2.user_data(once, id));
-            let read = read.inspect_err(|error| tracing::debug!(%error, "trying again if it is needed"));
+            let read = read.inspect_err(
+                |error| tracing::debug!(%error, "user data could not be read: it is read again if it is needed"),
+            );
             (self.described, user_data) = (Some(described), read.ok());
         } else {
             self.describe(calls).await;
         }
-        if self.is_elsewhere() {
+        if self.is_on_other_platform() {
             return;
         }
-        self.follow_group().await;
-        self.follow_tag().await;
+        self.try_group().await;
+        self.try_tag().await;
         if let Some(known) = known {
-            self.follow_capacity_providers(known).await;
+            self.try_capacity_providers(known).await;
         }
         if user_data_pays && !self.is_over() {
             let user_data = match user_data {
                 Some(user_data) => Ok(user_data),
                 None => ec2.user_data(calls, id).await,
             };
-            self.follow_user_data(user_data, known).await;
+            self.try_user_data(user_data, known).await;
         }
     }
 
-    /// Follows what was cached: the cluster of another instance of the same group.
-    async fn follow_group(&mut self) {
+    /// Tries the cluster where another instance of the same group was found.
+    async fn try_group(&mut self) {
         let Some(group) = self.known().and_then(Instance::group) else { return };
         let Some(cluster) = self.ecs.cache.group(&group) else { return };
-        self.follow([cluster.clone()]).await;
+        self.try_clusters([cluster.clone()]).await;
         if !self.found.iter().any(|found| found.cluster == cluster) {
             self.ecs.cache.remove_group(&group, &cluster);
         }
     }
 
-    async fn follow_tag(&mut self) {
+    async fn try_tag(&mut self) {
         let tag = self.config.cluster_tag.as_deref();
         let value = tag.and_then(|tag| self.known()?.tag(tag));
-        self.follow(value.and_then(ClusterName::from_name_or_arn)).await;
+        self.try_clusters(value.and_then(ClusterName::from_name_or_arn)).await;
     }
 
-    /// Follows the Auto Scaling group that belongs to a capacity provider to the clusters that list the provider.
-    async fn follow_capacity_providers(&mut self, known: &ClusterList) {
+    /// Tries the clusters that list the capacity provider of the instance's Auto Scaling group.
+    async fn try_capacity_providers(&mut self, known: &ClusterList) {
         let Some(group) = self.known().and_then(Instance::auto_scaling_group) else { return };
         let providers = self.ecs.cache.capacity_providers_of(group);
         let clusters: Vec<_> = providers.iter().flat_map(|name| known.with_capacity_provider(name)).cloned().collect();
-        self.follow(clusters).await;
+        self.try_clusters(clusters).await;
     }
 
-    async fn follow_user_data(&mut self, user_data: Result<String, Error>, known: Option<&ClusterList>) {
+    async fn try_user_data(&mut self, user_data: Result<String, Error>, known: Option<&ClusterList>) {
         let is_young = self.is_young();
-        let cluster = match user_data.as_deref().map(mention) {
-            Ok(Mention::Cluster(cluster)) => Some(cluster),
-            // Most instances that name no cluster are in none: `default` is worth a call only if it may be there.
-            Ok(Mention::Default) => ClusterName::from_name_or_arn("default").filter(|default| {
+        let cluster = match user_data.as_deref().map(configured_cluster) {
+            Ok(ConfiguredCluster::Cluster(cluster)) => Some(cluster),
+            // Most instances whose user data names no cluster are in none: `default` is worth a call only if the
+            // instance may be there.
+            Ok(ConfiguredCluster::Default) => ClusterName::from_name_or_arn("default").filter(|default| {
                 is_young || known.is_some_and(|known| known.with_instances().any(|name| name == default))
             }),
-            Ok(Mention::Unknown) => None,
+            Ok(ConfiguredCluster::Unknown) => None,
             Err(error) => {
-                tracing::warn!(%error, "the user data can't be read");
+                tracing::warn!(%error, "user data could not be read: it gives no hint");
                 None
             }
         };
-        self.follow(cluster).await;
+        self.try_clusters(cluster).await;
     }
 
-    /// Looks where hints lead. Half of what is left is kept for the scan, and a cluster that failed is left to it.
-    async fn follow(&mut self, clusters: impl IntoIterator<Item = ClusterName>) {
-        let clusters = clusters.into_iter().filter(|cluster| !self.unread.contains_key(cluster)).collect();
-        self.look(&self.calls.impatient(self.calls.left() / 2), clusters).await;
+    /// Searches the clusters of a hint. Half of the time that is left is reserved for the scan, and a cluster that
+    /// failed is left to the scan.
+    async fn try_clusters(&mut self, clusters: impl IntoIterator<Item = ClusterName>) {
+        let clusters = clusters.into_iter().filter(|cluster| !self.failed.contains_key(cluster)).collect();
+        self.search_clusters(&self.calls.with_fallback_after(self.calls.left() / 2), clusters).await;
     }
 
-    /// Looks for it in clusters, several at a time, until the search is over.
-    async fn look(&mut self, calls: &Calls, clusters: Vec<ClusterName>) {
+    /// Searches clusters, several at a time, until the search is over.
+    async fn search_clusters(&mut self, calls: &Calls, clusters: Vec<ClusterName>) {
         let (ecs, id) = (self.ecs, self.id);
-        let look = |cluster: ClusterName| {
-            let look = async move {
-                // Whose the cluster is will be asked if the instance is there: here it takes no round trip.
+        let search = |cluster: ClusterName| {
+            let search = async move {
+                // Whether AWS Batch owns the cluster is needed if the instance is there. Asking here takes no extra
+                // round trip.
                 let (found, _) = tokio::join!(ecs.registrations(calls, &cluster, id), ecs.is_batch(calls, &cluster));
                 (cluster, found)
             };
-            look.boxed()
+            search.boxed()
         };
         let mut clusters = clusters.into_iter();
-        let mut looks = Vec::with_capacity(WIDTH);
+        let mut searches = Vec::with_capacity(MAX_LISTS_IN_FLIGHT);
         while !self.is_over() {
             let read = &self.read;
-            let more = clusters.by_ref().filter(|cluster| !read.contains(cluster)).take(WIDTH - looks.len());
-            looks.extend(more.map(look));
-            if looks.is_empty() {
+            let more =
+                clusters.by_ref().filter(|cluster| !read.contains(cluster)).take(MAX_LISTS_IN_FLIGHT - searches.len());
+            searches.extend(more.map(search));
+            if searches.is_empty() {
                 return;
             }
-            // Not a `FuturesUnordered`, which wakes whoever polls it: then lines would not run together.
-            let ((cluster, found), _, others) = select_all(looks).await;
-            looks = others;
+            // A `FuturesUnordered` would wake its poller, and concurrent searches would no longer share calls.
+            let ((cluster, found), _, others) = select_all(searches).await;
+            searches = others;
             self.record(cluster, found);
         }
-        let until = Instant::now() + UNDER_WAY;
-        while !looks.is_empty()
-            && let Ok(((cluster, found), _, others)) = timeout_at(until, select_all(looks)).await
+        let until = Instant::now() + IN_FLIGHT_GRACE;
+        while !searches.is_empty()
+            && let Ok(((cluster, found), _, others)) = timeout_at(until, select_all(searches)).await
         {
-            looks = others;
+            searches = others;
             self.record(cluster, found);
         }
     }
@@ -319,16 +330,17 @@ impl<'a> Search<'a> {
         match found {
             Ok(found) => {
                 self.add(found);
-                self.unread.remove(&cluster);
+                self.failed.remove(&cluster);
                 self.read.insert(cluster);
             }
-            Err(error) => drop(self.unread.insert(cluster, error)),
+            Err(error) => drop(self.failed.insert(cluster, error)),
         }
     }
 
-    /// How long throttled EC2 look-ups are retried: a second for each list that they save; half of what is left where
-    /// that is many, or not known, since such scans in the middle of a reclaim wave take the quotas of everybody.
-    fn patience(&self, scan_lists: Option<usize>) -> Duration {
+    /// How long throttled EC2 look-ups are retried: one second for each list that they save. If these are many, or
+    /// their number is not known, half of the time that is left: such scans in the middle of a reclaim would use up the
+    /// quotas of everyone.
+    fn fallback_after(&self, scan_lists: Option<usize>) -> Duration {
         let half = self.calls.left() / 2;
         let few = scan_lists.filter(|lists| *lists < MANY_LISTS);
         few.map_or(half, |lists| half.min(Duration::from_secs(lists.max(2) as u64)))

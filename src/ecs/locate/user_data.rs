@@ -1,15 +1,15 @@
-//! EC2 user data: which cluster it makes the ECS agent join.
+//! Reads EC2 user data for the cluster that it makes the ECS agent join.
 //!
-//! It comes as shell scripts, cloud-config, TOML (Bottlerocket) or PowerShell, in any nesting of MIME, gzip and base64.
-//! None of these is parsed in full: what is packed is laid open where it stands, then each line is read for the few
-//! forms that name a cluster, since an error costs a call and no more: whoever asks proves the answer. (A MIME and a
-//! TOML crate were tried: 270 and 150 KB of binary, and one of them recurses as deep as its input says.)
+//! User data consists of shell scripts, cloud-config, TOML (Bottlerocket) or PowerShell, in any nesting of MIME, gzip
+//! and base64. None of these is parsed in full: packed content is unpacked in place, then each line is searched for the
+//! few forms that name a cluster. An error costs a call and no more, since the caller verifies the answer. (MIME and
+//! TOML crates were tried: they add 270 and 150 KB to the binary, and one of them recurses as deep as its input says.)
 //!
-//! User data holds secrets: nothing but the name of a cluster leaves this module, in errors and logs neither.
+//! User data contains secrets: nothing but the name of a cluster leaves this module, neither in errors nor in logs.
 
-mod goes;
-mod here;
-mod named;
+mod assignment;
+mod destination;
+mod here_document;
 mod reader;
 mod sed;
 mod tokens;
@@ -17,11 +17,11 @@ mod unpack;
 mod values;
 mod variables;
 
-pub(crate) use named::Mention;
+pub(crate) use assignment::ConfiguredCluster;
 
-/// Reads user data as `DescribeInstanceAttribute` gives it, in base64.
-pub(crate) fn mention(user_data: &str) -> Mention {
-    unpack::unpack(user_data).map_or(Mention::Unknown, |open| reader::read(&open))
+/// Finds the cluster in user data as `DescribeInstanceAttribute` returns it, in base64.
+pub(crate) fn configured_cluster(user_data: &str) -> ConfiguredCluster {
+    unpack::unpack(user_data).map_or(ConfiguredCluster::Unknown, |unpacked| reader::read(&unpacked))
 }
 
 #[cfg(test)]
@@ -33,7 +33,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::{
-        named::Mention,
+        assignment::ConfiguredCluster,
         unpack::{DEPTH, GZIP, INFLATED},
         *,
     };
@@ -50,7 +50,7 @@ mod tests {
         packed.finish().unwrap()
     }
 
-    /// Base64 in lines of 76 characters, as MIME and YAML have it.
+    /// Base64 in lines of 76 characters, as in MIME and YAML.
     fn base64_lines(data: impl AsRef<[u8]>, indent: &str) -> String {
         let packed = base64(data);
         let lines: Vec<_> =
@@ -73,12 +73,12 @@ mod tests {
         text.replace('=', "=3D").replace("CLUSTER", "CLUS=\r\nTER").into_bytes()
     }
 
-    /// Reads text, and shows what it says in short: a name, `(default)` or `(unknown)`.
+    /// Reads text and returns the result in short: a name, `(default)` or `(unknown)`.
     fn read(data: impl AsRef<[u8]>) -> String {
-        match mention(&base64(data)) {
-            Mention::Cluster(name) => name.as_str().to_owned(),
-            Mention::Default => "(default)".to_owned(),
-            Mention::Unknown => "(unknown)".to_owned(),
+        match configured_cluster(&base64(data)) {
+            ConfiguredCluster::Cluster(name) => name.as_str().to_owned(),
+            ConfiguredCluster::Default => "(default)".to_owned(),
+            ConfiguredCluster::Unknown => "(unknown)".to_owned(),
         }
     }
 
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn shell_scripts() {
+    fn cluster_is_read_from_shell_scripts() {
         check(&[
             ("#!/bin/bash\necho ECS_CLUSTER=web >> /etc/ecs/ecs.config\n", "web"),
             ("#!/bin/bash\necho \"ECS_CLUSTER=web\" >> \"/etc/ecs/ecs.config\"", "web"),
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn printf() {
+    fn cluster_is_read_from_printf() {
         check(&[
             ("printf 'ECS_CLUSTER=web\\n' >> x", "web"),
             ("printf 'ECS_CLUSTER=%s\\n' web >> x", "web"),
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn shell_variables() {
+    fn shell_variables_are_resolved() {
         check(&[
             ("CLUSTER=web; echo ECS_CLUSTER=$CLUSTER >> x", "web"),
             ("CLUSTER=web && echo \"ECS_CLUSTER=${CLUSTER}\" >> x", "web"),
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn no_cluster_is_named() {
+    fn user_data_without_a_cluster_means_default() {
         check(&[
             ("", "(default)"),
             ("#!/bin/bash\nyum update -y\n", "(default)"),
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_a_name_is_unknown() {
+    fn invalid_cluster_name_is_unknown() {
         let longest = "x".repeat(255);
         check(&[
             (&format!("ECS_CLUSTER={longest}"), &longest),
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn cloud_config() {
+    fn cluster_is_read_from_cloud_config() {
         let file = "ECS_LOGLEVEL=info\nECS_CLUSTER=web\n";
         let content = base64(file);
         check(&[
@@ -263,7 +263,7 @@ mod tests {
             (&format!("#cloud-config\nwrite_files:\n# content: {content}\n"), "(default)"),
             (&format!("echo {content} | base64 -d >> x"), "web"),
             (&format!("base64 -d >> x <<EOF\n{content}\nEOF"), "web"),
-            // No padding: `EOF` could be more of it.
+            // Without padding, `EOF` could be more base64.
             (&format!("base64 -d >> x <<EOF\n{}\nEOF", base64("ECS_CLUSTER=web")), "web"),
             (&format!("base64 -d >> x <<DONE\n{content}\nDONE"), "web"),
             (&format!("{{\"source\": \"data:;base64,{content}\"}}"), "web"),
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn json() {
+    fn cluster_is_read_from_json() {
         check(&[
             ("{\"ECS_CLUSTER\": \"web\", \"ECS_LOGLEVEL\": \"info\"}", "web"),
             ("{\"ECS_CLUSTER\":\"web\"}", "web"),
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn bottlerocket() {
+    fn cluster_is_read_from_bottlerocket_settings() {
         check(&[
             ("[settings.ecs]\ncluster = \"web\"\n", "web"),
             (
@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn powershell() {
+    fn cluster_is_read_from_powershell() {
         check_powershell(&[
             ("Import-Module ECSTools\nInitialize-ECSAgent -Cluster web -EnableTaskIAMRole", "web"),
             ("Initialize-ECSAgent -Cluster 'web' -LoggingDrivers '[\"json-file\",\"awslogs\"]'", "web"),
@@ -341,7 +341,7 @@ mod tests {
         ]);
     }
 
-    /// Adds a line that names `web` to the agent.
+    /// Prepends a line that sets the agent's cluster to `web`.
     fn after_web(text: &str) -> String {
         format!("echo ECS_CLUSTER=web >> /etc/ecs/ecs.config\n{text}")
     }
@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn ignition() {
+    fn cluster_is_read_from_ignition() {
         let file = "ECS_CLUSTER=web\n";
         let packed = base64(gzip(file)).replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
         for (source, expected) in [
@@ -374,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lookup_at_run_time_does_not_replace_a_name() {
+    fn lookup_at_run_time_does_not_replace_a_name() {
         for lookup in [
             "ECS_CLUSTER=\\$(curl -s http://localhost:51678/v1/metadata | jq -r .Cluster)",
             "export ECS_CLUSTER=\\`curl -s x\\`",
@@ -418,7 +418,7 @@ mod tests {
     }
 
     #[test]
-    fn sed() {
+    fn cluster_is_read_from_sed() {
         for (text, expected) in [
             ("sed -i \"s/x/\\$ECS_CLUSTER_NAME/\" /etc/sysconfig/docker", "web"),
             ("sed -i \"s/x/$ECS_CLUSTER/\" /etc/sysconfig/docker", "web"),
@@ -445,7 +445,7 @@ mod tests {
     }
 
     #[test]
-    fn the_output_of_a_command_is_no_name() {
+    fn output_of_a_command_is_unknown() {
         check_powershell(&[
             ("$c = aws ec2 describe-tags --output text\nInitialize-ECSAgent -Cluster $c", "(unknown)"),
             ("$c = & aws ec2 describe-tags\nInitialize-ECSAgent -Cluster $c", "(unknown)"),
@@ -456,7 +456,7 @@ mod tests {
     }
 
     #[test]
-    fn a_test_does_not_set_the_variable() {
+    fn condition_does_not_set_the_variable() {
         let set = "[Environment]::SetEnvironmentVariable('ECS_CLUSTER','web','Machine')\n";
         for text in [
             "[Environment]::GetEnvironmentVariable('ECS_CLUSTER','Machine')",
@@ -478,7 +478,7 @@ mod tests {
     }
 
     #[test]
-    fn a_comment_ends_with_its_line() {
+    fn comment_ends_with_its_line() {
         check(&[
             ("echo -e \"# x\\nECS_CLUSTER=web\" >> /etc/ecs/ecs.config", "web"),
             ("echo -e \"# x\\nECS_CLUSTER=web\n\" >> /etc/ecs/ecs.config", "web"),
@@ -493,7 +493,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_fetched_may_name_the_cluster() {
+    fn fetched_configuration_may_name_the_cluster() {
         check(&[
             ("/opt/aws/bin/cfn-init -v --stack x", "(unknown)"),
             ("#cloud-config\nruncmd:\n- [ /opt/aws/bin/cfn-init, -v ]", "(unknown)"),
@@ -504,7 +504,7 @@ mod tests {
     }
 
     #[test]
-    fn setting_the_variable_on_windows() {
+    fn cluster_is_read_from_windows_commands() {
         check_powershell(&[
             ("setx ECS_CLUSTER web /M", "web"),
             ("setx.exe /M ECS_CLUSTER \"web\"", "web"),
@@ -528,7 +528,7 @@ mod tests {
     }
 
     #[test]
-    fn parameters_of_powershell() {
+    fn cluster_is_read_from_powershell_parameters() {
         check_powershell(&[
             ("Initialize-ECSAgent \u{2013}Cluster web", "web"),
             ("Initialize-ECSAgent \u{2014}Cluster 'web' \u{2014}EnableTaskIAMRole", "web"),
@@ -549,7 +549,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_two_branches_are_unknown() {
+    fn different_names_in_two_branches_are_unknown() {
         check(&[
             ("if x; then echo ECS_CLUSTER=a >> y; else echo ECS_CLUSTER=b >> y; fi", "(unknown)"),
             ("if x; then\n  C=a\nelif y; then\n  C=b\nelse\n  C=a\nfi\necho ECS_CLUSTER=$C", "(unknown)"),
@@ -582,7 +582,7 @@ mod tests {
     }
 
     #[test]
-    fn comments_of_several_lines_do_not_count() {
+    fn multi_line_comments_are_skipped() {
         for comment in [
             ": <<'X'\necho ECS_CLUSTER=old >> /etc/ecs/ecs.config\nX",
             ":<<X\nECS_CLUSTER=old\nX",
@@ -602,7 +602,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_that_cannot_be_read_hides_no_other() {
+    fn unreadable_part_does_not_hide_other_parts() {
         let script = after_web("");
         let mut cut = gzip("echo ECS_LOGLEVEL=info".repeat(9));
         cut.truncate(30);
@@ -614,7 +614,7 @@ mod tests {
     }
 
     #[test]
-    fn parts() {
+    fn mime_parts_are_unpacked() {
         let script = b"#!/bin/bash\necho ECS_CLUSTER=web >> /etc/ecs/ecs.config\n";
         let other = b"#!/bin/bash\necho ECS_CLUSTER=old >> /etc/ecs/ecs.config\n";
         let text = String::from_utf8_lossy(script);
@@ -638,30 +638,30 @@ mod tests {
     }
 
     #[test]
-    fn an_encoding_ends_with_its_part() {
+    fn encoding_ends_with_its_mime_part() {
         let encoded = "Content-Transfer-Encoding: quoted-printable\n\na=3D1\n--B\n";
         let parts = format!("Content-Type: multipart/mixed; boundary=B\n\n--B\n{encoded}\necho ECS_CLUSTER=41\n--B--");
         assert_eq!(read(parts), "41");
     }
 
     #[test]
-    fn what_cannot_be_read_is_unknown() {
+    fn unreadable_user_data_is_unknown() {
         let script = "echo ECS_CLUSTER=web";
         let mut cut = gzip(script);
         cut.truncate(20);
         assert_eq!(read(cut), "(unknown)");
-        assert_eq!(mention("no base64!"), Mention::Unknown);
+        assert_eq!(configured_cluster("no base64!"), ConfiguredCluster::Unknown);
         assert_eq!(
-            mention(&format!(" {}\n", base64_lines(script.repeat(9), "\t"))),
-            mention(&base64(script.repeat(9)))
+            configured_cluster(&format!(" {}\n", base64_lines(script.repeat(9), "\t"))),
+            configured_cluster(&base64(script.repeat(9)))
         );
-        assert_eq!(mention(&BASE64_STANDARD_NO_PAD.encode(script)), mention(&base64(script)));
+        assert_eq!(configured_cluster(&BASE64_STANDARD_NO_PAD.encode(script)), configured_cluster(&base64(script)));
         assert_eq!(read(format!("\u{feff}{script}")), "web");
         assert_eq!(read([b"\xff\xfe\n", script.as_bytes(), b"\n\xff"].concat()), "web");
     }
 
     #[test]
-    fn size_is_bounded() {
+    fn unpacked_size_is_bounded() {
         let padded = |bytes: usize| gzip(format!("echo ECS_CLUSTER=web\n{}", " ".repeat(bytes)));
         assert_eq!(read(padded(200 << 10)), "web");
         assert_eq!(read(padded(INFLATED)), "(unknown)");
@@ -671,7 +671,7 @@ mod tests {
         assert_eq!(read(nest(DEPTH)), "(unknown)");
         let doubled = format!("A=xx\n{}ECS_CLUSTER=$A", "A=$A$A\n".repeat(1000));
         assert_eq!(read(doubled), "(unknown)");
-        // What would recurse deeply, or take the square of its length.
+        // These would recurse deeply, or take the square of their length.
         for unit in [
             "settings={",
             "settings.ecs = { ",
@@ -690,7 +690,7 @@ mod tests {
     }
 
     #[test]
-    fn work_is_bounded() {
+    fn parsing_work_is_bounded() {
         // Formats that are each other's arguments: some kilobytes would become gigabytes.
         let format = format!("'ECS_CLUSTER={}' ", "%s".repeat(60));
         assert_eq!(read(gzip(format.repeat((200 << 10) / format.len()))), "(unknown)");
@@ -699,33 +699,33 @@ mod tests {
         let blob = base64(gzip("")) + "\n";
         assert_eq!(read(format!("ECS_CLUSTER=web\n{}", blob.repeat(1000))), "(unknown)");
         let text = "A=x ".repeat(60 << 10) + &"x".repeat(60 << 10);
-        assert!(unpack::unpack(&base64(text)).is_none_or(|open| open.text.len() <= unpack::LAID_OPEN));
+        assert!(unpack::unpack(&base64(text)).is_none_or(|open| open.text.len() <= unpack::MAX_UNPACKED));
     }
 
     #[test]
-    fn no_secret_is_shown() {
+    fn secrets_are_not_in_the_result() {
         for text in ["PASSWORD=hunter2\nECS_CLUSTER=$PASSWORD.", "ECS_CLUSTER=\"web hunter2\"", "hunter2"] {
-            assert!(!format!("{:?}", mention(&base64(text))).contains("hunter2"));
+            assert!(!format!("{:?}", configured_cluster(&base64(text))).contains("hunter2"));
         }
     }
 
     proptest! {
         #[test]
-        fn no_text_makes_it_panic(text in r"([ -~\n\t]|ECS_CLUSTER=|\$\{|\\\n|%s|\PC){0,200}") {
-            mention(&text);
-            mention(&base64(&text));
-            mention(&base64(gzip(&text)));
+        fn no_text_causes_a_panic(text in r"([ -~\n\t]|ECS_CLUSTER=|\$\{|\\\n|%s|\PC){0,200}") {
+            configured_cluster(&text);
+            configured_cluster(&base64(&text));
+            configured_cluster(&base64(gzip(&text)));
         }
 
         #[test]
-        fn no_bytes_make_it_panic(data in prop::collection::vec(any::<u8>(), 0..400)) {
-            mention(&base64(&data));
-            mention(&base64([GZIP, &data].concat()));
-            mention(&base64(mime(&[("base64", &data), ("quoted-printable", &data)])));
+        fn no_bytes_cause_a_panic(data in prop::collection::vec(any::<u8>(), 0..400)) {
+            configured_cluster(&base64(&data));
+            configured_cluster(&base64([GZIP, &data].concat()));
+            configured_cluster(&base64(mime(&[("base64", &data), ("quoted-printable", &data)])));
         }
 
         #[test]
-        fn packing_changes_nothing(
+        fn packing_does_not_change_the_result(
             name in "[A-Za-z0-9_-]{1,60}",
             before in "([ -\"$-~]{0,60}\n){0,4}",
             quote in prop::sample::select(vec!["", "\"", "'"]),

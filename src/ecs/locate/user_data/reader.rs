@@ -1,68 +1,68 @@
-//! Reads laid-open user data line by line, for the few forms that name a cluster.
+//! Reads unpacked user data line by line, for the few forms that name a cluster.
 
 use std::collections::HashMap;
 
 use super::{
-    goes::{Goes, is_other_file},
-    here::{Here, without_comments},
-    named::{Mention, Named},
+    assignment::{Assignment, ConfiguredCluster},
+    destination::{Destination, is_other_file},
+    here_document::{HereDocument, without_comments},
     sed::{Edit, edit, is_in_place},
     tokens::{Token, VARIABLE, begins_command, is_first, tokens},
-    unpack::{LAID_OPEN, LINE, TOKEN, Unpacked, after_prefix},
+    unpack::{LINE, MAX_UNPACKED, TOKEN, Unpacked, after_prefix},
     values::{END, UNKNOWN, arguments, ends_with, expression, formatted, set_value, value, without_gap},
-    variables::{Scope, Variables},
+    variables::{ScriptScope, Variables},
 };
 
-/// The setting that names the cluster to Bottlerocket.
+/// Bottlerocket's setting of the cluster.
 const SETTING: &str = "settings.ecs.cluster";
 
-/// The command that names the cluster to the ECS agent on Windows.
+/// The command that sets the ECS agent's cluster on Windows.
 const COMMAND: &str = "Initialize-ECSAgent";
 
-/// Reads user data.
-pub(super) fn read(open: &Unpacked) -> Mention {
-    let lower = open.text.to_ascii_lowercase();
+/// Finds the cluster in unpacked user data.
+pub(super) fn read(unpacked: &Unpacked) -> ConfiguredCluster {
+    let lower = unpacked.text.to_ascii_lowercase();
     let is_powershell = ["<powershell>", "type: powershell", "initialize-ecsagent"].iter().any(|it| lower.contains(it));
     let mut reader = Reader {
         variables: Variables::new(is_powershell),
-        named: None,
-        may_be_named_elsewhere: open.is_cut,
-        room: Some(LAID_OPEN),
-        goes: Goes::Anywhere,
-        place: 0,
+        assignment: None,
+        may_be_fetched: unpacked.is_cut,
+        remaining: Some(MAX_UNPACKED),
+        destination: Destination::Unknown,
+        file_number: 0,
         table: String::new(),
         hash: None,
     };
-    reader.text(&open.text);
-    match reader.named.map(|named| named.mention) {
-        _ if reader.room.is_none() => Mention::Unknown,
-        None | Some(Mention::Default) if reader.may_be_named_elsewhere => Mention::Unknown,
-        None => Mention::Default,
-        Some(mention) => mention,
+    reader.text(&unpacked.text);
+    match reader.assignment.map(|assignment| assignment.cluster) {
+        _ if reader.remaining.is_none() => ConfiguredCluster::Unknown,
+        None | Some(ConfiguredCluster::Default) if reader.may_be_fetched => ConfiguredCluster::Unknown,
+        None => ConfiguredCluster::Default,
+        Some(cluster) => cluster,
     }
 }
 
 struct Reader {
     variables: Variables,
-    /// What names the cluster up to a line.
-    named: Option<Named>,
-    may_be_named_elsewhere: bool,
-    /// `None` if more was to be read.
-    room: Option<usize>,
-    goes: Goes,
-    /// The file that a line is for, in numbers; the script itself is 0.
-    place: usize,
+    /// The assignment of the cluster that is in force after a line.
+    assignment: Option<Assignment>,
+    may_be_fetched: bool,
+    /// The bytes that may still be read; `None` if there was more.
+    remaining: Option<usize>,
+    destination: Destination,
+    /// The number of the file that a line is written to; the script itself is 0.
+    file_number: usize,
     /// The TOML table.
     table: String,
-    /// PowerShell's hash table whose keys are assigned.
+    /// The PowerShell hash table whose keys are assigned.
     hash: Option<String>,
 }
 
-/// A command whose words are not read like those of others.
+/// A command whose arguments are read differently.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Command {
-    Searches,
-    Sets,
+    Search,
+    Assign,
 }
 
 impl Reader {
@@ -73,28 +73,28 @@ impl Reader {
         if text.contains("<<") {
             last.extend(text.lines().enumerate().map(|(at, line)| (line.trim(), at)));
         }
-        let (goes, place) = (self.goes, self.place);
-        let mut inside = None::<(Here, Scope)>;
+        let (destination, file_number) = (self.destination, self.file_number);
+        let mut inside = None::<(HereDocument, ScriptScope)>;
         for (at, line) in text.lines().enumerate() {
             let tokens = tokens(line);
             let cost = line.len() + LINE + TOKEN * tokens.len();
-            self.room = self.room.and_then(|room| room.checked_sub(cost));
-            if self.room.is_none() {
+            self.remaining = self.remaining.and_then(|remaining| remaining.checked_sub(cost));
+            if self.remaining.is_none() {
                 return;
             }
             match &inside {
                 Some((here, scope)) if here.ends_with(line) => {
                     self.variables.leave_scope(scope);
-                    (self.goes, self.place, inside) = (goes, place, None);
+                    (self.destination, self.file_number, inside) = (destination, file_number, None);
                 }
                 Some((here, _)) if here.is_comment => {}
                 Some(_) => self.line(line, &tokens),
                 None => {
-                    let here = Here::new(line).filter(|here| here.is_quoted || last.get(here.end) > Some(&at));
+                    let here = HereDocument::new(line).filter(|here| here.is_quoted || last.get(here.end) > Some(&at));
                     self.line(line, &tokens);
                     if let Some(here) = here {
-                        self.goes = Goes::of(&tokens).unwrap_or(goes.or_agent());
-                        self.place = self.variables.next();
+                        self.destination = Destination::of(&tokens).unwrap_or(destination.or_agent());
+                        self.file_number = self.variables.next();
                         inside = Some((here, self.variables.enter_scope()));
                     }
                 }
@@ -102,29 +102,29 @@ impl Reader {
         }
         if let Some((_, scope)) = &inside {
             self.variables.leave_scope(scope);
-            (self.goes, self.place) = (goes, place);
+            (self.destination, self.file_number) = (destination, file_number);
         }
     }
 
     fn line(&mut self, line: &str, tokens: &[Token]) {
-        self.may_be_named_elsewhere |=
-            line.starts_with("#include") || (line.contains("ecs.config") && line.contains("://"));
+        self.may_be_fetched |= line.starts_with("#include") || (line.contains("ecs.config") && line.contains("://"));
         let text = line.trim();
         if text.starts_with(": ") || after_prefix(text, "rem ").is_some() {
             return;
         }
         if let Some(table) = text.strip_prefix('[') {
             let table = table.split(']').next().unwrap_or_default();
-            self.table = on_the_way(table.chars().filter(|c| !" \"'".contains(*c)).collect());
+            self.table = toml_path(table.chars().filter(|c| !" \"'".contains(*c)).collect());
         }
         // The next file of cloud-config.
         if text.trim_start_matches("- ").starts_with("content:") {
-            self.place = self.variables.next();
+            self.file_number = self.variables.next();
         }
-        let (goes, place, rest_of_line) = (self.goes, self.place, self.variables.rest_of_line);
-        self.redirect(tokens, goes, place);
+        let (destination, file_number, rest_of_line) =
+            (self.destination, self.file_number, self.variables.rest_of_line);
+        self.redirect(tokens, destination, file_number);
         let (mut previous, mut tables) = (None, Vec::new());
-        // What `grep` searches for and what a condition compares is not assigned.
+        // A search pattern of `grep` and an operand of a condition are not assignments.
         let (mut command, mut is_condition, mut is_agent) = (None, false, false);
         for (at, token) in tokens.iter().enumerate() {
             let after = tokens.get(at + 1..).unwrap_or_default();
@@ -139,13 +139,13 @@ impl Reader {
                     }
                     let is_double = previous == Some(token);
                     if *sign == ';' || *sign == '\n' || (is_double && "&|".contains(*sign)) {
-                        self.redirect(after, goes, place);
+                        self.redirect(after, destination, file_number);
                     }
                     self.sign(*sign, is_double, &mut tables);
                 }
                 Token::Word(word) => {
                     let text = word.text.as_str();
-                    self.may_be_named_elsewhere |= text.contains("cfn-init");
+                    self.may_be_fetched |= text.contains("cfn-init");
                     if is_first(previous) && !word.is_quoted {
                         is_condition = self.keyword(text).unwrap_or(is_condition);
                     }
@@ -153,12 +153,12 @@ impl Reader {
                     if is_agent {
                         self.parameter(text, after);
                     }
-                    // Once, since the words of a command may look like many.
+                    // Only one command is read, since its arguments may look like commands.
                     command = command.or_else(|| self.command(text, after));
-                    if is_condition || command == Some(Command::Searches) {
+                    if is_condition || command == Some(Command::Search) {
                     } else if word.is_quoted && text != VARIABLE && (text.contains(VARIABLE) || text.contains(COMMAND))
                     {
-                        self.quoted(&formatted(text, after, self.room.unwrap_or_default()));
+                        self.quoted(&formatted(text, after, self.remaining.unwrap_or_default()));
                     } else {
                         self.name(text, previous, after, &mut tables);
                     }
@@ -166,27 +166,27 @@ impl Reader {
             }
             previous = Some(token);
         }
-        (self.goes, self.place, self.variables.rest_of_line) = (goes, place, rest_of_line);
+        (self.destination, self.file_number, self.variables.rest_of_line) = (destination, file_number, rest_of_line);
     }
 
-    /// Reads where a command's output goes to.
-    fn redirect(&mut self, command: &[Token], goes: Goes, place: usize) {
-        self.goes = Goes::of(command).unwrap_or(goes);
-        let is_other = goes == Goes::Anywhere && self.goes == Goes::ToOtherFile;
-        self.place = if is_other { self.variables.next() } else { place };
+    /// Reads the destination of a command's output.
+    fn redirect(&mut self, command: &[Token], destination: Destination, file_number: usize) {
+        self.destination = Destination::of(command).unwrap_or(destination);
+        let is_other = destination == Destination::Unknown && self.destination == Destination::OtherFile;
+        self.file_number = if is_other { self.variables.next() } else { file_number };
     }
 
-    /// Reads what is quoted in a line. Its names are an argument, unless it is a whole script.
+    /// Reads a quoted text. Its assignments are an argument, unless it is a whole script.
     fn quoted(&mut self, text: &str) {
-        let (goes, blocks) = (self.goes, self.variables.blocks.len());
+        let (destination, blocks) = (self.destination, self.variables.blocks.len());
         if text.starts_with("#!") {
-            self.goes = Goes::Anywhere;
+            self.destination = Destination::Unknown;
         } else {
-            self.goes = goes.or_agent();
+            self.destination = destination.or_agent();
         }
         self.text(text);
         self.variables.blocks.truncate(blocks);
-        self.goes = goes;
+        self.destination = destination;
     }
 
     fn sign(&mut self, sign: char, is_double: bool, tables: &mut Vec<String>) {
@@ -205,7 +205,7 @@ impl Reader {
         }
     }
 
-    /// Reads the first word of a command: does a condition begin or end with it?
+    /// Reads the first word of a command. Returns whether a condition begins or ends with it.
     fn keyword(&mut self, word: &str) -> Option<bool> {
         let word = word.to_ascii_lowercase();
         if !self.variables.is_powershell {
@@ -223,15 +223,15 @@ impl Reader {
         }
     }
 
-    /// Reads a word after `Initialize-ECSAgent`: `-Cluster x`, `-Cluster:x` or, with a hash table, `@x`.
+    /// Reads a parameter of `Initialize-ECSAgent`: `-Cluster x`, `-Cluster:x` or, with a hash table, `@x`.
     fn parameter(&mut self, word: &str, after: &[Token]) {
         if let Some(hash) = word.strip_prefix('@') {
             match self.variables.get(&format!("{hash}.Cluster")).map(|value| value.text.clone()) {
                 Some(value) => self.set(value.as_deref(), true),
-                None => self.may_be_named_elsewhere = true,
+                None => self.may_be_fetched = true,
             }
         }
-        // Word processors make a dash of the hyphen, which PowerShell takes.
+        // Word processors turn the hyphen into a dash, which PowerShell accepts.
         let Some(parameter) = word.strip_prefix(['-', '\u{2013}', '\u{2014}', '\u{2015}', '\u{fffd}']) else { return };
         match after_prefix(parameter, "Cluster") {
             Some("") => self.assign(VARIABLE, &value(after), true),
@@ -244,7 +244,7 @@ impl Reader {
         }
     }
 
-    /// Reads a command whose words are not read like those of others.
+    /// Reads a command whose arguments are read differently.
     fn command(&mut self, command: &str, after: &[Token]) -> Option<Command> {
         let command = command.to_ascii_lowercase();
         match command.strip_suffix(".exe").unwrap_or(&command) {
@@ -256,21 +256,21 @@ impl Reader {
                 if let Some(value) = set_value(&arguments(after)) {
                     self.assign(VARIABLE, value, true);
                 }
-                return Some(Command::Sets);
+                return Some(Command::Assign);
             }
             _ => return None,
         }
-        Some(Command::Searches)
+        Some(Command::Search)
     }
 
     fn edit(&mut self, arguments: &[String]) {
         let Some(file) = arguments.last() else { return };
-        if !is_in_place(arguments) && self.goes != Goes::ToAgent {
+        if !is_in_place(arguments) && self.destination != Destination::Agent {
             return;
         }
         for script in arguments {
-            let cluster = match &self.named {
-                Some(Named { mention: Mention::Cluster(name), .. }) => Some(name.as_str()),
+            let cluster = match &self.assignment {
+                Some(Assignment { cluster: ConfiguredCluster::Cluster(name), .. }) => Some(name.as_str()),
                 _ => None,
             };
             match edit(script, file.contains("ecs.config"), cluster) {
@@ -281,7 +281,7 @@ impl Reader {
         }
     }
 
-    /// Reads a name: is something assigned to it?
+    /// Reads a name that something may be assigned to.
     fn name(&mut self, text: &str, previous: Option<&Token>, after: &[Token], tables: &mut Vec<String>) {
         let after = without_gap(after);
         let [Token::Sign(sign), after @ ..] = after else { return };
@@ -300,7 +300,7 @@ impl Reader {
         let is_cluster = self.variables.key(name) == VARIABLE;
         let is_assigned = match sign {
             '=' if matches!(after, [Token::Sign('='), ..]) => false,
-            // Elsewhere, as in `[ $A = x ]`, it is compared.
+            // In other positions, as in `[ $A = x ]`, it is compared.
             '=' => variable.is_none() || is_first(previous),
             ':' => is_cluster && is_first(previous),
             _ => false,
@@ -312,12 +312,12 @@ impl Reader {
         } else if is_assigned {
             let value = if variable.is_some() { expression(after) } else { value(after) };
             let is_bare = *sign == '=' && variable.is_none() && begins_command(previous);
-            let is_setting = match self.goes {
-                // What is escaped is for a script that is run later.
+            let is_setting = match self.destination {
+                // Escaped text is for a script that is run later.
                 _ if value.contains('\\') => false,
-                Goes::ToAgent => true,
-                Goes::ToOtherFile => false,
-                Goes::Anywhere => !is_bare,
+                Destination::Agent => true,
+                Destination::OtherFile => false,
+                Destination::Unknown => !is_bare,
             };
             self.assign(name, &value, is_setting);
             // `@{` or `[ordered]@{`
@@ -330,7 +330,7 @@ impl Reader {
             }
         }
         if let [Token::Sign('{'), ..] = without_gap(after) {
-            tables.push(on_the_way(path));
+            tables.push(toml_path(path));
         }
     }
 
@@ -342,17 +342,17 @@ impl Reader {
         self.variables.assign(name, value);
     }
 
-    /// Names the cluster.
+    /// Records an assignment of the cluster.
     fn set(&mut self, value: Option<&str>, is_setting: bool) {
-        let new = Named::new(value, is_setting, self.variables.block(), self.place);
-        self.named = Some(match self.named.take() {
+        let new = Assignment::new(value, is_setting, self.variables.block(), self.file_number);
+        self.assignment = Some(match self.assignment.take() {
             Some(old) => old.followed_by(new),
             None => new,
         });
     }
 }
 
-/// A path of TOML keys, as far as it may lead to the cluster.
-fn on_the_way(path: String) -> String {
+/// A path of TOML keys; `elsewhere` if it can't lead to the cluster.
+fn toml_path(path: String) -> String {
     if SETTING.starts_with(path.trim_start_matches('.')) { path } else { "elsewhere".to_owned() }
 }

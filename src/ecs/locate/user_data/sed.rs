@@ -1,8 +1,8 @@
-//! What `sed` makes of the line that names the cluster.
+//! The effect of `sed` on the line that sets the cluster.
 
 use super::tokens::VARIABLE;
 
-/// Whether `sed` or `perl` changes its files, as with `-i`, `-Ei.bak` or `--in-place`.
+/// Whether `sed` or `perl` edits its files in place, as with `-i`, `-Ei.bak` or `--in-place`.
 pub(super) fn is_in_place(arguments: &[String]) -> bool {
     arguments.iter().any(|argument| match argument.strip_prefix("--") {
         Some(option) => option.starts_with("in-place"),
@@ -10,16 +10,16 @@ pub(super) fn is_in_place(arguments: &[String]) -> bool {
     })
 }
 
-/// What a script does with the line.
+/// The effect of a script on the line.
 pub(super) enum Edit {
     Nothing,
-    /// It assigns this value, in which there may be variables.
+    /// The script assigns this value, which may contain variables.
     Value(String),
-    /// It changes the line in another way.
+    /// The script changes the line in another way.
     Unknown,
 }
 
-/// Reads a script, which is for `ecs.config` or for another file, and what the line names up to now.
+/// Reads a script that edits `ecs.config` or another file, given the cluster that the line names so far.
 pub(super) fn edit(script: &str, is_ecs_config: bool, cluster: Option<&str>) -> Edit {
     let names_setting = names_setting(script);
     let otherwise = if names_setting { Edit::Unknown } else { Edit::Nothing };
@@ -50,7 +50,7 @@ fn substitution(script: &str) -> Option<(&str, &str)> {
     (parts.next().is_none() && flags.chars().all(char::is_alphanumeric)).then_some(found)
 }
 
-/// Whether the setting itself is in a script, not `$ECS_CLUSTER` or `ECS_CLUSTER_NAME`.
+/// Whether a script contains the setting itself, rather than `$ECS_CLUSTER` or `ECS_CLUSTER_NAME`.
 fn names_setting(script: &str) -> bool {
     let is_part = |c: char| c.is_ascii_alphanumeric() || "_${".contains(c);
     let mut pieces = script.split(VARIABLE);

@@ -2,17 +2,17 @@
 
 use std::borrow::Cow;
 
-/// The variable that names the cluster to the ECS agent.
+/// The variable that sets the ECS agent's cluster.
 pub(super) const VARIABLE: &str = "ECS_CLUSTER";
 
-/// A piece of a line.
+/// A token.
 #[derive(PartialEq)]
 pub(super) enum Token {
-    /// Without its quotes.
+    /// A word, without its quotes.
     Word(Word),
-    /// What ends a word and means something; `\n` is one that is written as `\` and `n`.
+    /// A sign that ends a word. `\n` is written as a backslash and `n`.
     Sign(char),
-    /// White space, never two in a row.
+    /// White space; two gaps never follow each other.
     Gap,
 }
 
@@ -23,10 +23,10 @@ pub(super) struct Word {
     has_brace: bool,
 }
 
-/// PowerShell's words that a block may follow without a gap.
+/// The words of PowerShell that a block may follow without a gap.
 const BEFORE_BLOCK: [&str; 6] = ["@", "catch", "do", "else", "finally", "try"];
 
-/// Splits a line, up to a comment, more or less as all the languages have it.
+/// Splits a line, up to a comment. The rules approximate those of all the languages.
 pub(super) fn tokens(line: &str) -> Vec<Token> {
     let (mut tokens, mut word, mut is_open) = (Vec::new(), None::<Word>, false);
     let mut rest = line;
@@ -34,7 +34,7 @@ pub(super) fn tokens(line: &str) -> Vec<Token> {
         let (char, mut after) = rest.split_at(c.len_utf8());
         let piece = match c {
             '#' if word.is_none() => {
-                // What is quoted up to another line may itself be of several lines.
+                // A quoted text that goes on in another line may have lines of its own.
                 let Some((_, line)) = after.split_once("\\n").filter(|_| is_open) else { break };
                 after = line;
                 Err(Token::Sign('\n'))
@@ -45,7 +45,7 @@ pub(super) fn tokens(line: &str) -> Vec<Token> {
                     word.get_or_insert_default().is_quoted = true;
                     Ok(Cow::Owned(text))
                 } else {
-                    // Its other half is in another line.
+                    // The closing quote is in another line.
                     is_open = true;
                     Err(Token::Gap)
                 }
@@ -66,7 +66,7 @@ pub(super) fn tokens(line: &str) -> Vec<Token> {
                 }
             }
             ':' if after.starts_with(|c: char| !c.is_whitespace() && !"\"'".contains(c)) => Ok(Cow::Borrowed(char)),
-            // `a-{{ b }}` is no name.
+            // `a-{{ b }}` is not a name.
             '{' | '}' if word.as_ref().is_some_and(|word| word.takes(c)) => {
                 word.get_or_insert_default().has_brace = true;
                 Ok(Cow::Borrowed(char))
@@ -122,7 +122,7 @@ impl Word {
     }
 }
 
-/// Splits off the text up to the quote that closes it.
+/// Splits off the text up to the closing quote.
 fn unquote(text: &str, quote: char) -> Option<(String, &str)> {
     let mut inside = String::new();
     let mut chars = text.chars();

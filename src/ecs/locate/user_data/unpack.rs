@@ -1,4 +1,4 @@
-//! Lays packed user data open: base64, gzip and MIME, in any nesting.
+//! Unpacks user data: base64, gzip and MIME, in any nesting.
 
 use std::io::Read;
 
@@ -8,12 +8,12 @@ use base64::{
 };
 use flate2::bufread::GzDecoder;
 
-/// Lays user data open, as `DescribeInstanceAttribute` gives it; `None` if it can't be read.
+/// Unpacks user data as `DescribeInstanceAttribute` returns it; `None` if it can't be read.
 pub(super) fn unpack(user_data: &str) -> Option<Unpacked> {
     let packed: String = user_data.split_whitespace().collect();
-    let mut open = Unpacked { text: String::new(), is_cut: false, inflatable: INFLATED, room: LAID_OPEN };
-    open.add(&BASE64.decode(packed).ok()?, DEPTH)?;
-    Some(open)
+    let mut unpacked = Unpacked { text: String::new(), is_cut: false, inflatable: INFLATED, remaining: MAX_UNPACKED };
+    unpacked.add(&BASE64.decode(packed).ok()?, DEPTH)?;
+    Some(unpacked)
 }
 
 /// Standard base64, with or without its padding.
@@ -23,39 +23,39 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 );
 
 /// The fewest characters that base64 needs to name a cluster: `ECS_CLUSTER=` has 12 bytes.
-const BASE64_CHARS: usize = 16;
+const MIN_BASE64_CHARS: usize = 16;
 
 /// The start of gzip data.
 pub(super) const GZIP: &[u8] = &[0x1f, 0x8b, 0x08];
 
-/// The most that all gzip data may come to, 256 KiB: EC2 takes 16 KiB of user data, which is some 100 KiB of scripts,
-/// but 16 MiB of zeros.
+/// The most bytes that all gzip data may inflate to, 256 KiB: EC2 accepts 16 KiB of user data, which can be some 100
+/// KiB of scripts, but also 16 MiB of zeros.
 pub(super) const INFLATED: usize = 256 << 10;
 
-/// How deep gzip and base64 may be nested: packed files in a packed part of packed user data are at 5.
+/// The deepest nesting of gzip and base64, 8: packed files in a packed part of packed user data are at 5.
 pub(super) const DEPTH: usize = 8;
 
-/// The most that a text may come to with all that is packed in it, and then with all that is quoted in it.
-pub(super) const LAID_OPEN: usize = INFLATED;
+/// The most bytes of a text with all that is packed in it, and of all quoted texts that are read.
+pub(super) const MAX_UNPACKED: usize = INFLATED;
 
-/// What a line costs beside its bytes.
+/// The cost of a line beside its bytes.
 pub(super) const LINE: usize = 16;
 
-/// What each of its tokens costs beside its bytes.
+/// The cost of each of its tokens beside its bytes.
 pub(super) const TOKEN: usize = 2;
 
-/// What a decoder costs at least, in bytes: it has tables of its own.
+/// The least cost of a decoder, in bytes: it has tables of its own.
 const DECODER: usize = 1 << 10;
 
-/// User data as one text, with what is packed laid open after the line where it stands.
+/// User data as one text. Packed content follows the line that contains it.
 pub(super) struct Unpacked {
     pub(super) text: String,
     /// Whether a part of it can't be read.
     pub(super) is_cut: bool,
-    /// How many bytes may still be inflated.
+    /// The bytes that may still be inflated.
     inflatable: usize,
-    /// How many bytes of text may still be added.
-    room: usize,
+    /// The bytes of text that may still be added.
+    remaining: usize,
 }
 
 impl Unpacked {
@@ -84,12 +84,12 @@ impl Unpacked {
         Some(())
     }
 
-    /// Adds text with base64 in it, which may go on for many lines.
+    /// Adds text with base64 in it, which may span many lines.
     fn add_text(&mut self, text: &str, depth: usize) -> Option<()> {
         let text = text.replace("\r\n", "\n").replace("\\\n", " ").replace(" `\n", " ");
         let (mut packed, mut boundary, mut is_quoted_printable) = (String::new(), "", false);
         for line in text.lines() {
-            self.room = self.room.checked_sub(line.len() + LINE)?;
+            self.remaining = self.remaining.checked_sub(line.len() + LINE)?;
             if let Some((_, value)) = line.split_once("boundary=") {
                 boundary = value.trim_start_matches('"').split(['"', ';', ' ']).next().unwrap_or_default();
             }
@@ -112,7 +112,7 @@ impl Unpacked {
             if !line.trim_start().starts_with('#') {
                 let words = line.split_inclusive(|c| !is_base64_char(c));
                 for word in words.map(|word| word.trim_end_matches(|c| c != '=' && !is_base64_char(c))) {
-                    if word.len() >= BASE64_CHARS {
+                    if word.len() >= MIN_BASE64_CHARS {
                         self.add_packed(&mut packed, depth)?;
                         packed += word;
                     }
@@ -121,7 +121,7 @@ impl Unpacked {
                     let url = url.split(|c: char| c.is_whitespace() || "\"')<>".contains(c)).next().unwrap_or_default();
                     if let Some((_, data)) = url.split_once(',').filter(|(_, data)| data.contains('%')) {
                         self.add_packed(&mut packed, depth)?;
-                        // Quoted-printable is the same with another sign.
+                        // Percent-encoding is quoted-printable with another sign.
                         let data = decoded(&data.replace('=', "=3D").replace('%', "="));
                         self.add(&data, depth)?;
                     }
@@ -131,11 +131,12 @@ impl Unpacked {
         self.add_packed(&mut packed, depth)
     }
 
-    /// Adds what may be base64: words and paths that only look like it make noise, which names no cluster.
+    /// Adds the content of text that may be base64. Words and paths that only look like base64 decode to noise, which
+    /// names no cluster.
     fn add_packed(&mut self, packed: &mut String, depth: usize) -> Option<()> {
         let packed = std::mem::take(packed);
         let packed = packed.trim_end_matches('=');
-        // A single character is left where it was cut.
+        // A single leftover character shows where the text was cut.
         let packed = if packed.len() % 4 == 1 { packed.get(..packed.len() - 1)? } else { packed };
         BASE64.decode(packed).map_or(Some(()), |data| self.add(&data, depth))
     }
@@ -150,12 +151,12 @@ fn is_base64_char(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '+' || c == '/'
 }
 
-/// Whether a line may be one of many: other than `EOF`, those have whole groups of four characters.
+/// Whether a line may be one of several lines of base64: unlike `EOF`, those have whole groups of four characters.
 fn is_base64(line: &str) -> bool {
     !line.is_empty() && line.len().is_multiple_of(4) && line.trim_end_matches('=').chars().all(is_base64_char)
 }
 
-/// What follows a prefix, whatever its case.
+/// The rest after a prefix, ignoring case.
 pub(super) fn after_prefix<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
     let (start, rest) = text.split_at_checked(prefix.len())?;
     start.eq_ignore_ascii_case(prefix).then_some(rest)

@@ -1,4 +1,4 @@
-//! What is assigned, given or written: values among the pieces of a line.
+//! The values among the tokens of a line.
 
 use std::borrow::Cow;
 
@@ -17,7 +17,7 @@ pub(super) fn without_gap(tokens: &[Token]) -> &[Token] {
     if let [Token::Gap, rest @ ..] = tokens { rest } else { tokens }
 }
 
-/// What is assigned by a sign that these tokens follow.
+/// The value after an assignment sign.
 pub(super) fn value(after: &[Token]) -> Cow<'_, str> {
     let after = without_gap(after);
     let inside = if let [Token::Sign('(' | ':'), rest @ ..] = after { without_gap(rest) } else { after };
@@ -34,7 +34,7 @@ pub(super) fn value(after: &[Token]) -> Cow<'_, str> {
     }
 }
 
-/// What is assigned to a variable of PowerShell: a string or a variable, not the output of a command.
+/// The value that is assigned to a PowerShell variable: a string or a variable, but not the output of a command.
 pub(super) fn expression(after: &[Token]) -> Cow<'_, str> {
     match without_gap(after) {
         [Token::Word(word), rest @ ..]
@@ -65,7 +65,7 @@ pub(super) fn arguments(after: &[Token]) -> Vec<String> {
     arguments
 }
 
-/// The value that `setx ECS_CLUSTER x`, `Set-Item Env:ECS_CLUSTER x` or the like sets; `UNKNOWN` if it is computed.
+/// The value that `setx ECS_CLUSTER x`, `Set-Item Env:ECS_CLUSTER x` and the like set; `UNKNOWN` if it is computed.
 pub(super) fn set_value(arguments: &[String]) -> Option<&str> {
     let is_cluster = |argument: &String| {
         let name = after_prefix(argument, "env:").unwrap_or(argument);
@@ -88,7 +88,7 @@ pub(super) fn set_value(arguments: &[String]) -> Option<&str> {
     )
 }
 
-/// Whether a name ends with a word, whatever its case.
+/// Whether a name ends with a word, ignoring case.
 pub(super) fn ends_with(name: &str, word: &str) -> bool {
     name.len()
         .checked_sub(word.len())
@@ -96,8 +96,8 @@ pub(super) fn ends_with(name: &str, word: &str) -> bool {
         .is_some_and(|end| end.eq_ignore_ascii_case(word))
 }
 
-/// Puts the words that follow a format, as in `printf '%s' a`, into it, as far as they fit into so many bytes.
-pub(super) fn formatted(format: &str, after: &[Token], room: usize) -> String {
+/// Fills a format, as in `printf '%s' a`, with the words that follow it, up to a number of bytes.
+pub(super) fn formatted(format: &str, after: &[Token], limit: usize) -> String {
     let mut words = after.iter().filter_map(|token| match token {
         Token::Word(word) => Some(word.text.as_str()),
         _ => None,
@@ -107,7 +107,7 @@ pub(super) fn formatted(format: &str, after: &[Token], room: usize) -> String {
     for piece in pieces {
         text += words.next().unwrap_or("%s");
         text += piece;
-        if text.len() > room {
+        if text.len() > limit {
             break;
         }
     }
@@ -119,7 +119,7 @@ mod tests {
     use super::{super::tokens::tokens, *};
 
     #[test]
-    fn a_format_takes_no_more_than_fits() {
+    fn format_is_filled_up_to_the_limit() {
         let line = format!("'{}'{}", "%s".repeat(1000), format!(" '{}'", "x".repeat(1000)).repeat(1000));
         let tokens = tokens(&line);
         let text = formatted(&"%s".repeat(1000), &tokens[1..], 5000);

@@ -1,35 +1,35 @@
-//! The variables of a script, and under which condition they were assigned.
+//! The variables of a script, and the conditional blocks that they are assigned in.
 
 use std::collections::HashMap;
 
 use super::unpack::after_prefix;
 
-/// The longest value that is kept: a cluster's ARN has some 330 bytes, and `A=$A$A` doubles with each line.
+/// The longest value that is stored, 1 KiB: a cluster's ARN has some 330 bytes, and `A=$A$A` doubles with each line.
 const VALUE_BYTES: usize = 1024;
 
-/// What was assigned up to a line.
+/// The variables that are assigned up to a line.
 pub(super) struct Variables {
-    values: HashMap<String, Value>,
-    /// Names have no case in PowerShell.
+    values: HashMap<String, Variable>,
+    /// PowerShell ignores the case of names.
     pub(super) is_powershell: bool,
-    /// The blocks around the line that may or may not be run. A block has a higher number than those before it.
+    /// The conditional blocks around the line. A block has a higher number than those before it.
     pub(super) blocks: Vec<usize>,
-    /// What follows `&&` or `||` in a line is such a block, too.
+    /// The rest of a line after `&&` or `||` is a conditional block, too.
     pub(super) rest_of_line: Option<usize>,
     count: usize,
-    /// What was replaced since the outermost scope began.
-    replaced: Vec<(String, Option<Value>)>,
+    /// The variables that were replaced since the outermost scope began.
+    replaced: Vec<(String, Option<Variable>)>,
     scopes: usize,
 }
 
-pub(super) struct Value {
-    /// `None` is what only the instance can know.
+pub(super) struct Variable {
+    /// `None` if only the instance can know it.
     pub(super) text: Option<String>,
     block: usize,
 }
 
-/// Where a scope began.
-pub(super) struct Scope {
+/// The start of a scope.
+pub(super) struct ScriptScope {
     replaced: usize,
     blocks: usize,
 }
@@ -47,13 +47,13 @@ impl Variables {
         }
     }
 
-    /// A number that is higher than those before it.
+    /// A number that is higher than all before it.
     pub(super) fn next(&mut self) -> usize {
         self.count += 1;
         self.count
     }
 
-    /// The innermost block; 0 is always run.
+    /// The innermost conditional block; block 0 is always run.
     pub(super) fn block(&self) -> usize {
         self.rest_of_line.or(self.blocks.last().copied()).unwrap_or_default()
     }
@@ -67,20 +67,20 @@ impl Variables {
         self.blocks.pop();
     }
 
-    /// Goes on to the other branch of an `if`, the next one of a `case`.
+    /// Begins the other branch of an `if`, or the next one of a `case`.
     pub(super) fn next_branch(&mut self) {
         if self.blocks.pop().is_some() {
             self.enter_block();
         }
     }
 
-    /// Begins a script within the script: what it assigns is its own.
-    pub(super) fn enter_scope(&mut self) -> Scope {
+    /// Begins a nested script, whose variables are its own.
+    pub(super) fn enter_scope(&mut self) -> ScriptScope {
         self.scopes += 1;
-        Scope { replaced: self.replaced.len(), blocks: self.blocks.len() }
+        ScriptScope { replaced: self.replaced.len(), blocks: self.blocks.len() }
     }
 
-    pub(super) fn leave_scope(&mut self, scope: &Scope) {
+    pub(super) fn leave_scope(&mut self, scope: &ScriptScope) {
         self.scopes -= 1;
         self.blocks.truncate(scope.blocks);
         for (name, value) in self.replaced.drain(scope.replaced..).rev() {
@@ -91,18 +91,18 @@ impl Variables {
         }
     }
 
-    pub(super) fn get(&self, name: &str) -> Option<&Value> {
+    pub(super) fn get(&self, name: &str) -> Option<&Variable> {
         self.values.get(&self.key(name))
     }
 
-    /// Assigns a value. One that may or may not be assigned makes a different one unknown.
+    /// Assigns a value. A conditional assignment makes a different value unknown.
     pub(super) fn assign(&mut self, name: &str, text: Option<String>) {
         let (key, block) = (self.key(name), self.block());
         let value = match self.values.get(&key) {
             Some(old) if old.block < block && old.text.as_deref() != Some("") => {
-                Value { text: text.filter(|text| old.text.as_ref() == Some(text)), block: old.block }
+                Variable { text: text.filter(|text| old.text.as_ref() == Some(text)), block: old.block }
             }
-            _ => Value { text, block },
+            _ => Variable { text, block },
         };
         if self.scopes == 0 {
             self.values.insert(key, value);
@@ -112,7 +112,7 @@ impl Variables {
         }
     }
 
-    /// Puts in the variables: `$A`, `${A}`, `${A:-default}`, `$env:A`.
+    /// Replaces the variables in a value: `$A`, `${A}`, `${A:-default}`, `$env:A`.
     pub(super) fn resolve(&self, value: &str) -> Option<String> {
         let mut pieces = value.split('$');
         let mut resolved = pieces.next().filter(|piece| piece.len() <= VALUE_BYTES)?.to_owned();

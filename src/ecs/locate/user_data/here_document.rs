@@ -1,16 +1,16 @@
-//! Here-documents, and comments of several lines.
+//! Here-documents, and multi-line comments.
 
-/// What begins in one line and ends in another.
-pub(super) struct Here<'a> {
-    /// The line that ends it, or the quote.
+/// A text that begins in one line and ends in another.
+pub(super) struct HereDocument<'a> {
+    /// The line, or the quote, that ends it.
     pub(super) end: &'a str,
     pub(super) is_quoted: bool,
-    /// Whether it is given to a command that does nothing: `: <<'X'`, `: '`.
+    /// Whether it is passed to a command that does nothing: `: <<'X'`, `: '`.
     pub(super) is_comment: bool,
 }
 
-impl<'a> Here<'a> {
-    /// Reads what begins in a line.
+impl<'a> HereDocument<'a> {
+    /// The here-document that begins in a line, if there is one.
     pub(super) fn new(line: &'a str) -> Option<Self> {
         let line = line.trim();
         if let Some(comment) = line.strip_prefix(": ") {
@@ -35,7 +35,7 @@ impl<'a> Here<'a> {
     }
 }
 
-/// Leaves out PowerShell's `<# … #>`.
+/// Removes PowerShell's comments, `<# … #>`.
 pub(super) fn without_comments(text: &str) -> String {
     let mut pieces = text.split("<#");
     let first = pieces.next().unwrap_or_default().to_owned();
