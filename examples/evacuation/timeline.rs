@@ -4,21 +4,21 @@ use std::{collections::BTreeMap, fmt::Write, time::Duration};
 
 use standin::{Ending, Fate};
 
-use crate::Played;
+use crate::StrategyRun;
 
-/// How wide a column is.
+/// The width of a column.
 const WIDTH: usize = 38;
 
-/// What happened, a column for each strategy.
-pub(crate) fn moments(played: &[Played]) -> String {
+/// The changes, with a column for each strategy.
+pub(crate) fn moments(runs: &[StrategyRun]) -> String {
     let mut rows: BTreeMap<Duration, Vec<Vec<String>>> = BTreeMap::new();
-    for (column, played) in played.iter().enumerate() {
-        for moment in &played.history {
+    for (column, run) in runs.iter().enumerate() {
+        for moment in &run.history {
             let cells = rows.entry(moment.at).or_insert_with(|| vec![Vec::new(); STRATEGIES]);
             cells[column].push(cut(&format!("{}: {}", short(&moment.subject), moment.what)));
         }
     }
-    let mut text = heading(played);
+    let mut text = heading(runs);
     for (at, cells) in rows {
         for line in 0..cells.iter().map(Vec::len).max().unwrap_or_default() {
             let time = if line == 0 { format!("{:.1}", at.as_secs_f64()) } else { String::new() };
@@ -31,23 +31,20 @@ pub(crate) fn moments(played: &[Played]) -> String {
 
 const STRATEGIES: usize = crate::STRATEGIES.len();
 
-/// What became of each container, a column for each strategy.
-pub(crate) fn fates(played: &[Played]) -> String {
-    let mut text = heading(played);
-    let containers = played.first().map(|played| &played.fates).into_iter().flatten();
+/// The fate of each container, with a column for each strategy.
+pub(crate) fn fates(runs: &[StrategyRun]) -> String {
+    let mut text = heading(runs);
+    let containers = runs.first().map(|run| &run.fates).into_iter().flatten();
     for container in containers.map(|fate| &fate.container) {
-        let cells: Vec<_> = played
-            .iter()
-            .filter_map(|played| played.fates.iter().find(|f| f.container == *container))
-            .map(fate)
-            .collect();
+        let cells: Vec<_> =
+            runs.iter().filter_map(|run| run.fates.iter().find(|f| f.container == *container)).map(fate).collect();
         row(&mut text, container, cells.iter().map(String::as_str));
     }
     text
 }
 
 fn fate(fate: &Fate) -> String {
-    let told = match fate.sigterm {
+    let sigterm = match fate.sigterm {
         None => "no SIGTERM".to_owned(),
         Some(at) => {
             let s = Duration::as_secs_f64;
@@ -57,22 +54,22 @@ fn fate(fate: &Fate) -> String {
     let ending = match fate.ending {
         Ending::Exited => "exited",
         Ending::Killed => "killed",
-        Ending::Plug => "cut off",
+        Ending::InstanceEnded => "cut off",
     };
-    format!("{told}, {ending}{}", if fate.with_traffic { ", traffic" } else { "" })
+    format!("{sigterm}, {ending}{}", if fate.with_traffic { ", traffic" } else { "" })
 }
 
-/// The figures of the README's table of strategies.
-pub(crate) fn totals(played: &[Played]) -> String {
-    let mut text = heading(played);
-    let mut add = |title: &str, cell: fn(&Played) -> String| {
-        let cells: Vec<_> = played.iter().map(cell).collect();
+/// The totals of each strategy.
+pub(crate) fn totals(runs: &[StrategyRun]) -> String {
+    let mut text = heading(runs);
+    let mut add = |title: &str, cell: fn(&StrategyRun) -> String| {
+        let cells: Vec<_> = runs.iter().map(cell).collect();
         row(&mut text, title, cells.iter().map(String::as_str));
     };
-    add("told", |played| format!("{} of {} got SIGTERM and their time", graceful(&played.fates), played.fates.len()));
-    add("traffic", |played| format!("{} died with traffic", with_traffic(&played.fates)));
-    add("calls", |played| format!("{} API calls", played.calls));
-    add("left", |played| format!("{} still registered", played.registered));
+    add("SIGTERM", |run| format!("{} of {} containers got their time", graceful(&run.fates), run.fates.len()));
+    add("traffic", |run| format!("{} died with traffic", with_traffic(&run.fates)));
+    add("calls", |run| format!("{} API calls", run.calls));
+    add("left", |run| format!("{} still registered", run.registered));
     text
 }
 
@@ -80,9 +77,9 @@ pub(crate) fn totals(played: &[Played]) -> String {
 pub(crate) fn batch(instances: usize, calls: usize, fates: &[Fate]) -> String {
     #[expect(clippy::cast_precision_loss, reason = "there are hundreds of them")]
     let each = calls as f64 / instances as f64;
-    let (told, all, traffic) = (graceful(fates), fates.len(), with_traffic(fates));
+    let (graceful, all, traffic) = (graceful(fates), fates.len(), with_traffic(fates));
     format!(
-        "{instances:>8}  {each:.1} API calls each, {told} of {all} got SIGTERM and their time, {traffic} died with traffic"
+        "{instances:>8}  {each:.1} API calls each, {graceful} of {all} containers got SIGTERM and their time, {traffic} died with traffic"
     )
 }
 
@@ -94,9 +91,9 @@ fn with_traffic(fates: &[Fate]) -> usize {
     fates.iter().filter(|fate| fate.with_traffic).count()
 }
 
-fn heading(played: &[Played]) -> String {
+fn heading(runs: &[StrategyRun]) -> String {
     let mut text = String::new();
-    row(&mut text, "", played.iter().map(|played| played.strategy));
+    row(&mut text, "", runs.iter().map(|run| run.strategy));
     text
 }
 
@@ -106,7 +103,7 @@ fn row<'a>(text: &mut String, title: &str, cells: impl Iterator<Item = &'a str>)
     let _ = writeln!(text, "{title:>8}  {}", cells.join(" ").trim_end());
 }
 
-/// Leaves out ids: there is one instance, and one task of each kind on it.
+/// Removes ids: there is one instance, with one task of each kind.
 fn short(subject: &str) -> &str {
     if subject.starts_with("i-") { "instance" } else { subject.split(' ').next().unwrap_or(subject) }
 }

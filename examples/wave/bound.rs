@@ -1,4 +1,4 @@
-//! What the request quotas allow at best.
+//! The lower bound that the request quotas set.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use standin::{Bucket, Quotas};
 
 use crate::options::{Delivery, Hints, Options, Strategy};
 
-/// The fewest calls of one quota with which a wave can be handled.
+/// The fewest calls of one quota that a wave takes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bound {
     pub(crate) bucket: Bucket,
@@ -16,28 +16,28 @@ pub(crate) struct Bound {
 }
 
 impl Bound {
-    /// The bound that holds: the latest.
+    /// The bound of the whole wave: the latest.
     pub(crate) fn of(options: &Options) -> Option<Self> {
         if options.strategy == Strategy::Evacuate {
-            // It is meant to take the whole notice.
+            // An evacuation takes the whole notice on purpose.
             return None;
         }
         let of = |(bucket, calls)| Self::new(bucket, calls, options.quota_factor);
         needs(options).into_iter().filter_map(of).max_by(|a, b| a.seconds().total_cmp(&b.seconds()))
     }
 
-    /// The bound of so many calls; none where they are not limited.
+    /// The bound of this many calls; `None` if they are not limited.
     pub(crate) fn new(bucket: Bucket, calls: usize, factor: f64) -> Option<Self> {
         let (burst, per_second) = Quotas::aws().times(factor).get(bucket)?;
         Some(Self { bucket, calls: count(calls), burst, per_second })
     }
 
-    /// When the last of the calls is admitted at the earliest, from the first on.
+    /// When the last of the calls is admitted at the earliest, since the first one.
     pub(crate) fn seconds(self) -> f64 {
         ((self.calls - self.burst) / self.per_second).max(0.0)
     }
 
-    /// The part of the calls that is admitted by then.
+    /// The part of the calls that is admitted by a time.
     pub(crate) fn share_at(self, seconds: f64) -> f64 {
         ((self.burst + self.per_second * seconds) / self.calls).min(1.0)
     }
@@ -53,7 +53,7 @@ impl fmt::Display for Bound {
     }
 }
 
-/// The calls that no handler can do without: an instance is described in its cluster before it is changed.
+/// The calls that every handler needs: an instance is described in its cluster before it is changed.
 fn needs(options: &Options) -> [(Bucket, usize); 3] {
     let (events, clusters) = (options.events, options.clusters.min(options.events));
     let by = |size: usize| {

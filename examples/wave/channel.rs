@@ -1,4 +1,4 @@
-//! What stands between EC2 and the function.
+//! The delivery from EC2 to the function.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::{
     template,
 };
 
-/// The way of the notices to the function; all of it ends on drop.
+/// The delivery of notices to the function; all of it ends on drop.
 pub(crate) struct Channel {
     pool: Arc<Pool>,
     queue: Option<Queue>,
@@ -18,7 +18,7 @@ pub(crate) struct Channel {
 }
 
 impl Channel {
-    /// Opens the way that the options say.
+    /// Sets up the delivery that the options select.
     pub(crate) fn open(home: &Region, options: &Options, function: Function) -> Self {
         let pool = Arc::new(Pool::new(function));
         let mut tasks = JoinSet::new();
@@ -30,7 +30,7 @@ impl Channel {
         Self { pool, queue, tasks }
     }
 
-    /// Sends an event on its way.
+    /// Sends an event.
     pub(crate) fn send(&mut self, event: &str, twice: bool) {
         match &self.queue {
             Some(queue) if twice => queue.send_twice(event),
@@ -42,12 +42,12 @@ impl Channel {
     fn invoke(&mut self, event: String) {
         let pool = Arc::clone(&self.pool);
         self.tasks.spawn(async move {
-            // The pool counts what was given up.
+            // The pool counts the events that are given up.
             let _ = pool.deliver(event.as_str(), template::RETRIES).await;
         });
     }
 
-    /// Kills a process in the middle of its invocation, if there is one.
+    /// Kills a process that is handling an invocation, if there is one.
     pub(crate) fn kill_one(&self) -> bool {
         self.pool.kill_one()
     }

@@ -1,8 +1,9 @@
 //! A reclaim wave, with nothing installed but Rust: `cargo run --release --example wave`.
 //!
 //! Starts a stand-in for AWS with the documented request quotas, gives notice to all instances of a fleet within
-//! seconds, plays what stands between EC2 and the function (Lambda's asynchronous invocations, or a queue), and tells
-//! what was handled, what was lost and how that compares with what the quotas allow. `--help` lists the settings.
+//! seconds, simulates the delivery from EC2 to the function (Lambda's asynchronous invocations, or a queue), and
+//! reports how many notices were handled and lost, and how that compares with what the quotas allow. `--help` lists the
+//! options.
 
 mod bound;
 mod channel;
@@ -19,7 +20,7 @@ use std::{error::Error, fs, process::ExitCode};
 
 use standin::{Quotas, Standin, build_release};
 
-use crate::{measured::Measured, options::Options};
+use crate::{measured::Figures, options::Options};
 
 #[tokio::main]
 async fn main() -> Result<ExitCode, Box<dyn Error>> {
@@ -42,7 +43,7 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
     }
 
     let played = play::play(&aws, &options, &function, &fleet).await;
-    let measured = Measured::new(&played);
+    let measured = Figures::new(&played);
     report::print(&aws, &options, &played, &measured);
     if let Some(path) = &options.plot {
         fs::write(path, plot::svg(&options, &played, &measured))?;

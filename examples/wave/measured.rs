@@ -4,29 +4,30 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::play::{NOTICE, Played, Sent};
+use crate::play::{NOTICE, Sent, WaveRun};
 
-/// How many were handled and when.
-pub(crate) struct Measured {
+/// How many notices were handled, and when.
+pub(crate) struct Figures {
     pub(crate) well_formed: usize,
     pub(crate) malformed: usize,
     /// Well-formed notices that were handled in time.
     pub(crate) handled: usize,
-    /// Those that were not.
+    /// Well-formed notices that were not.
     pub(crate) lost: usize,
-    /// Containers that got SIGTERM and as much of their stop timeout as they needed, of all, where that is played.
+    /// Containers that got SIGTERM and as much of their stop timeout as they needed, and all containers, if the wave
+    /// simulates them.
     pub(crate) graceful: Option<(usize, usize)>,
-    /// From its own notice.
+    /// Since the instance's own notice.
     pub(crate) after_notice: Spread,
-    /// From the first notice.
+    /// Since the first notice.
     pub(crate) after_first: Spread,
 }
 
-/// Times in order.
+/// Sorted times.
 pub(crate) struct Spread(pub(crate) Vec<Duration>);
 
-impl Measured {
-    pub(crate) fn new(played: &Played) -> Self {
+impl Figures {
+    pub(crate) fn new(played: &WaveRun) -> Self {
         let sent: Vec<_> = played.sent.iter().filter(|sent| sent.well_formed).collect();
         let handled: Vec<_> = sent.iter().filter_map(|sent| in_time(sent).map(|at| (sent.at, at))).collect();
         let first = played.sent.iter().map(|sent| sent.at).min();
@@ -54,13 +55,13 @@ impl Spread {
         Self(times)
     }
 
-    /// The time within which so many percent were, in seconds; 0 where there were none.
+    /// The time in seconds within which this percentage was handled; 0 if there were none.
     pub(crate) fn percentile(&self, percent: usize) -> f64 {
         let rank = (self.0.len() * percent).div_ceil(100);
         self.0.get(rank.saturating_sub(1)).map_or(0.0, Duration::as_secs_f64)
     }
 
-    /// The first, the half, 99 % and the last.
+    /// The minimum, the median, 99 % and the maximum.
     pub(crate) fn row(&self) -> [f64; 4] {
         let first = self.0.first().map_or(0.0, Duration::as_secs_f64);
         [first, self.percentile(50), self.percentile(99), self.percentile(100)]

@@ -1,4 +1,4 @@
-//! The notices: when they come, which are malformed and which come twice.
+//! The notices: their times, and which of them are malformed or delivered twice.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,20 +10,20 @@ use crate::{
     options::{Delivery, Options, Percent},
 };
 
-/// A notice to come.
+/// A notice to be sent.
 #[derive(Clone, Debug)]
 pub(crate) struct Notice {
-    /// After the first.
+    /// The time after the first notice.
     pub(crate) after: Duration,
-    /// Whose it is.
+    /// The interrupted instance.
     pub(crate) member: Member,
-    /// In which way it is malformed, if it is.
+    /// The flaw of a malformed notice.
     pub(crate) flaw: Option<Flaw>,
     /// Whether it is delivered twice.
     pub(crate) twice: bool,
 }
 
-/// How a notice can be malformed.
+/// The flaws of a malformed notice.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Flaw {
     NoInstance,
@@ -35,7 +35,7 @@ pub(crate) enum Flaw {
 
 /// All notices of a wave, spread evenly.
 pub(crate) fn notices(options: &Options, fleet: &[Member]) -> Vec<Notice> {
-    // What is no JSON can only come out of a queue.
+    // Invalid JSON can only come out of a queue.
     let flaws = match options.delivery {
         Delivery::Direct => &[Flaw::NoInstance, Flaw::WrongInstance, Flaw::WrongAction][..],
         Delivery::Queue => &[Flaw::NoInstance, Flaw::WrongInstance, Flaw::WrongAction, Flaw::CutOff, Flaw::NoJson][..],
@@ -45,7 +45,7 @@ pub(crate) fn notices(options: &Options, fleet: &[Member]) -> Vec<Notice> {
         after: options.spread.mul_f64(share(n, fleet.len())),
         member: member.clone(),
         flaw: options.malformed.picks(n).then(|| flaws.next()).flatten(),
-        // Not the same ones.
+        // The offset keeps duplicates apart from malformed notices.
         twice: options.duplicates.picks(n + 50),
     };
     fleet.iter().enumerate().map(notice).collect()
@@ -58,7 +58,7 @@ pub(crate) fn share(n: usize, all: usize) -> f64 {
 }
 
 impl Percent {
-    /// Whether this one of many is among so many percent, taken at even distances.
+    /// Whether the `n`th of many is among this percentage, taken at even distances.
     #[expect(clippy::cast_precision_loss, reason = "counts of a few thousand")]
     fn picks(self, n: usize) -> bool {
         let up_to = |n: usize| (n as f64 * self.0 / 100.0).floor();
@@ -67,7 +67,7 @@ impl Percent {
 }
 
 impl Notice {
-    /// As it is sent.
+    /// The notice's text.
     pub(crate) fn text(&self, home: &Region) -> String {
         let mut event = standin::notice(home, &self.member.instance, "terminate", SystemTime::now());
         match self.flaw {

@@ -31,7 +31,7 @@ pub(crate) struct Options {
     pub(crate) plot: Option<PathBuf>,
 }
 
-/// An option that is one of a few words.
+/// Defines an option that is one of a few words.
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($variant:ident = $word:literal),+ }) => {
         $(#[$doc])*
@@ -58,7 +58,7 @@ macro_rules! words {
 }
 
 words!(
-    /// How a notice gets to the function.
+    /// The delivery of notices.
     Delivery { Direct = "direct", Queue = "queue" }
 );
 
@@ -68,7 +68,7 @@ words!(
 );
 
 words!(
-    /// What tells an instance's cluster.
+    /// The hint to an instance's cluster.
     Hints { None = "none", Tag = "tag", UserData = "user-data", Asg = "asg", Group = "group" }
 );
 
@@ -123,7 +123,7 @@ impl Options {
     }
 }
 
-/// The arguments that were not read yet.
+/// The arguments that have not been read yet.
 struct Args(Vec<String>);
 
 impl Args {

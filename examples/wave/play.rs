@@ -1,4 +1,4 @@
-//! The wave itself.
+//! Runs a wave.
 
 use std::{
     collections::HashMap,
@@ -16,46 +16,46 @@ use crate::{
     options::{Hints, Options, Strategy},
 };
 
-/// How long after its notice an instance is gone.
+/// The time from its notice to an instance's end.
 pub(crate) const NOTICE: Duration = Duration::from_mins(2);
 
-/// What happened.
-pub(crate) struct Played {
-    /// The notices, in the order in which they came.
+/// The record of a wave.
+pub(crate) struct WaveRun {
+    /// The notices, in the order in which they were sent.
     pub(crate) sent: Vec<Sent>,
     pub(crate) pool: PoolFigures,
     pub(crate) queue: Option<QueueFigures>,
-    /// What became of the containers, where that is played.
+    /// The fates of the containers, if the wave simulates them.
     pub(crate) fates: Vec<Fate>,
 }
 
-/// A notice that was given.
+/// A notice that was sent.
 #[derive(Clone, Debug)]
 pub(crate) struct Sent {
-    /// When, not cut to the second as the event's own time.
+    /// When it was sent, more precisely than the event's own time.
     pub(crate) at: Instant,
-    /// When its instance got to where it should be.
+    /// When its instance reached the state that it should be in.
     pub(crate) handled: Option<Instant>,
     pub(crate) well_formed: bool,
     container_instance: String,
 }
 
-/// Plays the wave until every well-formed notice is handled, or its time over.
-pub(crate) async fn play(aws: &Standin, options: &Options, function: &Path, fleet: &[Member]) -> Played {
+/// Runs the wave until every well-formed notice is handled or has expired.
+pub(crate) async fn play(aws: &Standin, options: &Options, function: &Path, fleet: &[Member]) -> WaveRun {
     let home = &aws.home();
     let mut channel = Channel::open(home, options, configured(aws, options, function));
-    let mut to_come = notices(options, fleet).into_iter().peekable();
+    let mut pending = notices(options, fleet).into_iter().peekable();
     let mut sent: Vec<Sent> = Vec::with_capacity(fleet.len());
     let first = Instant::now();
     let mut tick = interval(Duration::from_millis(10));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut looked, mut shown, mut killed) = (first, first, 0);
+    let (mut checked, mut shown, mut killed) = (first, first, 0);
     loop {
         tick.tick().await;
-        while let Some(notice) = to_come.next_if(|notice| notice.after <= first.elapsed()) {
+        while let Some(notice) = pending.next_if(|notice| notice.after <= first.elapsed()) {
             sent.push(Sent::now(&notice));
             if options.strategy == Strategy::Evacuate {
-                // From then on it is played what becomes of its tasks.
+                // From now on, the stand-in simulates the end of the instance.
                 home.interrupt(&notice.member.instance, "terminate");
             }
             channel.send(&notice.text(home), notice.twice);
@@ -64,26 +64,26 @@ pub(crate) async fn play(aws: &Standin, options: &Options, function: &Path, flee
         if killed < options.kills && first.elapsed() > kill_after && channel.kill_one() {
             killed += 1;
         }
-        if looked.elapsed() < Duration::from_millis(200) {
+        if checked.elapsed() < Duration::from_millis(200) {
             continue;
         }
-        looked = Instant::now();
-        look(home, options.strategy, &mut sent);
+        checked = Instant::now();
+        check(home, options.strategy, &mut sent);
         if shown.elapsed() >= Duration::from_secs(1) {
-            shown = looked;
+            shown = checked;
             show(aws, first, &sent, fleet.len(), &channel);
         }
         let is_over = |sent: &Sent| {
-            // Containers may still be at their end when the instance is no longer registered.
+            // Containers may still be running when the instance is no longer registered.
             sent.is_over() && (options.strategy != Strategy::Evacuate || sent.at.elapsed() > NOTICE)
         };
-        if to_come.peek().is_none() && sent.iter().all(is_over) {
+        if pending.peek().is_none() && sent.iter().all(is_over) {
             break;
         }
     }
     settle(&channel).await;
     show(aws, first, &sent, fleet.len(), &channel);
-    Played { sent, pool: channel.pool(), queue: channel.queue(), fates: home.fates() }
+    WaveRun { sent, pool: channel.pool(), queue: channel.queue(), fates: home.fates() }
 }
 
 fn configured(aws: &Standin, options: &Options, function: &Path) -> Function {
@@ -95,8 +95,8 @@ fn configured(aws: &Standin, options: &Options, function: &Path) -> Function {
     if options.hints == Hints::Tag { function.env("CLUSTER_TAG", CLUSTER_TAG) } else { function }
 }
 
-/// Notes what is handled by now.
-fn look(home: &Region, strategy: Strategy, sent: &mut [Sent]) {
+/// Records which notices are handled by now.
+fn check(home: &Region, strategy: Strategy, sent: &mut [Sent]) {
     let wanted = match strategy {
         Strategy::Deregister | Strategy::Evacuate => "INACTIVE",
         Strategy::Drain => "DRAINING",
@@ -108,7 +108,7 @@ fn look(home: &Region, strategy: Strategy, sent: &mut [Sent]) {
     }
 }
 
-/// A line on how it goes.
+/// Prints a line of progress.
 fn show(aws: &Standin, first: Instant, sent: &[Sent], all: usize, channel: &Channel) {
     let handled = sent.iter().filter(|sent| sent.handled.is_some()).count();
     let (calls, throttled) =
@@ -124,7 +124,7 @@ fn show(aws: &Standin, first: Instant, sent: &[Sent], all: usize, channel: &Chan
     );
 }
 
-/// Lets invocations answer that have done their part.
+/// Gives invocations that have done their work time to answer.
 async fn settle(channel: &Channel) {
     let asked = Instant::now();
     while channel.pool().in_flight > 0 && asked.elapsed() < Duration::from_secs(2) {

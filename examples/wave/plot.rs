@@ -1,4 +1,4 @@
-//! The wave as a picture: instances handled over time, beside the notices and what the quotas allow.
+//! Plots a wave: instances handled over time, beside the notices and what the quotas allow.
 
 mod axis;
 
@@ -7,16 +7,16 @@ use std::time::Duration;
 use self::axis::{Axis, Line};
 use crate::{
     bound::Bound,
-    measured::Measured,
+    measured::Figures,
     notices::share,
     options::Options,
-    play::{NOTICE, Played},
+    play::{NOTICE, WaveRun},
 };
 
 const WIDTH: f64 = 820.0;
 const HEIGHT: f64 = 420.0;
 
-/// Between the picture's edges and the axes: left, top, right, bottom.
+/// The margins between the plot's edges and the axes: left, top, right, bottom.
 const MARGINS: [f64; 4] = [68.0, 92.0, 24.0, 58.0];
 
 /// Readable on light and on dark pages. Without variables: not every renderer knows them.
@@ -43,8 +43,8 @@ text { fill: #f0f6fc }
 .handled { stroke: #4493f8 }
 }";
 
-/// Draws it.
-pub(crate) fn svg(options: &Options, played: &Played, measured: &Measured) -> String {
+/// Draws the plot.
+pub(crate) fn svg(options: &Options, played: &WaveRun, measured: &Figures) -> String {
     let [left, top, right, bottom] = MARGINS;
     let bound = Bound::of(options);
     let (arrived, handled) = (arrivals(played), seconds(&measured.after_first.0));
@@ -82,7 +82,7 @@ fn title(options: &Options) -> String {
     format!("{events} notices over {clusters} clusters: {delivery}, {strategy}, hints: {hints}{faults}")
 }
 
-fn subtitle(measured: &Measured, bound: Option<Bound>) -> String {
+fn subtitle(measured: &Figures, bound: Option<Bound>) -> String {
     let last = measured.after_first.percentile(100);
     let bound = bound.map(|bound| format!("; the request quotas allow {:.1} s", bound.seconds()));
     format!(
@@ -93,8 +93,8 @@ fn subtitle(measured: &Measured, bound: Option<Bound>) -> String {
     )
 }
 
-/// When each well-formed notice came, in seconds.
-fn arrivals(played: &Played) -> Vec<f64> {
+/// The times at which well-formed notices were sent, in seconds.
+fn arrivals(played: &WaveRun) -> Vec<f64> {
     let first = played.sent.first().map(|sent| sent.at);
     let sent = played.sent.iter().filter(|sent| sent.well_formed);
     sent.filter_map(|sent| Some(sent.at.saturating_duration_since(first?).as_secs_f64())).collect()
@@ -104,7 +104,7 @@ fn seconds(times: &[Duration]) -> Vec<f64> {
     times.iter().map(Duration::as_secs_f64).collect()
 }
 
-/// What is handled at best: as many as the quotas admit of those that were noticed.
+/// The upper bound on handled instances: as many as the quotas admit of those that have a notice.
 fn at_best(bound: Option<Bound>, arrived: &[f64], until: f64) -> Vec<(f64, f64)> {
     let Some(bound) = bound else { return Vec::new() };
     let point = |n: usize| {
@@ -116,7 +116,7 @@ fn at_best(bound: Option<Bound>, arrived: &[f64], until: f64) -> Vec<(f64, f64)>
 }
 
 /// The end of the axis of time.
-fn end(arrived: &[f64], handled: &[f64], bound: Option<Bound>, measured: &Measured) -> f64 {
+fn end(arrived: &[f64], handled: &[f64], bound: Option<Bound>, measured: &Figures) -> f64 {
     let last = |times: &[f64]| times.last().copied().unwrap_or_default();
     let given_up = if measured.lost > 0 { last(arrived) + NOTICE.as_secs_f64() } else { 0.0 };
     let all = [last(arrived), last(handled), bound.map_or(0.0, Bound::seconds), given_up, 1.0];

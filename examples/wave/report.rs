@@ -1,4 +1,4 @@
-//! The report, for people and for machines.
+//! The report, as text and as JSON.
 
 #![expect(clippy::print_stdout, reason = "a program for the terminal")]
 
@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use standin::{Bucket, Standin, Tally};
 
-use crate::{bound::Bound, measured::Measured, notices::share, options::Options, play::Played};
+use crate::{bound::Bound, measured::Figures, notices::share, options::Options, play::WaveRun};
 
-/// Prints it in the form that was asked for.
-pub(crate) fn print(aws: &Standin, options: &Options, played: &Played, measured: &Measured) {
+/// Prints the report in the selected format.
+pub(crate) fn print(aws: &Standin, options: &Options, played: &WaveRun, measured: &Figures) {
     let (tally, needed) = (aws.tally(), needed(aws, options.quota_factor));
     if options.json {
         println!("{:#}", json(options, played, measured, &tally));
@@ -19,7 +19,7 @@ pub(crate) fn print(aws: &Standin, options: &Options, played: &Played, measured:
     }
 }
 
-/// How long the calls that were made take, by quota: those that were throttled are not counted.
+/// The time that the calls take at the quotas, which excludes throttled calls.
 fn needed(aws: &Standin, factor: f64) -> Vec<Bound> {
     let mut made: BTreeMap<Bucket, usize> = BTreeMap::new();
     for bucket in aws.calls().iter().filter(|call| !call.is_throttled()).filter_map(standin::Call::bucket) {
@@ -30,8 +30,8 @@ fn needed(aws: &Standin, factor: f64) -> Vec<Bound> {
 
 fn text(
     options: &Options,
-    played: &Played,
-    measured: &Measured,
+    played: &WaveRun,
+    measured: &Figures,
     tally: &BTreeMap<String, Tally>,
     needed: &[Bound],
 ) -> String {
@@ -80,7 +80,7 @@ fn title(options: &Options) -> String {
     )
 }
 
-fn function(played: &Played) -> String {
+fn function(played: &WaveRun) -> String {
     let pool = &played.pool;
     let mut lines = vec![format!(
         "  {} invocations, {} cold starts, at most {:.1} MB",
@@ -100,7 +100,7 @@ fn function(played: &Played) -> String {
     lines.join("\n")
 }
 
-fn json(options: &Options, played: &Played, measured: &Measured, tally: &BTreeMap<String, Tally>) -> Value {
+fn json(options: &Options, played: &WaveRun, measured: &Figures, tally: &BTreeMap<String, Tally>) -> Value {
     let calls: BTreeMap<_, _> = tally
         .iter()
         .map(|(api, of)| (api, json!({"calls": of.calls, "throttled": of.throttled, "failed": of.failed})))
@@ -148,6 +148,6 @@ fn per_notice(tally: &BTreeMap<String, Tally>, events: usize) -> f64 {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a figure with one decimal")]
-fn memory_mb(played: &Played) -> f64 {
+fn memory_mb(played: &WaveRun) -> f64 {
     (played.pool.peak_memory_kb as f64 / 1e2).round() / 10.0
 }

@@ -1,4 +1,4 @@
-//! What `template.yaml` sets, as far as it matters to a wave.
+//! The settings in `template.yaml` that matter to a wave.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Others who look after the same instance: each may act before, during or after the function, and the end is the same.
+//! Others who manage the same instance. Each may act before, during or after the function, and the result is the same.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,7 +12,7 @@ const MOMENTS: [Duration; 6] =
     [Duration::ZERO, Duration::from_millis(25), s(5), s(30), s(60), Duration::from_millis(114_990)];
 
 /// Evacuates while someone else does something at a moment.
-async fn beside(aws: &Arc<Standin>, moment: Duration, act: impl AsyncFnOnce()) {
+async fn evacuate_while(aws: &Arc<Standin>, moment: Duration, act: impl AsyncFnOnce()) {
     let notice = aws.home().interrupt(ID, "terminate");
     let process = Process::start(aws, EVACUATE).await;
     let someone_else = async {
@@ -20,7 +20,7 @@ async fn beside(aws: &Arc<Standin>, moment: Duration, act: impl AsyncFnOnce()) {
         act().await;
     };
     let function = async {
-        // After what is to come before.
+        // The other one goes first at moment zero.
         sleep(Duration::from_millis(1)).await;
         process.invoke(&notice).await.unwrap()
     };
@@ -31,11 +31,11 @@ async fn beside(aws: &Arc<Standin>, moment: Duration, act: impl AsyncFnOnce()) {
 
 /// `ECS_ENABLE_SPOT_INSTANCE_DRAINING=true`, or ECS's managed draining: it is set to `DRAINING`.
 #[tokio::test(start_paused = true)]
-async fn another_drainer() {
+async fn draining_by_someone_else_does_not_matter() {
     for moment in MOMENTS {
         let (aws, arn) = with_fleet().await;
         let home = aws.home();
-        beside(&aws, moment, async || {
+        evacuate_while(&aws, moment, async || {
             if home.status(&arn).as_deref() == Some("ACTIVE") {
                 home.set_status(&arn, "DRAINING");
             }
@@ -45,9 +45,9 @@ async fn another_drainer() {
     }
 }
 
-/// A handler of an Auto Scaling lifecycle hook, which deregisters the instance when it thinks that it is time.
+/// A handler of an Auto Scaling lifecycle hook, which deregisters the instance at some time.
 #[tokio::test(start_paused = true)]
-async fn a_lifecycle_hook_that_deregisters() {
+async fn deregistration_by_a_lifecycle_hook_is_final() {
     for moment in MOMENTS {
         let (aws, arn) = with_fleet().await;
         let home = aws.home();
@@ -56,25 +56,25 @@ async fn a_lifecycle_hook_that_deregisters() {
             let _ =
                 other.invoke(&aged(&standin::notice(&home, ID, "terminate", std::time::SystemTime::now()), s(0))).await;
         };
-        Box::pin(beside(&aws, moment, deregister)).await;
+        Box::pin(evacuate_while(&aws, moment, deregister)).await;
         assert_eq!(home.status(&arn).as_deref(), Some("INACTIVE"), "{moment:?}");
         assert_eq!(home.registered(ID), 0);
     }
 }
 
-/// Someone who sets it to `ACTIVE` in the middle, as if it were a mistake.
+/// Someone sets it to `ACTIVE` during the evacuation, as if draining were a mistake.
 #[tokio::test(start_paused = true)]
-async fn what_is_undone_is_done_again() {
+async fn instance_set_to_active_is_drained_again() {
     let (aws, arn) = with_fleet().await;
     let home = aws.home();
-    beside(&aws, s(5), async || home.set_status(&arn, "ACTIVE")).await;
+    evacuate_while(&aws, s(5), async || home.set_status(&arn, "ACTIVE")).await;
     assert_all_well(&aws, "set to ACTIVE");
     assert_eq!(aws.calls_to("UpdateContainerInstancesState").len(), 2);
 }
 
 /// A second copy of the function, or a second delivery of the notice.
 #[tokio::test(start_paused = true)]
-async fn a_second_copy_of_this_function() {
+async fn second_copy_of_the_function_does_no_harm() {
     for moment in MOMENTS {
         let (aws, _) = with_fleet().await;
         let notice = aws.home().interrupt(ID, "terminate");
@@ -93,19 +93,19 @@ async fn a_second_copy_of_this_function() {
     }
 }
 
-/// Instances of a capacity provider with managed draining are ECS's, unless told otherwise.
+/// Instances of a capacity provider with managed draining are left to ECS by default.
 #[tokio::test(start_paused = true)]
-async fn managed_draining() {
+async fn managed_draining_is_skipped_unless_overridden() {
     for (managed_draining, outcome) in [("respect", "skipped"), ("override", "deregistered")] {
         let aws = standin().await;
         let home = aws.home();
-        fleet::definitions(&home);
+        fleet::task_definitions(&home);
         home.cluster(Cluster::new(fleet::CLUSTER).capacity_provider("cp"))
             .capacity_provider(CapacityProvider::asg("cp", "group"))
             .instance(Instance::new(ID));
         let arn = home.container_instance(fleet::CLUSTER, ContainerInstance::new(ID).capacity_provider("cp"));
         home.task(&arn, standalone("report"));
-        // ECS has done so.
+        // ECS has drained it.
         home.set_status(&arn, "DRAINING");
         let process = Process::start(&aws, &[("STRATEGY", "evacuate"), ("MANAGED_DRAINING", managed_draining)]).await;
         let answer = process.invoke(&home.interrupt(ID, "terminate")).await.unwrap();

@@ -1,4 +1,4 @@
-//! What goes wrong in the middle of an evacuation.
+//! Faults during an evacuation.
 
 use std::{
     sync::Arc,
@@ -11,9 +11,9 @@ use tokio::time::{Instant, sleep};
 
 use crate::{EVACUATE, ID, assert_all_well, batch, evacuate, fate, fleet, in_process::Process, s, start, with_fleet};
 
-/// Which calls fail, and all pauses, follow from a seed: everything runs in one thread.
+/// A seed determines which calls fail, and all backoffs: everything runs in one thread.
 #[tokio::test(start_paused = true)]
-async fn a_third_of_all_calls_fails() {
+async fn failure_of_a_third_of_all_calls_does_no_harm() {
     for (name, fault) in [("500", status as fn() -> Fault), ("throttled", throttle)] {
         for seed in 0..40 {
             let case = format!("{name}, seed {seed}");
@@ -24,7 +24,7 @@ async fn a_third_of_all_calls_fails() {
             let fates = aws.home().fates();
             assert_eq!((fates.len(), aws.home().registered(ID)), (6, 0), "{case}");
             for fate in fates {
-                // No notice is long enough for this one: each failure before it is found takes from its time.
+                // No notice is long enough for this container: each failure before it is found takes from its time.
                 let is_graceful = if fate.container == "import" {
                     fate.sigterm.is_some_and(|sigterm| sigterm < s(20))
                 } else {
@@ -44,7 +44,7 @@ fn throttle() -> Fault {
     Fault::on_any().probability(0.3).throttle()
 }
 
-/// Evacuates while something is wrong; gives the answer, or the error's type.
+/// Evacuates despite a fault. Returns the answer, or the type of the error.
 async fn outcome(aws: &Arc<Standin>) -> Result<Value, &'static str> {
     let process = Process::start(aws, EVACUATE).await;
     let answer = process.invoke(&aws.home().interrupt(ID, "terminate")).await;
@@ -53,10 +53,10 @@ async fn outcome(aws: &Arc<Standin>) -> Result<Value, &'static str> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_denied_costs_what_it_would_tell_or_do() {
+async fn denied_api_costs_only_its_own_effect() {
     for (api, is_error, graceful) in [
         ("ListTasks", true, &["front", "api"][..]),
-        // They are told by the default.
+        // They are stopped by the default stop timeout.
         ("DescribeTasks", true, &["front", "api", "report", "logs"]),
         ("DescribeTaskDefinition", false, &["front", "api", "report", "logs"]),
         ("DescribeServices", false, &["front", "api", "search", "report", "import", "logs"]),
@@ -64,7 +64,7 @@ async fn what_is_denied_costs_what_it_would_tell_or_do() {
     ] {
         let (aws, _) = with_fleet().await;
         aws.fault(Fault::on(api).error(400, "AccessDeniedException", "no"));
-        // Nobody is to find out from the containers alone.
+        // A denied call must not be noticed only by its containers.
         let outcome = outcome(&aws).await;
         assert_eq!(outcome.as_ref().err(), is_error.then_some(&"AccessDenied"), "{api}: {outcome:?}");
         assert_eq!(aws.home().registered(ID), 0, "{api}");
@@ -76,7 +76,7 @@ async fn what_is_denied_costs_what_it_would_tell_or_do() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_of_one_api_harms_nothing_that_does_not_need_it() {
+async fn outage_of_one_api_does_not_affect_steps_without_it() {
     for api in
         ["DescribeTasks", "DescribeTaskDefinition", "DescribeServices", "ListTasks", "DescribeContainerInstances"]
     {
@@ -89,7 +89,7 @@ async fn an_outage_of_one_api_harms_nothing_that_does_not_need_it() {
                     let fault = Fault::on(api);
                     aws.fault(if is_throttled { fault.throttle() } else { fault.status(500) });
                 };
-                // To be found at all, a container instance has to be described.
+                // A container instance is found only if it can be described.
                 if api == "DescribeContainerInstances" && from == 0 {
                     continue;
                 }
@@ -100,7 +100,7 @@ async fn an_outage_of_one_api_harms_nothing_that_does_not_need_it() {
                 assert!(deregistered < Duration::from_millis(115_500), "{case}: after {deregistered:?}");
                 assert_eq!(aws.home().registered(ID), 0, "{case}");
                 assert!(fate(&aws, "front").is_graceful(), "{case}");
-                // Once they are known, all of them.
+                // Tasks that are known get all their time.
                 if from > 0 || api == "DescribeServices" {
                     assert_all_well(&aws, &case);
                 }
@@ -110,9 +110,9 @@ async fn an_outage_of_one_api_harms_nothing_that_does_not_need_it() {
     }
 }
 
-/// Sixteen that can't be deregistered keep nobody else past their end.
+/// Sixteen instances that can't be deregistered do not delay the others.
 #[tokio::test(start_paused = true)]
-async fn instances_that_can_not_be_let_go_keep_no_others() {
+async fn failing_deregistrations_do_not_delay_others() {
     let aws = start(Standin::builder()).await;
     let (home, now) = (aws.home(), SystemTime::now());
     let ids: Vec<_> = (0..20).map(|n| format!("i-{n:017x}")).collect();
@@ -125,19 +125,23 @@ async fn instances_that_can_not_be_let_go_keep_no_others() {
     let started = Instant::now();
     let process = Process::start(&aws, EVACUATE).await;
     process.invoke(&batch(&notices.collect::<Vec<_>>())).await.unwrap();
-    let let_go = |n: usize| {
+    let deregistered_after = |n: usize| {
         let calls = aws.calls_to("DeregisterContainerInstance");
         let call = calls.iter().find(|call| call.params["containerInstance"] == arns[n].as_str());
         call.unwrap().started - started.into_std()
     };
     for n in 16..19 {
-        assert!((s(50)..s(60)).contains(&let_go(n)), "{:?}", let_go(n));
+        assert!((s(50)..s(60)).contains(&deregistered_after(n)), "{:?}", deregistered_after(n));
     }
-    assert!(let_go(19) > s(105), "nor is the one with time let go early: {:?}", let_go(19));
+    assert!(
+        deregistered_after(19) > s(105),
+        "the instance with time left is not deregistered early: {:?}",
+        deregistered_after(19)
+    );
 }
 
 #[tokio::test(start_paused = true)]
-async fn throttled_stops_do_not_have_the_instance_let_go_early() {
+async fn throttled_stops_do_not_cause_an_early_deregistration() {
     let aws = start(Standin::builder().quotas(Quotas::aws())).await;
     let home = aws.home();
     let ids: Vec<_> = (0..50).map(|n| format!("i-{n:017x}")).collect();
@@ -153,7 +157,7 @@ async fn throttled_stops_do_not_have_the_instance_let_go_early() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn draining_that_is_refused_does_not_keep_the_tasks_from_being_told() {
+async fn tasks_are_stopped_if_draining_is_rejected() {
     let (aws, _) = with_fleet().await;
     aws.fault(Fault::on("UpdateContainerInstancesState").failure("SOMETHING"));
     let answer = evacuate(&aws, EVACUATE).await;
@@ -165,7 +169,7 @@ async fn draining_that_is_refused_does_not_keep_the_tasks_from_being_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_in_the_middle_is_waited_for() {
+async fn evacuation_survives_an_outage_in_the_middle() {
     let (aws, _) = with_fleet().await;
     let outage = async {
         tokio::time::sleep(s(3)).await;
@@ -178,7 +182,7 @@ async fn an_outage_in_the_middle_is_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_can_not_be_deregistered_is_an_error() {
+async fn denied_deregistration_is_an_error() {
     let (aws, _) = with_fleet().await;
     aws.fault(Fault::on("DeregisterContainerInstance").error(400, "AccessDeniedException", "no"));
     let process = Process::start(&aws, EVACUATE).await;
@@ -187,7 +191,7 @@ async fn what_can_not_be_deregistered_is_an_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn as_the_quotas_tighten_looks_become_rarer() {
+async fn polls_are_rarer_when_throttled() {
     let looks = async |throttled: f64| {
         let (aws, _) = with_fleet().await;
         aws.fault(Fault::on("DescribeContainerInstances").probability(throttled).throttle());

@@ -1,28 +1,28 @@
-//! An instance's last two minutes, and what follows them, with time paused: the function in this process, real SDK
-//! clients, and the stand-in's world.
+//! An instance's last two minutes, and what follows, with time paused: the function in this process, real SDK clients,
+//! and the stand-in's world.
 
 #![expect(clippy::unwrap_used, reason = "a test's way to fail")]
 
-mod beside;
 mod coexistence;
 mod faults;
-#[path = "../../examples/evacuation/fleet.rs"]
-mod fleet;
-#[path = "../../examples/evacuation/in_process.rs"]
+#[path = "../support/in_process.rs"]
 mod in_process;
-mod in_the_middle;
 mod lag;
 mod many;
 mod phases;
 mod resumed;
 mod scans;
 mod stop_order;
+mod successors;
+mod unrelated_events;
 
 use std::{sync::Arc, time::Duration};
 
 use chrono::DateTime;
-use serde_json::{Value, json};
-use standin::{Builder, ContainerInstance, Fate, Instance, Standin, Task};
+use serde_json::Value;
+use standin::{
+    Builder, ContainerInstance, Fate, Instance, Standin, Task, evacuation_fleet as fleet, sqs_batch as batch,
+};
 
 use in_process::Process;
 
@@ -46,7 +46,7 @@ async fn start(builder: Builder) -> Arc<Standin> {
     Arc::new(builder.latency(Duration::from_millis(10)).start().await.unwrap())
 }
 
-/// The fleet of the example with one instance, and another one beside it.
+/// A stand-in with the example's fleet of one instance.
 async fn with_fleet() -> (Arc<Standin>, String) {
     let aws = standin().await;
     let arn = fleet::instances(&aws.home(), fleet::CLUSTER, &[ID.to_owned()]).remove(0);
@@ -56,7 +56,7 @@ async fn with_fleet() -> (Arc<Standin>, String) {
 /// Registers an instance with these tasks.
 fn register(aws: &Standin, tasks: impl IntoIterator<Item = Task>) -> String {
     let home = aws.home();
-    fleet::definitions(&home);
+    fleet::task_definitions(&home);
     home.instance(Instance::new(ID));
     let arn = home.container_instance(fleet::CLUSTER, ContainerInstance::new(ID));
     for task in tasks {
@@ -69,7 +69,7 @@ fn standalone(family: &str) -> Task {
     Task::standalone(family).task_definition(family)
 }
 
-/// Time is paused, but not that of the day: an event that is handled later has to be older.
+/// Tokio's time is paused, but the wall clock is not: an event that is handled later has to be older.
 fn aged(event: &Value, age: Duration) -> Value {
     let mut event = event.clone();
     let time = DateTime::parse_from_rfc3339(event["time"].as_str().unwrap()).unwrap() - age;
@@ -77,13 +77,7 @@ fn aged(event: &Value, age: Duration) -> Value {
     event
 }
 
-/// A batch as Lambda hands it over.
-fn batch(events: &[Value]) -> Value {
-    let record = |(at, event): (usize, &Value)| json!({ "messageId": at.to_string(), "body": event.to_string() });
-    json!({ "Records": events.iter().enumerate().map(record).collect::<Vec<_>>() })
-}
-
-/// Evacuates `ID`, from its notice on, to the end of its two minutes.
+/// Evacuates `ID` from its notice to the end of its two minutes.
 async fn evacuate(aws: &Arc<Standin>, settings: &[(&str, &str)]) -> Value {
     let process = Process::start(aws, settings).await;
     let notice = aws.home().interrupt(ID, "terminate");
@@ -96,7 +90,7 @@ fn fate(aws: &Standin, container: &str) -> Fate {
     aws.home().fates().into_iter().find(|fate| fate.container == container).unwrap()
 }
 
-/// Every container was told in time, none died with traffic, and nothing stays registered.
+/// Every container got SIGTERM in time, none died with traffic, and nothing stays registered.
 fn assert_all_well(aws: &Standin, case: &str) {
     let fates = aws.home().fates();
     assert!(!fates.is_empty());

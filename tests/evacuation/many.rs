@@ -10,7 +10,7 @@ use crate::{
 };
 
 #[tokio::test(start_paused = true)]
-async fn a_hundred_instances_in_one_batch_take_at_most_8_calls_each() {
+async fn hundred_instances_in_a_batch_take_at_most_8_calls_each() {
     for clusters in [1, 5, 20] {
         let aws = start(Standin::builder().quotas(Quotas::aws())).await;
         let home = aws.home();
@@ -30,7 +30,7 @@ async fn a_hundred_instances_in_one_batch_take_at_most_8_calls_each() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn five_hundred_tasks_on_one_instance() {
+async fn five_hundred_tasks_on_one_instance_are_stopped() {
     let aws = start(Standin::builder().quotas(Quotas::aws())).await;
     register(&aws, (0..500).map(|n| if n % 2 == 0 { standalone("report") } else { Task::of_service("search") }));
     evacuate(&aws, EVACUATE).await;
@@ -38,16 +38,16 @@ async fn five_hundred_tasks_on_one_instance() {
     assert_eq!(aws.home().fates().len(), 500);
 }
 
-/// How things go where calls take as long as they do in a bad hour.
+/// Calls take as long as in a bad hour.
 #[tokio::test(start_paused = true)]
-async fn slow_calls_are_no_reason_not_to_tell_the_tasks() {
+async fn slow_calls_do_not_keep_tasks_from_getting_sigterm() {
     for (latency_ms, instances, tasks, others) in
         [(250, 100, 6, 0), (300, 1, 500, 0), (150, 40, 30, 0), (150, 40, 6, 1_600), (50, 40, 1, 2_200)]
     {
         let aws = start(Standin::builder().quotas(Quotas::aws())).await;
         aws.set_latency(Duration::from_millis(latency_ms));
         let home = aws.home();
-        fleet::definitions(&home);
+        fleet::task_definitions(&home);
         let ids: Vec<_> = (0..instances).map(|n| format!("i-{n:017x}")).collect();
         for id in &ids {
             home.instance(Instance::new(id));
@@ -63,15 +63,15 @@ async fn slow_calls_are_no_reason_not_to_tell_the_tasks() {
         let case = format!("{instances} instances with {tasks} tasks, {latency_ms} ms a call");
         let fates = home.fates();
         assert_eq!(fates.len(), instances * tasks);
-        let untold = fates.iter().filter(|fate| !fate.is_graceful()).count();
-        assert_eq!(untold, 0, "{case}: {:?}", aws.calls_by_api());
+        let without_time = fates.iter().filter(|fate| !fate.is_graceful()).count();
+        assert_eq!(without_time, 0, "{case}: {:?}", aws.calls_by_api());
         assert!(ids.iter().all(|id| home.registered(id) == 0), "{case}");
     }
 }
 
-/// Each has its own clock, even in one batch.
+/// Each instance has its own clock, even in one batch.
 #[tokio::test(start_paused = true)]
-async fn instances_of_different_notices_in_one_batch() {
+async fn instances_in_a_batch_have_independent_clocks() {
     let aws = start(Standin::builder()).await;
     let (home, now) = (aws.home(), SystemTime::now());
     let ids: Vec<_> = (0..12).map(|n| format!("i-{n:017x}")).collect();
@@ -83,7 +83,7 @@ async fn instances_of_different_notices_in_one_batch() {
         standin::notice(&home, id, "terminate", now - age)
     });
     let notices: Vec<_> = notices.collect();
-    // One of them has something that never works.
+    // One of the instances has a task that can't be stopped.
     let broken = ids[5].clone();
     aws.fault(
         Fault::on("StopTask").matching(move |params| params["reason"].as_str().unwrap().contains(&broken)).status(500),
@@ -101,12 +101,12 @@ async fn instances_of_different_notices_in_one_batch() {
     }
 }
 
-/// Many that end later take nothing from one that ends soon.
+/// Many instances that end later do not delay one that ends soon.
 #[tokio::test(start_paused = true)]
-async fn one_that_ends_soon_beside_many_that_do_not() {
+async fn instance_that_ends_soon_is_not_delayed_by_many_others() {
     let aws = start(Standin::builder().quotas(Quotas::aws())).await;
     let (home, now) = (aws.home(), SystemTime::now());
-    fleet::definitions(&home);
+    fleet::task_definitions(&home);
     let ids: Vec<_> = (0..301).map(|n| format!("i-{n:017x}")).collect();
     let mut notices = Vec::new();
     for (n, id) in ids.iter().enumerate() {
@@ -120,14 +120,14 @@ async fn one_that_ends_soon_beside_many_that_do_not() {
     let process = Process::start(&aws, EVACUATE).await;
     process.invoke(&batch(&notices)).await.unwrap();
     sleep(s(121)).await;
-    let told = home.fates().into_iter().find(|fate| fate.instance == ids[0]).unwrap().sigterm.unwrap();
-    assert!((s(20)..s(40)).contains(&told), "{told:?}");
+    let sigterm_at = home.fates().into_iter().find(|fate| fate.instance == ids[0]).unwrap().sigterm.unwrap();
+    assert!((s(20)..s(40)).contains(&sigterm_at), "{sigterm_at:?}");
     assert_all_well(&aws, "one that ends soon");
 }
 
-/// Launches come with reclaims: Auto Scaling brings hosts back.
+/// Launches come with reclaims: Auto Scaling replaces instances.
 #[tokio::test(start_paused = true)]
-async fn a_launch_in_the_same_batch_keeps_no_notice_waiting() {
+async fn launch_in_a_batch_does_not_delay_notices() {
     let aws = start(Standin::builder()).await;
     let home = aws.home();
     fleet::instances(&home, fleet::CLUSTER, &["i-1234567890abcdef0".to_owned()]);
@@ -142,9 +142,9 @@ async fn a_launch_in_the_same_batch_keeps_no_notice_waiting() {
     assert_all_well(&aws, "beside a launch");
 }
 
-/// A cluster that can't be read, and an instance that is not found, are no reason to wait with the others.
+/// An unreadable cluster and an instance that is not found do not delay the others.
 #[tokio::test(start_paused = true)]
-async fn what_is_found_is_evacuated_while_the_rest_is_sought() {
+async fn evacuation_starts_while_other_instances_are_searched_for() {
     let aws = start(Standin::builder()).await;
     let home = aws.home();
     fleet::instances(&home, fleet::CLUSTER, &["i-1234567890abcdef0".to_owned()]);
@@ -160,31 +160,31 @@ async fn what_is_found_is_evacuated_while_the_rest_is_sought() {
     assert!(drained < s(10), "after {drained:?}");
     assert_eq!(answer["batchItemFailures"].as_array().unwrap().len(), 1, "{answer}");
     sleep(s(121)).await;
-    // All but the one for which no notice is long enough anyway.
+    // No notice is long enough for `import`.
     let ungraceful = home.fates().into_iter().filter(|fate| !fate.is_graceful() && fate.container != "import");
     assert_eq!(ungraceful.count(), 0, "{:?}", home.fates());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_daemon_waits_for_hundreds_of_others() {
+async fn daemon_waits_for_hundreds_of_tasks() {
     let aws = start(Standin::builder().quotas(Quotas::aws())).await;
     aws.home().service(fleet::CLUSTER, Service::new("logs", 1).daemon().task_definition("logs"));
     register(&aws, (0..500).map(|_| standalone("report")).chain([Task::of_service("logs")]));
     evacuate(&aws, EVACUATE).await;
     assert_all_well(&aws, "500 tasks and a daemon");
-    let told = |container| {
+    let sigterm_at = |container| {
         let fates = aws.home().fates().into_iter().filter(move |fate| fate.container == container);
         fates.filter_map(|fate| fate.sigterm).max().unwrap()
     };
-    assert!(told("logs") >= told("report"), "{:?} {:?}", told("logs"), told("report"));
+    assert!(sigterm_at("logs") >= sigterm_at("report"), "{:?} {:?}", sigterm_at("logs"), sigterm_at("report"));
 }
 
-/// Those that are told early and exit at once must not hide those that are still to be told.
+/// Tasks that are stopped early and exit at once must not hide tasks that are stopped later.
 #[tokio::test(start_paused = true)]
-async fn tasks_of_two_stop_timeouts_on_many_instances() {
+async fn tasks_with_different_stop_timeouts_are_stopped_in_time() {
     let aws = start(Standin::builder().quotas(Quotas::aws())).await;
     let home = aws.home();
-    fleet::definitions(&home);
+    fleet::task_definitions(&home);
     home.task_definition(TaskDefinition::new("slow").container(Container::new("slow").stop_timeout(110)));
     let ids: Vec<_> = (0..20).map(|n| format!("i-{n:017x}")).collect();
     for id in &ids {

@@ -10,7 +10,7 @@ use crate::{
     with_fleet,
 };
 
-/// When calls to an API began, in seconds since.
+/// The times at which calls began, in seconds since `since`.
 fn at(calls: &[Call], since: Instant) -> Vec<u64> {
     calls.iter().map(|call| (call.started - since.into_std()).as_secs()).collect()
 }
@@ -36,7 +36,7 @@ async fn every_container_gets_its_time_and_none_dies_with_traffic() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_draining_stops_is_not_stopped_again_and_an_empty_instance_is_let_go() {
+async fn drained_tasks_are_not_stopped_again_and_the_empty_instance_is_deregistered() {
     let aws = standin().await;
     let arn = register(&aws, [Task::of_service("front")]);
     aws.home().service(
@@ -48,7 +48,7 @@ async fn what_draining_stops_is_not_stopped_again_and_an_empty_instance_is_let_g
     assert_eq!(aws.calls_to("StopTask").len(), 0);
     assert_eq!(aws.home().status(&arn).as_deref(), Some("INACTIVE"));
     assert_eq!(answer["containerInstances"][0]["tasksLeft"], 0, "{answer}");
-    // 10 s for the load balancer, 12 s for the container; and the look after that.
+    // 10 s for the load balancer, 12 s for the container, and then the next poll.
     let deregistered = at(&aws.calls_to("DeregisterContainerInstance"), started)[0];
     assert!((24..=34).contains(&deregistered), "after {deregistered} s");
     assert!(started.elapsed() < s(35), "it stops the moment the instance is empty");
@@ -57,20 +57,20 @@ async fn what_draining_stops_is_not_stopped_again_and_an_empty_instance_is_let_g
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_load_balancer_that_takes_too_long_does_not_keep_the_containers_from_being_told() {
+async fn slow_load_balancer_does_not_keep_containers_from_getting_sigterm() {
     let aws = standin().await;
     register(&aws, [Task::of_service("front")]);
-    // ECS would tell them after five minutes, which is what load balancers take unless set.
+    // ECS would send SIGTERM after five minutes, the default of load balancers.
     let front = Service::new("front", 2).minimum_healthy_percent(50).load_balancer(s(300)).task_definition("front");
     aws.home().service(fleet::CLUSTER, front);
     evacuate(&aws, EVACUATE).await;
     assert_all_well(&aws, "a slow load balancer");
-    let told = fate(&aws, "front").sigterm.unwrap().as_secs();
-    assert!((75..=90).contains(&told), "after {told} s");
+    let sigterm_at = fate(&aws, "front").sigterm.unwrap().as_secs();
+    assert!((75..=90).contains(&sigterm_at), "after {sigterm_at} s");
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_instance_without_tasks_is_drained_and_deregistered_at_once() {
+async fn instance_without_tasks_is_deregistered_at_once() {
     let aws = standin().await;
     register(&aws, []);
     let (started, process) = (Instant::now(), Process::start(&aws, EVACUATE).await);
@@ -83,37 +83,37 @@ async fn an_instance_without_tasks_is_drained_and_deregistered_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_task_is_stopped_by_its_own_clock() {
+async fn each_task_is_stopped_as_late_as_its_stop_timeout_allows() {
     let (aws, _) = with_fleet().await;
     evacuate(&aws, EVACUATE).await;
-    let told = |container| fate(&aws, container).sigterm.unwrap().as_secs();
-    // 120 s less the stop timeout, less 10 s or so: not much earlier, and never too late.
+    let sigterm_at = |container| fate(&aws, container).sigterm.unwrap().as_secs();
+    // 120 s less the stop timeout, less 10 s or so: not much earlier, and never later.
     for (container, stop_timeout) in [("search", 90), ("report", 30)] {
         let latest = 120 - stop_timeout;
-        assert!((latest - 15..=latest).contains(&told(container)), "{container}: {}", told(container));
+        assert!((latest - 15..=latest).contains(&sigterm_at(container)), "{container}: {}", sigterm_at(container));
     }
-    assert!(told("import") <= 5, "it can't have all its time, so it gets what there is");
-    assert!(told("front") < 15 && (45..60).contains(&told("api")), "draining stops these");
-    let last = ["front", "api", "search", "report", "import"].map(told).into_iter().max().unwrap();
-    assert!(told("logs") >= last, "the daemon is last");
+    assert!(sigterm_at("import") <= 5, "it can't have all its time, so it gets what there is");
+    assert!(sigterm_at("front") < 15 && (45..60).contains(&sigterm_at("api")), "draining stops these");
+    let last = ["front", "api", "search", "report", "import"].map(sigterm_at).into_iter().max().unwrap();
+    assert!(sigterm_at("logs") >= last, "the daemon is last");
 }
 
 #[tokio::test(start_paused = true)]
-async fn standalone_tasks_can_be_left() {
+async fn standalone_tasks_are_left_if_configured() {
     let (aws, _) = with_fleet().await;
     let answer = evacuate(&aws, &[("STRATEGY", "evacuate"), ("STANDALONE_TASKS", "leave")]).await;
     assert_eq!(answer["containerInstances"][0]["tasksLeft"], 2, "{answer}");
     for left in ["report", "import"] {
-        assert_eq!((fate(&aws, left).sigterm, fate(&aws, left).ending), (None, Ending::Plug));
+        assert_eq!((fate(&aws, left).sigterm, fate(&aws, left).ending), (None, Ending::InstanceEnded));
     }
-    for told in ["front", "api", "search", "logs"] {
-        assert!(fate(&aws, told).is_graceful(), "{told}");
+    for container in ["front", "api", "search", "logs"] {
+        assert!(fate(&aws, container).is_graceful(), "{container}");
     }
     assert_eq!(aws.home().registered(ID), 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_task_that_ends_by_itself_is_not_stopped() {
+async fn task_that_ends_by_itself_is_not_stopped() {
     let aws = standin().await;
     register(&aws, [standalone("report").finishes_after(s(60))]);
     evacuate(&aws, EVACUATE).await;
@@ -122,8 +122,10 @@ async fn a_task_that_ends_by_itself_is_not_stopped() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_late_notice_gets_what_time_there_is() {
-    for (late, told) in [(60, true), (85, true), (105, true), (114, true), (118, false), (125, false), (3600, false)] {
+async fn late_notice_uses_the_time_that_is_left() {
+    for (late, is_stopped) in
+        [(60, true), (85, true), (105, true), (114, true), (118, false), (125, false), (3600, false)]
+    {
         let aws = standin().await;
         let arn = register(&aws, [standalone("report")]);
         let process = Process::start(&aws, EVACUATE).await;
@@ -134,7 +136,7 @@ async fn a_late_notice_gets_what_time_there_is() {
         let answer = process.invoke(&notice).await.unwrap();
         assert_eq!(answer["outcome"], "deregistered", "{late} s late");
         assert_eq!(aws.home().status(&arn).as_deref(), Some("INACTIVE"));
-        assert_eq!(!aws.calls_to("StopTask").is_empty(), told, "{late} s late");
+        assert_eq!(!aws.calls_to("StopTask").is_empty(), is_stopped, "{late} s late");
         assert!(started.elapsed() <= left, "{late} s late: {:?}", started.elapsed());
         if late >= 120 {
             assert_eq!(aws.calls_to("UpdateContainerInstancesState").len(), 0, "it is too late to drain");
@@ -142,9 +144,9 @@ async fn a_late_notice_gets_what_time_there_is() {
     }
 }
 
-/// Evacuates a standalone task and a daemon with these stop timeouts. Gives when they get SIGTERM, in seconds since the
-/// original notice of so long ago.
-async fn told_late(aws: &Arc<Standin>, age_s: u64, timeouts: (u32, u32)) -> (f64, f64) {
+/// Evacuates a standalone task and a daemon with these stop timeouts. Returns when they get SIGTERM, in seconds since
+/// the original notice, which is this old.
+async fn evacuate_late(aws: &Arc<Standin>, age_s: u64, timeouts: (u32, u32)) -> (f64, f64) {
     let home = aws.home();
     let define = |family: &str, timeout| {
         let container = Container::new(family).stop_timeout(timeout).exits_after(s(1));
@@ -159,43 +161,43 @@ async fn told_late(aws: &Arc<Standin>, age_s: u64, timeouts: (u32, u32)) -> (f64
     let notice = standin::notice(&home, ID, "terminate", SystemTime::now() - s(age_s));
     process.invoke(&notice).await.unwrap();
     tokio::time::sleep(s(121)).await;
-    let told = |container| (s(age_s) + fate(aws, container).sigterm.unwrap()).as_secs_f64();
-    (told("report"), told("logs"))
+    let sigterm_at = |container| (s(age_s) + fate(aws, container).sigterm.unwrap()).as_secs_f64();
+    (sigterm_at("report"), sigterm_at("logs"))
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_a_late_notice_stop_timeouts_are_read_before_anyone_is_stopped_and_the_daemon_is_last() {
+async fn late_notice_reads_stop_timeouts_first_and_stops_daemons_last() {
     for (age_s, timeouts, expected) in [
         (80, (10, 10), 100.0..105.0),
         (80, (2, 2), 108.0..113.0),
         (85, (5, 15), 95.0..100.0),
         (100, (2, 1), 108.0..113.0),
-        // No time is lost where there is none.
+        // No time is lost if there is none.
         (80, (60, 10), 80.0..82.0),
         (110, (10, 10), 110.0..112.0),
     ] {
         let case = format!("{age_s} {timeouts:?}");
-        let (report, logs) = told_late(&standin().await, age_s, timeouts).await;
+        let (report, logs) = evacuate_late(&standin().await, age_s, timeouts).await;
         assert!(expected.contains(&report), "{case}: {report}");
         assert!(logs >= report && logs < 117.0, "{case}: {report} {logs}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn stop_timeouts_that_can_not_be_read_soon_are_not_waited_for() {
+async fn unreadable_stop_timeouts_are_not_waited_for() {
     for api in ["DescribeTaskDefinition", "DescribeServices"] {
         for fault in [Fault::on(api).delay(s(60)), Fault::on(api).throttle()] {
             let aws = standin().await;
             aws.fault(fault);
-            let (report, _) = told_late(&aws, 80, (30, 30)).await;
+            let (report, _) = evacuate_late(&aws, 80, (30, 30)).await;
             assert!(report < 84.0, "{api}: {report}");
         }
     }
 }
 
-/// A function with less time than the notice, as it may be set by hand.
+/// The function's timeout is shorter than the notice, as it may be configured.
 #[tokio::test(start_paused = true)]
-async fn the_end_of_the_invocation_counts_where_it_is_the_earlier_one() {
+async fn earlier_end_of_the_invocation_counts() {
     let aws = standin().await;
     register(&aws, [standalone("report")]);
     let process = Process::start(&aws, EVACUATE).await;
@@ -207,12 +209,12 @@ async fn the_end_of_the_invocation_counts_where_it_is_the_earlier_one() {
     assert!(started.elapsed() < s(58), "{:?}", started.elapsed());
     tokio::time::sleep(s(121)).await;
     assert_all_well(&aws, "60 s");
-    let told = fate(&aws, "report").sigterm.unwrap().as_secs();
-    assert!((15..=25).contains(&told), "after {told} s");
+    let sigterm_at = fate(&aws, "report").sigterm.unwrap().as_secs();
+    assert!((15..=25).contains(&sigterm_at), "after {sigterm_at} s");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dry_run_says_where_it_would_end() {
+async fn dry_run_only_reports() {
     let (aws, arn) = with_fleet().await;
     let process = Process::start(&aws, &[("STRATEGY", "evacuate"), ("DRY_RUN", "true")]).await;
     let answer = process.invoke(&aws.home().interrupt(ID, "terminate")).await.unwrap();

@@ -1,4 +1,4 @@
-//! Instances that come back, and have registered anew beside their old registration.
+//! Instances that come back with a second registration beside the old one.
 
 use std::{
     sync::Arc,
@@ -18,7 +18,7 @@ fn drained() -> ContainerInstance {
     ContainerInstance::new(ID).status("DRAINING").attribute(MARK, "2026-01-01T00:00:00Z").agent_connected(false)
 }
 
-/// Registers an instance that came back in these clusters; gives the ARNs.
+/// Registers an instance that came back in these clusters. Returns the ARNs.
 async fn back(registrations: Vec<(&str, ContainerInstance)>) -> (Arc<Standin>, Vec<String>) {
     let aws = standin().await;
     let home = aws.home();
@@ -48,7 +48,7 @@ async fn only_the_connected_registration_becomes_active() {
             "reactivated",
             vec!["ACTIVE", "DRAINING", "DRAINING"],
         ),
-        // It has registered anew, and nobody drained that.
+        // The new registration was not drained by anyone.
         (vec![("web", drained()), ("web", ContainerInstance::new(ID))], "skipped", vec!["DRAINING", "ACTIVE"]),
         (vec![("web", connected()), ("web", connected())], "reactivated", vec!["ACTIVE", "ACTIVE"]),
         (vec![("web", drained())], "reactivated", vec!["ACTIVE"]),
@@ -65,7 +65,7 @@ async fn only_the_connected_registration_becomes_active() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_no_agent_is_connected_the_first_that_connects_is_waited_for() {
+async fn first_agent_to_connect_is_waited_for() {
     for connects_s in [1, 30, 90] {
         let (aws, arns) = back(vec![("web", drained()), ("web", drained())]).await;
         let connect = async {
@@ -83,7 +83,7 @@ async fn while_no_agent_is_connected_the_first_that_connects_is_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_no_agent_connects_in_time_all_become_active() {
+async fn all_registrations_become_active_if_no_agent_connects() {
     let (aws, arns) = back(vec![("web", drained()), ("web", drained())]).await;
     let started = Instant::now();
     assert_eq!(handle(&aws).await["outcome"], "reactivated");
@@ -91,9 +91,9 @@ async fn where_no_agent_connects_in_time_all_become_active() {
     assert!((s(100)..s(115)).contains(&started.elapsed()), "{:?}", started.elapsed());
 }
 
-/// Neither is to become active again: there is nothing to wait for.
+/// Neither registration is to be reactivated: there is nothing to wait for.
 #[tokio::test(start_paused = true)]
-async fn registrations_that_someone_else_drained_are_not_waited_for() {
+async fn registrations_drained_by_someone_else_are_not_waited_for() {
     let other = || ContainerInstance::new(ID).status("DRAINING").agent_connected(false);
     let (aws, arns) = back(vec![("web", other()), ("web", other())]).await;
     let started = Instant::now();

@@ -1,4 +1,4 @@
-//! Large scans for batches that two processes get at the same time.
+//! Large scans for batches that two processes receive at the same time.
 
 use standin::{ContainerInstance, Instance, Quotas, Standin};
 use tokio::time::Instant;
@@ -7,10 +7,10 @@ use crate::{batch, in_process::Process, start};
 
 const CLUSTERS: usize = 100;
 
-/// Each process has to read every cluster, and both share a quota that takes 15 s for that: whoever comes second lets the
+/// Each process has to read every cluster, and both share a quota that takes 15 s for that. The second process lets the
 /// first one finish.
 #[tokio::test(start_paused = true)]
-async fn of_two_processes_one_is_mostly_done_early_and_the_other_one_no_later() {
+async fn second_process_lets_the_first_scan_finish() {
     let mut early = Vec::new();
     for seed in 0..8 {
         let aws = start(Standin::builder().quotas(Quotas::aws())).await;
@@ -35,6 +35,6 @@ async fn of_two_processes_one_is_mostly_done_early_and_the_other_one_no_later() 
         assert!(one.max(other) < 20.0, "seed {seed}: {one} {other}");
         early.extend((one.min(other) < 10.0).then_some(seed));
     }
-    // Those that begin within some milliseconds of each other share the quota, as all would without turns.
+    // Processes that start within some milliseconds of each other share the quota, as all would without the queue.
     assert!(early.len() >= 6, "only with the seeds {early:?}");
 }

@@ -1,16 +1,16 @@
-//! Tasks whose containers the agent stops one after the other.
+//! Tasks whose containers the agent stops in sequence.
 
 use standin::{Container, Task, TaskDefinition};
 
 use crate::{EVACUATE, assert_all_well, evacuate, fate, register, s, standalone, standin};
 
-/// A container that takes 28 s of the 30 s that it has unless set.
+/// A container that takes 28 s of its default stop timeout of 30 s.
 fn slow(name: &str) -> Container {
     Container::new(name).exits_after(s(28))
 }
 
-/// Evacuates such a task and gives when its first container gets SIGTERM, in seconds.
-async fn told(case: &str, task: Task, containers: &[Container]) -> u64 {
+/// Evacuates a task of these containers. Returns when its first container gets SIGTERM, in seconds.
+async fn sigterm_at(case: &str, task: Task, containers: &[Container]) -> u64 {
     let aws = standin().await;
     let definition = TaskDefinition::new("job");
     aws.home().task_definition(containers.iter().cloned().fold(definition, TaskDefinition::container));
@@ -21,7 +21,7 @@ async fn told(case: &str, task: Task, containers: &[Container]) -> u64 {
 }
 
 #[tokio::test(start_paused = true)]
-async fn dependent_containers_are_given_the_sum_of_their_times() {
+async fn dependent_containers_get_the_sum_of_their_stop_timeouts() {
     let on = |name: &str, other: &str| slow(name).depends_on(other, "START");
     for (case, containers, needs) in [
         ("a sidecar", vec![on("app", "sidecar"), slow("sidecar")], 60),
@@ -35,15 +35,15 @@ async fn dependent_containers_are_given_the_sum_of_their_times() {
         ("one that has completed", vec![slow("app").depends_on("setup", "SUCCESS"), slow("setup")], 30),
     ] {
         for task in [Task::standalone("job"), Task::of_service("job")] {
-            let told = told(case, task, &containers).await;
-            assert!((120 - needs - 15..=120 - needs).contains(&told), "{case}: {told}");
+            let sigterm_at = sigterm_at(case, task, &containers).await;
+            assert!((120 - needs - 15..=120 - needs).contains(&sigterm_at), "{case}: {sigterm_at}");
         }
     }
 }
 
-/// No notice is long enough: the first ones get all their time.
+/// No notice is long enough: the first containers get all their time.
 #[tokio::test(start_paused = true)]
-async fn a_chain_that_is_longer_than_the_notice_is_stopped_at_once() {
+async fn chain_longer_than_the_notice_is_stopped_at_once() {
     let aws = standin().await;
     let chain = ["a", "b", "c", "d"].into_iter().zip(["b", "c", "d", ""]);
     let containers = chain.map(|(name, next)| match next {

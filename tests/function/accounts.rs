@@ -1,4 +1,4 @@
-//! Many accounts and Regions.
+//! Several accounts and Regions.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -6,7 +6,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use standin::{Builder, ContainerInstance, Environment, Fault, Function, Instance, Region, Role, Standin};
+use standin::{Builder, ContainerInstance, Environment, Fault, Function, Instance, Region, Role, Standin, sqs_batch};
 
 use crate::{ID, OTHER, failed, handled, notice, standin};
 
@@ -19,7 +19,7 @@ fn role(account: &str) -> Role {
 }
 
 /// A stand-in whose member accounts have the role.
-async fn organisation(builder: Builder) -> Standin {
+async fn organization(builder: Builder) -> Standin {
     let aws = builder.start().await.unwrap();
     for account in MEMBERS {
         aws.role(role(account));
@@ -40,19 +40,14 @@ async fn function(aws: &Standin, settings: &[(&str, &str)]) -> Environment {
     start(aws, settings, Duration::from_mins(1)).await
 }
 
-fn notice_in(place: &Region, id: &str) -> Value {
+fn notice_in(scope: &Region, id: &str) -> Value {
     let mut event = notice(id, "terminate");
-    event["account"] = place.account().into();
-    event["region"] = place.name().into();
+    event["account"] = scope.account().into();
+    event["region"] = scope.name().into();
     event
 }
 
-fn batch(events: &[Value]) -> Value {
-    let record = |(at, event): (usize, &Value)| json!({ "messageId": at.to_string(), "body": event.to_string() });
-    json!({ "Records": events.iter().enumerate().map(record).collect::<Vec<_>>() })
-}
-
-/// How often each role was assumed.
+/// The number of times that each role was assumed.
 fn assumed(aws: &Standin) -> BTreeMap<String, usize> {
     let mut assumed = BTreeMap::new();
     for call in aws.calls_to("AssumeRole") {
@@ -62,29 +57,29 @@ fn assumed(aws: &Standin) -> BTreeMap<String, usize> {
 }
 
 #[tokio::test]
-async fn fifty_notices_of_three_accounts_and_two_regions_in_one_batch() {
-    let aws = organisation(Standin::builder()).await;
-    let places: Vec<_> = [HOME, MEMBERS[0], MEMBERS[1]]
+async fn batch_may_mix_accounts_and_regions() {
+    let aws = organization(Standin::builder()).await;
+    let scopes: Vec<_> = [HOME, MEMBERS[0], MEMBERS[1]]
         .into_iter()
         .flat_map(|account| ["us-east-2", "eu-west-1"].map(|region| aws.region(account, region)))
         .collect();
     let mut expected = Vec::new();
     for n in 0..50 {
-        // The same names and ids everywhere: what is known of one account is nothing in another.
-        let (place, id) = (&places[n % 6], format!("i-{:017x}", n / 6));
-        place.instance(Instance::new(&id).asg("group"));
-        let arn = place.container_instance("web", ContainerInstance::new(&id));
-        let other = place.container_instance("web", ContainerInstance::new(OTHER));
-        expected.push((notice_in(place, &id), place, arn, other));
+        // The same names and ids everywhere: nothing that is cached for one account may be used in another.
+        let (scope, id) = (&scopes[n % 6], format!("i-{:017x}", n / 6));
+        scope.instance(Instance::new(&id).asg("group"));
+        let arn = scope.container_instance("web", ContainerInstance::new(&id));
+        let other = scope.container_instance("web", ContainerInstance::new(OTHER));
+        expected.push((notice_in(scope, &id), scope, arn, other));
     }
     let function = function(&aws, &[ROLE]).await;
     let notices: Vec<_> = expected.iter().map(|(notice, ..)| notice.clone()).collect();
-    assert_eq!(handled(&function, batch(&notices)).await["batchItemFailures"], json!([]));
-    for (_, place, arn, other) in &expected {
-        assert_eq!(place.status(arn).as_deref(), Some("INACTIVE"));
-        assert_eq!(place.status(other).as_deref(), Some("ACTIVE"));
+    assert_eq!(handled(&function, sqs_batch(&notices)).await["batchItemFailures"], json!([]));
+    for (_, scope, arn, other) in &expected {
+        assert_eq!(scope.status(arn).as_deref(), Some("INACTIVE"));
+        assert_eq!(scope.status(other).as_deref(), Some("ACTIVE"));
     }
-    // The stand-in knows the account by the key: no key can reach into another account.
+    // The stand-in derives the account from the key: no key reaches into another account.
     let keys: BTreeSet<_> = aws.writes().into_iter().map(|call| (call.account, call.access_key)).collect();
     assert_eq!(keys.len(), 3, "{keys:?}");
     let assumed = assumed(&aws);
@@ -93,9 +88,9 @@ async fn fifty_notices_of_three_accounts_and_two_regions_in_one_batch() {
 }
 
 #[tokio::test]
-async fn the_role_is_assumed_once_and_again_when_it_expires() {
+async fn role_is_assumed_again_only_when_it_expires() {
     // It is renewed 10 s before it expires.
-    let aws = organisation(Standin::builder().role_lifetime(Duration::from_secs(12))).await;
+    let aws = organization(Standin::builder().role_lifetime(Duration::from_secs(12))).await;
     let member = aws.region(MEMBERS[0], "eu-west-1");
     let function = function(&aws, &[ROLE]).await;
     for (id, times) in [(ID, 1), (OTHER, 1), ("i-1234abcd", 2)] {
@@ -112,7 +107,7 @@ async fn the_role_is_assumed_once_and_again_when_it_expires() {
 }
 
 #[tokio::test]
-async fn an_external_id_is_given_where_one_is_set() {
+async fn external_id_is_sent_if_set() {
     let aws = standin().await;
     aws.role(role(MEMBERS[0]).external_id("a:secret"));
     let member = aws.region(MEMBERS[0], "eu-west-1");
@@ -124,16 +119,16 @@ async fn an_external_id_is_given_where_one_is_set() {
 }
 
 #[tokio::test]
-async fn a_role_that_may_not_be_assumed_costs_its_own_account_alone() {
+async fn denied_role_fails_only_its_own_account() {
     let aws = standin().await;
     aws.role(role(MEMBERS[0]));
-    let places = [aws.home(), aws.region(MEMBERS[0], "us-east-2"), aws.region(MEMBERS[1], "us-east-2")];
-    let arns = places.each_ref().map(|place| place.container_instance("web", ContainerInstance::new(ID)));
+    let scopes = [aws.home(), aws.region(MEMBERS[0], "us-east-2"), aws.region(MEMBERS[1], "us-east-2")];
+    let arns = scopes.each_ref().map(|scope| scope.container_instance("web", ContainerInstance::new(ID)));
     let function = function(&aws, &[ROLE]).await;
-    let notices = places.each_ref().map(|place| notice_in(place, ID));
-    let answer = handled(&function, batch(&notices)).await;
+    let notices = scopes.each_ref().map(|scope| notice_in(scope, ID));
+    let answer = handled(&function, sqs_batch(&notices)).await;
     assert_eq!(answer["batchItemFailures"], json!([{ "itemIdentifier": "2" }]));
-    let statuses = [0, 1, 2].map(|n| places[n].status(&arns[n]).unwrap());
+    let statuses = [0, 1, 2].map(|n| scopes[n].status(&arns[n]).unwrap());
     assert_eq!(statuses, ["INACTIVE", "INACTIVE", "ACTIVE"]);
 
     let (error_type, message) = failed(&function, notices[2].clone()).await;
@@ -143,21 +138,21 @@ async fn a_role_that_may_not_be_assumed_costs_its_own_account_alone() {
 }
 
 #[tokio::test]
-async fn an_outage_of_one_account_leaves_the_others_unharmed() {
-    let aws = organisation(Standin::builder()).await;
-    let places = [aws.home(), aws.region(MEMBERS[0], "us-east-2"), aws.region(MEMBERS[1], "us-east-2")];
-    let arns = places.each_ref().map(|place| place.container_instance("web", ContainerInstance::new(ID)));
+async fn outage_of_one_account_does_not_affect_others() {
+    let aws = organization(Standin::builder()).await;
+    let scopes = [aws.home(), aws.region(MEMBERS[0], "us-east-2"), aws.region(MEMBERS[1], "us-east-2")];
+    let arns = scopes.each_ref().map(|scope| scope.container_instance("web", ContainerInstance::new(ID)));
     aws.fault(Fault::on_any().in_account(MEMBERS[1]).status(503));
     let function = start(&aws, &[ROLE], Duration::from_secs(8)).await;
-    let notices = places.each_ref().map(|place| notice_in(place, ID));
-    assert_eq!(handled(&function, batch(&notices)).await["batchItemFailures"], json!([{ "itemIdentifier": "2" }]));
-    let statuses = [0, 1, 2].map(|n| places[n].status(&arns[n]).unwrap());
+    let notices = scopes.each_ref().map(|scope| notice_in(scope, ID));
+    assert_eq!(handled(&function, sqs_batch(&notices)).await["batchItemFailures"], json!([{ "itemIdentifier": "2" }]));
+    let statuses = [0, 1, 2].map(|n| scopes[n].status(&arns[n]).unwrap());
     assert_eq!(statuses, ["INACTIVE", "INACTIVE", "ACTIVE"]);
 }
 
 #[tokio::test]
-async fn a_throttled_assumption_is_tried_again() {
-    let aws = organisation(Standin::builder()).await;
+async fn throttled_assume_role_is_retried() {
+    let aws = organization(Standin::builder()).await;
     let member = aws.region(MEMBERS[0], "us-east-2");
     member.container_instance("web", ContainerInstance::new(ID));
     aws.fault(Fault::on("AssumeRole").times(2).throttle());
@@ -167,8 +162,8 @@ async fn a_throttled_assumption_is_tried_again() {
 }
 
 #[tokio::test]
-async fn without_a_member_role_a_foreign_event_is_an_error_that_says_so() {
-    let aws = organisation(Standin::builder()).await;
+async fn foreign_event_without_a_member_role_is_an_error() {
+    let aws = organization(Standin::builder()).await;
     let member = aws.region(MEMBERS[0], "us-east-2");
     member.container_instance("web", ContainerInstance::new(ID));
     let arn = aws.home().container_instance("web", ContainerInstance::new(ID));
@@ -180,22 +175,22 @@ async fn without_a_member_role_a_foreign_event_is_an_error_that_says_so() {
 }
 
 #[tokio::test]
-async fn only_these_accounts() {
-    let aws = organisation(Standin::builder()).await;
-    let places = [aws.home(), aws.region(MEMBERS[0], "us-east-2"), aws.region(MEMBERS[1], "us-east-2")];
-    for place in &places {
-        place.container_instance("web", ContainerInstance::new(ID));
+async fn events_of_other_accounts_are_ignored_if_accounts_is_set() {
+    let aws = organization(Standin::builder()).await;
+    let scopes = [aws.home(), aws.region(MEMBERS[0], "us-east-2"), aws.region(MEMBERS[1], "us-east-2")];
+    for scope in &scopes {
+        scope.container_instance("web", ContainerInstance::new(ID));
     }
     let accounts = format!("{HOME}, {}", MEMBERS[0]);
     let function = function(&aws, &[ROLE, ("ACCOUNTS", &accounts)]).await;
-    for (place, outcome) in places.iter().zip(["deregistered", "deregistered", "ignored"]) {
-        assert_eq!(handled(&function, notice_in(place, ID)).await["outcome"], outcome, "{}", place.account());
+    for (scope, outcome) in scopes.iter().zip(["deregistered", "deregistered", "ignored"]) {
+        assert_eq!(handled(&function, notice_in(scope, ID)).await["outcome"], outcome, "{}", scope.account());
     }
     assert!(!assumed(&aws).keys().any(|role| role.contains(MEMBERS[1])));
 }
 
 #[tokio::test]
-async fn other_partitions_have_their_own_roles() {
+async fn role_arn_has_the_partition_of_the_function() {
     let aws = Standin::builder().region("cn-north-1").start().await.unwrap();
     aws.role(Role::new(format!("arn:aws-cn:iam::{}:role/spot-member", MEMBERS[0])).trusts(HOME));
     let member = aws.region(MEMBERS[0], "cn-northwest-1");
@@ -205,8 +200,8 @@ async fn other_partitions_have_their_own_roles() {
 }
 
 #[tokio::test]
-async fn a_session_that_aws_no_longer_accepts_is_replaced_within_the_invocation() {
-    let aws = organisation(Standin::builder()).await;
+async fn rejected_session_is_replaced_within_the_invocation() {
+    let aws = organization(Standin::builder()).await;
     let member = aws.region(MEMBERS[0], "us-east-2");
     let function = function(&aws, &[ROLE]).await;
     for (n, code) in ["", "ExpiredTokenException"].into_iter().enumerate() {
@@ -214,7 +209,7 @@ async fn a_session_that_aws_no_longer_accepts_is_replaced_within_the_invocation(
             let id = format!("i-{:017x}", 2 * n + at);
             member.instance(Instance::new(&id));
             let arn = member.container_instance("web", ContainerInstance::new(&id));
-            // The role is deleted and made again, or a session ends before its time.
+            // The role is deleted and created again, or a session ends early.
             if at == 1 && code.is_empty() {
                 aws.end_sessions(MEMBERS[0]);
             } else if at == 1 {
@@ -228,8 +223,8 @@ async fn a_session_that_aws_no_longer_accepts_is_replaced_within_the_invocation(
 }
 
 #[tokio::test]
-async fn a_role_that_can_not_be_assumed_again_is_reported_as_such() {
-    let aws = organisation(Standin::builder()).await;
+async fn role_that_can_not_be_assumed_again_is_access_denied() {
+    let aws = organization(Standin::builder()).await;
     let member = aws.region(MEMBERS[0], "us-east-2");
     let function = function(&aws, &[ROLE]).await;
     member.container_instance("web", ContainerInstance::new(OTHER));

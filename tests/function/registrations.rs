@@ -1,9 +1,9 @@
-//! Registrations that are stale, not complete yet, or new.
+//! Registrations that are stale, incomplete or new.
 
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
-use standin::{Cluster, ContainerInstance, Environment, Fault, Instance, Standin};
+use standin::{Cluster, ContainerInstance, Environment, Fault, Instance, Standin, sqs_batch};
 
 use crate::{ID, OTHER, apis, crowd, failed, function, handled, listed, notice, standin};
 
@@ -12,7 +12,7 @@ fn stale() -> ContainerInstance {
 }
 
 #[tokio::test]
-async fn a_disconnected_registration_does_not_end_the_search() {
+async fn disconnected_registration_does_not_end_the_search() {
     for clusters in [0, 1, 12, 40] {
         for user_data in ["", "ECS_CLUSTER=old", "ECS_CLUSTER=web"] {
             let aws = standin().await;
@@ -25,7 +25,7 @@ async fn a_disconnected_registration_does_not_end_the_search() {
             assert_eq!(handled(&function, notice(ID, "terminate")).await["outcome"], "deregistered");
             let case = format!("{clusters} clusters, {user_data}");
             assert_eq!(home.status(&live).as_deref(), Some("INACTIVE"), "{case}");
-            // The one that is connected may end the search.
+            // A connected registration may end the search before the stale one is found.
             if user_data == "ECS_CLUSTER=old" {
                 assert_eq!(home.status(&old).as_deref(), Some("INACTIVE"), "{case}");
             }
@@ -34,7 +34,7 @@ async fn a_disconnected_registration_does_not_end_the_search() {
 }
 
 #[tokio::test]
-async fn what_lists_under_way_find_is_handled_as_well() {
+async fn registration_in_a_list_in_flight_is_handled_too() {
     let aws = standin().await;
     let home = aws.home();
     home.instance(Instance::new(ID));
@@ -51,7 +51,7 @@ async fn what_lists_under_way_find_is_handled_as_well() {
 }
 
 #[tokio::test]
-async fn a_disconnected_registration_is_handled_but_not_the_whole_answer() {
+async fn incomplete_search_is_an_error_after_a_disconnected_registration() {
     let aws = standin().await;
     let home = aws.home();
     crowd(&home, 3);
@@ -66,7 +66,7 @@ async fn a_disconnected_registration_is_handled_but_not_the_whole_answer() {
 }
 
 #[tokio::test]
-async fn a_registering_instance_is_drained_as_soon_as_it_is_active() {
+async fn registering_instance_is_drained_once_it_is_active() {
     for (strategy, action) in [("drain", "terminate"), ("deregister", "stop"), ("evacuate", "hibernate")] {
         let aws = standin().await;
         let home = aws.home();
@@ -86,7 +86,7 @@ async fn a_registering_instance_is_drained_as_soon_as_it_is_active() {
 }
 
 #[tokio::test]
-async fn where_the_registration_failed_there_is_nothing_to_drain() {
+async fn failed_registration_is_skipped() {
     for before in ["REGISTERING", "REGISTRATION_FAILED"] {
         let aws = standin().await;
         let home = aws.home();
@@ -105,7 +105,7 @@ async fn where_the_registration_failed_there_is_nothing_to_drain() {
 }
 
 #[tokio::test]
-async fn the_only_instance_of_its_cluster_is_found_while_it_registers() {
+async fn registering_instance_is_found_in_an_otherwise_empty_cluster() {
     for clusters in [0, 40] {
         for user_data in ["", "ECS_CLUSTER=web"] {
             let aws = standin().await;
@@ -121,7 +121,7 @@ async fn the_only_instance_of_its_cluster_is_found_while_it_registers() {
 }
 
 #[tokio::test]
-async fn an_instance_that_has_run_for_long_is_not_looked_for_in_empty_clusters() {
+async fn empty_clusters_are_not_searched_for_an_old_instance() {
     let aws = standin().await;
     let home = aws.home();
     home.instance(Instance::new(ID).launched(SystemTime::now() - Duration::from_hours(1)));
@@ -134,7 +134,7 @@ async fn an_instance_that_has_run_for_long_is_not_looked_for_in_empty_clusters()
 }
 
 #[tokio::test]
-async fn instances_of_ecs_anywhere_cost_nothing() {
+async fn ecs_anywhere_instances_cost_no_calls() {
     let aws = standin().await;
     let home = aws.home();
     home.instance(Instance::new(ID));
@@ -148,7 +148,7 @@ async fn instances_of_ecs_anywhere_cost_nothing() {
     }
     let function = function(&aws, &[("STRATEGY", "drain")]).await;
     let notices: Vec<_> = (0..20).map(|n| notice(&format!("i-{n:017x}"), "terminate")).collect();
-    handed_over(&function, &notices).await;
+    handle_batch(&function, &notices).await;
     let calls = aws.calls();
     assert_eq!(
         apis(&calls).iter().filter(|api| **api == "DescribeContainerInstances").count(),
@@ -158,14 +158,12 @@ async fn instances_of_ecs_anywhere_cost_nothing() {
     );
 }
 
-async fn handed_over(function: &Environment, notices: &[Value]) {
-    let record = |(at, event): (usize, &Value)| json!({ "messageId": at.to_string(), "body": event.to_string() });
-    let records: Vec<_> = notices.iter().enumerate().map(record).collect();
-    assert_eq!(handled(function, json!({ "Records": records })).await, json!({ "batchItemFailures": [] }));
+async fn handle_batch(function: &Environment, notices: &[Value]) {
+    assert_eq!(handled(function, sqs_batch(notices)).await, json!({ "batchItemFailures": [] }));
 }
 
-/// A function that has just read a cluster as a whole, for others, with the instance in this state.
-async fn remembering(status: &str) -> (Standin, String, Environment) {
+/// A function that has just read a cluster as a whole for other notices, with the instance in this state.
+async fn with_cached_cluster(status: &str) -> (Standin, String, Environment) {
     let aws = standin().await;
     let home = aws.home();
     home.instance(Instance::new(ID));
@@ -176,15 +174,15 @@ async fn remembering(status: &str) -> (Standin, String, Environment) {
         home.container_instance("web", ContainerInstance::new(id));
     }
     let function = function(&aws, &[("STRATEGY", "drain")]).await;
-    handed_over(&function, &ids.iter().map(|id| notice(id, "terminate")).collect::<Vec<_>>()).await;
+    handle_batch(&function, &ids.iter().map(|id| notice(id, "terminate")).collect::<Vec<_>>()).await;
     aws.forget_calls();
     (aws, arn, function)
 }
 
 #[tokio::test]
-async fn what_was_draining_is_looked_at_again_before_nothing_is_done() {
+async fn cached_draining_state_is_read_again() {
     for is_active_again in [true, false] {
-        let (aws, arn, function) = remembering("DRAINING").await;
+        let (aws, arn, function) = with_cached_cluster("DRAINING").await;
         if is_active_again {
             aws.home().set_status(&arn, "ACTIVE");
         }
@@ -196,8 +194,8 @@ async fn what_was_draining_is_looked_at_again_before_nothing_is_done() {
 }
 
 #[tokio::test]
-async fn what_was_deregistering_may_have_registered_anew() {
-    let (aws, old, function) = remembering("DEREGISTERING").await;
+async fn new_registration_replaces_a_cached_deregistering_one() {
+    let (aws, old, function) = with_cached_cluster("DEREGISTERING").await;
     aws.home().set_status(&old, "INACTIVE");
     let anew = aws.home().container_instance("web", ContainerInstance::new(ID));
     assert_eq!(handled(&function, notice(ID, "terminate")).await["outcome"], "draining");

@@ -1,13 +1,10 @@
-//! Latency and calls of a warm process, by number of clusters and of notices in a batch:
-//! `cargo bench -p standin --bench calls`.
+//! Latency and calls of a warm process, by the number of clusters and of notices in a batch: `cargo bench -p standin
+//! --bench calls`.
 //!
 //! The release build against the stand-in with 10 ms a call and no quotas.
 
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a program for the terminal that may give up")]
 #![expect(clippy::cast_precision_loss, reason = "figures of three digits")]
-
-#[path = "common/memory.rs"]
-mod memory;
 
 use std::{
     path::Path,
@@ -26,7 +23,7 @@ async fn main() {
     println!("one notice, warm: all clusters have container instances");
     println!("  {:>9} {:<12} {:>8} {:>6}", "clusters", "hint", "wall ms", "calls");
     for clusters in SIZES {
-        for hint in ["none", "user data", "learned"] {
+        for hint in ["none", "user data", "group"] {
             let (wall_ms, calls) = single(&handler, clusters, hint).await;
             println!("  {clusters:>9} {hint:<12} {wall_ms:>8.1} {calls:>6}");
         }
@@ -45,7 +42,7 @@ async fn main() {
     }
 }
 
-/// A notice after another one, for an instance of the same group.
+/// A notice that follows one for another instance of the same group.
 async fn single(handler: &Path, clusters: usize, hint: &str) -> (f64, usize) {
     let aws = standin(clusters).await;
     let ids = ["i-aaaaaaaaaaaaaaaa1", "i-aaaaaaaaaaaaaaaa2"];
@@ -54,7 +51,7 @@ async fn single(handler: &Path, clusters: usize, hint: &str) -> (f64, usize) {
             "user data" => {
                 Instance::new(id).user_data("#!/bin/sh\necho ECS_CLUSTER=cluster-0 >> /etc/ecs/ecs.config\n")
             }
-            "learned" => Instance::new(id).asg("group"),
+            "group" => Instance::new(id).asg("group"),
             _ => Instance::new(id),
         };
         aws.home().instance(instance);
@@ -85,7 +82,7 @@ async fn batch(handler: &Path, notices: usize, strategy: &str) -> (f64, usize, f
     let answer = function.invoke(json!({ "Records": records })).await.unwrap();
     let wall = started.elapsed();
     assert_eq!(answer.json(), &json!({ "batchItemFailures": [] }), "{:?}", function.logs());
-    (wall.as_secs_f64() * 1e3, aws.calls().len(), memory::peak_mb(&function))
+    (wall.as_secs_f64() * 1e3, aws.calls().len(), peak_mb(&function))
 }
 
 async fn standin(clusters: usize) -> Standin {
@@ -114,4 +111,9 @@ fn notice(id: &str) -> Value {
         "region": "us-east-2",
         "detail": { "instance-id": id, "instance-action": "terminate" },
     })
+}
+
+/// The most memory that the process has had resident, in MB.
+fn peak_mb(function: &Environment) -> f64 {
+    function.peak_memory_kb().unwrap() as f64 / 1e3
 }

@@ -1,14 +1,11 @@
 //! Cold start, first notice, memory and size of the release build: `cargo bench -p standin --bench cold_start`.
 //!
-//! All in one run, side by side with a function that does nothing, against the stand-in over TLS with 10 ms a call
-//! and the system's root certificates. The handler phase is held to 7.2 % of a core, the share of a function with
-//! 128 MB, by a cgroup's CPU quota; that needs Linux and root, and is left out elsewhere.
+//! All measurements are made in one run, beside a function that does nothing, against the stand-in over TLS with 10 ms
+//! a call and the system's root certificates. A cgroup's CPU quota limits the handler phase to 7.2 % of a core, the
+//! share of a function with 128 MB; this needs Linux and root, and is skipped elsewhere.
 
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a program for the terminal that may give up")]
 #![expect(clippy::cast_precision_loss, reason = "figures of three digits")]
-
-#[path = "common/memory.rs"]
-mod memory;
 
 use std::{
     fs,
@@ -16,15 +13,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use memory::peak_mb;
 use serde_json::{Value, json};
 use standin::{Cluster, ContainerInstance, Environment, Function, Instance, Standin, build_release};
 
 const RUNS: usize = 21;
 const LATENCY: Duration = Duration::from_millis(10);
 
-/// What 128 MB get of a core, at 1,769 MB for a whole one: "Configure Lambda function memory" in the AWS Lambda
-/// Developer Guide.
+/// The share of a core that 128 MB get, at 1,769 MB for a whole one: "Configure Lambda function memory" in the AWS
+/// Lambda Developer Guide.
 const SHARE: (u64, u64) = (128, 1_769);
 
 /// The instance that is interrupted.
@@ -126,7 +122,7 @@ async fn start(program: &Path, aws: &Standin, roots: Option<&Roots>) -> Environm
     function.start().await.unwrap()
 }
 
-/// The stand-in's certificate among the system's, as many as a client on Lambda has to read.
+/// The stand-in's certificate among the system's: as many as a client on Lambda has to read.
 struct Roots(PathBuf);
 
 impl Roots {
@@ -203,4 +199,9 @@ fn medians<const N: usize>(samples: &[[f64; N]]) -> [f64; N] {
 
 fn row(samples: &[[f64; 3]]) -> String {
     medians(samples).map(|median| format!("{median:8.1}")).join(" ")
+}
+
+/// The most memory that the process has had resident, in MB.
+fn peak_mb(function: &Environment) -> f64 {
+    function.peak_memory_kb().unwrap() as f64 / 1e3
 }

@@ -5,14 +5,14 @@ use std::time::SystemTime;
 
 use crate::arn;
 
-/// What signs requests for one account.
+/// Credentials for one account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credentials {
     /// The access key id.
     pub access_key: String,
-    /// The secret access key; the stand-in never looks at it.
+    /// The secret access key; the stand-in never reads it.
     pub secret_key: String,
-    /// The session token, which has to come with the access key.
+    /// The session token, which is required with the access key.
     pub session_token: String,
 }
 
@@ -38,32 +38,32 @@ impl Credentials {
     }
 }
 
-/// A role that `AssumeRole` can be called for.
+/// A role that can be assumed.
 #[derive(Clone, Debug)]
 pub struct Role {
     /// Its ARN, `arn:aws:iam::ACCOUNT:role/NAME`.
     pub arn: String,
     /// The accounts whose callers may assume it.
     pub trusted: Vec<String>,
-    /// The external id that a caller has to give.
+    /// The external id that a caller has to send.
     pub external_id: Option<String>,
 }
 
 impl Role {
-    /// A role that trusts nobody yet.
+    /// A role that trusts no account yet.
     #[must_use]
     pub fn new(arn: impl Into<String>) -> Self {
         Self { arn: arn.into(), trusted: Vec::new(), external_id: None }
     }
 
-    /// Lets callers of an account assume the role.
+    /// Allows callers of an account to assume the role.
     #[must_use]
     pub fn trusts(mut self, account: impl Into<String>) -> Self {
         self.trusted.push(account.into());
         self
     }
 
-    /// Asks for an external id.
+    /// Requires an external id.
     #[must_use]
     pub fn external_id(mut self, id: impl Into<String>) -> Self {
         self.external_id = Some(id.into());
@@ -76,7 +76,7 @@ impl Role {
     }
 }
 
-/// Who signed a request.
+/// The signer of a request.
 #[derive(Clone, Debug)]
 pub(crate) struct Principal {
     pub(crate) account: String,
@@ -85,13 +85,13 @@ pub(crate) struct Principal {
     expires: Option<SystemTime>,
 }
 
-/// What is wrong with the credentials of a request.
+/// The reasons to reject a request's credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
     Unsigned,
     Unknown,
     Expired,
-    /// Signed at another time than this.
+    /// The signature's time is not AWS's.
     Skewed,
 }
 
@@ -101,7 +101,7 @@ pub(crate) struct Accounts {
     keys: BTreeMap<String, Principal>,
     defaults: BTreeMap<String, Credentials>,
     roles: BTreeMap<String, Role>,
-    /// The account of keys that are not known.
+    /// The account of unknown keys.
     open: Option<String>,
 }
 
@@ -110,7 +110,7 @@ impl Accounts {
         Self { open, ..Self::default() }
     }
 
-    /// The account's credentials that do not expire: the same each time.
+    /// The account's credentials, which do not expire: the same each time.
     pub(crate) fn credentials_for(&mut self, account: &str) -> Credentials {
         if let Some(credentials) = self.defaults.get(account) {
             return credentials.clone();
@@ -134,7 +134,7 @@ impl Accounts {
         credentials
     }
 
-    /// Forgets every session of an account's roles, as when they are deleted and made again.
+    /// Ends every session of an account's roles, as when they are deleted and created again.
     pub(crate) fn end_sessions(&mut self, account: &str) {
         self.keys.retain(|_, principal| principal.account != account || principal.expires.is_none());
     }

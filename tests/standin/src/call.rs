@@ -5,9 +5,9 @@ use std::time::Instant;
 use serde_json::Value;
 
 use crate::quota::Bucket;
-use crate::request::Service;
+use crate::request::AwsService;
 
-/// One request to the stand-in and how it was answered.
+/// A request to the stand-in, and its answer.
 #[derive(Clone, Debug)]
 pub struct Call {
     /// `ecs`, `ec2` or `sts`, as the signature's scope names it.
@@ -48,10 +48,10 @@ impl Call {
     /// The quota that the call drew on; `None` where it is not limited.
     #[must_use]
     pub fn bucket(&self) -> Option<Bucket> {
-        Bucket::of(Service::named(&self.service)?, &self.api, &self.params)
+        Bucket::of(AwsService::named(&self.service)?, &self.api, &self.params)
     }
 
-    /// Whether the call asks for a change: `DeregisterContainerInstance`, `UpdateContainerInstancesState`, `StopTask`,
+    /// Whether the call requests a change: `DeregisterContainerInstance`, `UpdateContainerInstancesState`, `StopTask`,
     /// `PutAttributes` or `DeleteAttributes`.
     #[must_use]
     pub fn is_write(&self) -> bool {
@@ -64,9 +64,9 @@ impl Call {
 pub struct Tally {
     /// All calls, each attempt counted.
     pub calls: usize,
-    /// Those that were throttled.
+    /// Throttled calls.
     pub throttled: usize,
-    /// Those that were answered with another error, or not at all.
+    /// Calls that were answered with another error, or not at all.
     pub failed: usize,
 }
 

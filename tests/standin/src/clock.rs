@@ -1,8 +1,8 @@
-//! The time by which the world goes.
+//! The world's time.
 
 use std::time::{Instant, SystemTime};
 
-/// The world's clock, which can be faster than the one on the wall.
+/// The world's clock, which can be faster than the real one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
     started: Instant,
@@ -38,7 +38,7 @@ impl Clock {
     }
 }
 
-/// The time by which calls are timed: tokio's, so that whoever pauses it pauses the stand-in, too.
+/// The time of calls: tokio's, so that pausing it pauses the stand-in, too.
 pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }

@@ -9,15 +9,15 @@ use serde_json::Value;
 
 use crate::error::ApiError;
 use crate::request::REQUEST_ID;
-use crate::state::Scene;
+use crate::state::CallContext;
 use crate::xml::element;
 
 /// Answers a call in XML.
-pub(crate) fn call(scene: &Scene<'_>, api: &str, params: &Value) -> Result<String, ApiError> {
-    let content = match api {
-        "DescribeInstances" => describe_instances::call(scene, params)?,
-        "DescribeInstanceAttribute" => instance_attribute::call(scene, params)?,
-        "DescribeTags" => tags::call(scene, params)?,
+pub(crate) fn call(context: &CallContext<'_>, api: &str, params: &Value) -> Result<String, ApiError> {
+    let body = match api {
+        "DescribeInstances" => describe_instances::call(context, params)?,
+        "DescribeInstanceAttribute" => instance_attribute::call(context, params)?,
+        "DescribeTags" => tags::call(context, params)?,
         _ => {
             let message = format!("The action {api} is not valid for this web service.");
             return Err(ApiError::new(400, "InvalidAction", message));
@@ -25,7 +25,7 @@ pub(crate) fn call(scene: &Scene<'_>, api: &str, params: &Value) -> Result<Strin
     };
     Ok(format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
-         <{api}Response xmlns=\"http://ec2.amazonaws.com/doc/2016-11-15/\">{}{content}</{api}Response>",
+         <{api}Response xmlns=\"http://ec2.amazonaws.com/doc/2016-11-15/\">{}{body}</{api}Response>",
         element("requestId", REQUEST_ID)
     ))
 }

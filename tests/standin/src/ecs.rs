@@ -2,9 +2,9 @@
 
 mod attributes;
 mod capacity_providers;
+mod cluster_query;
 mod clusters;
 mod container_instances;
-mod filter;
 mod params;
 mod services;
 mod state_changes;
@@ -15,54 +15,54 @@ use serde_json::{Value, json};
 
 use crate::error::ApiError;
 use crate::page::{self, Page};
-use crate::state::Scene;
+use crate::state::CallContext;
 use params::Params;
 
 /// Answers a call in JSON.
-pub(crate) fn call(scene: &mut Scene<'_>, api: &str, params: &Value) -> Result<Value, ApiError> {
+pub(crate) fn call(context: &mut CallContext<'_>, api: &str, params: &Value) -> Result<Value, ApiError> {
     let params = Params(params);
     match api {
-        "ListClusters" => clusters::list(scene, params),
-        "DescribeClusters" => clusters::describe(scene, params),
-        "DescribeCapacityProviders" => capacity_providers::describe(scene, params),
-        "ListContainerInstances" => container_instances::list(scene, params),
-        "DescribeContainerInstances" => container_instances::describe(scene, params),
-        "DeregisterContainerInstance" => state_changes::deregister(scene, params),
-        "UpdateContainerInstancesState" => state_changes::update(scene, params),
-        "ListTasks" => tasks::list(scene, params),
-        "DescribeTasks" => tasks::describe(scene, params),
-        "StopTask" => tasks::stop(scene, params),
-        "DescribeTaskDefinition" => task_definitions::describe(scene, params),
-        "ListServices" => services::list(scene, params),
-        "DescribeServices" => services::describe(scene, params),
-        "PutAttributes" => attributes::put(scene, params),
-        "DeleteAttributes" => attributes::delete(scene, params),
+        "ListClusters" => clusters::list(context, params),
+        "DescribeClusters" => clusters::describe(context, params),
+        "DescribeCapacityProviders" => capacity_providers::describe(context, params),
+        "ListContainerInstances" => container_instances::list(context, params),
+        "DescribeContainerInstances" => container_instances::describe(context, params),
+        "DeregisterContainerInstance" => state_changes::deregister(context, params),
+        "UpdateContainerInstancesState" => state_changes::update(context, params),
+        "ListTasks" => tasks::list(context, params),
+        "DescribeTasks" => tasks::describe(context, params),
+        "StopTask" => tasks::stop(context, params),
+        "DescribeTaskDefinition" => task_definitions::describe(context, params),
+        "ListServices" => services::list(context, params),
+        "DescribeServices" => services::describe(context, params),
+        "PutAttributes" => attributes::put(context, params),
+        "DeleteAttributes" => attributes::delete(context, params),
         _ => Err(ApiError::new(400, "UnknownOperationException", "")),
     }
 }
 
 /// The name of the active cluster that a call is about; the one called `default` where it names none.
-fn cluster_of(scene: &Scene<'_>, params: Params<'_>) -> Result<String, ApiError> {
+fn cluster_of(context: &CallContext<'_>, params: Params<'_>) -> Result<String, ApiError> {
     let asked = params.text("cluster")?.unwrap_or("default");
-    cluster_name(scene, asked)
-        .filter(|name| scene.place.clusters[*name].status != "INACTIVE")
+    cluster_name(context, asked)
+        .filter(|name| context.resources.clusters[*name].status != "INACTIVE")
         .map(str::to_owned)
         .ok_or_else(ApiError::cluster_not_found)
 }
 
 /// The name of a cluster that is there, from its name or ARN.
-fn cluster_name<'a>(scene: &Scene<'_>, name_or_arn: &'a str) -> Option<&'a str> {
-    let name = match name_or_arn.strip_prefix(&scene.arn("ecs", "cluster/")) {
+fn cluster_name<'a>(context: &CallContext<'_>, name_or_arn: &'a str) -> Option<&'a str> {
+    let name = match name_or_arn.strip_prefix(&context.arn("ecs", "cluster/")) {
         Some(name) => name,
         None if name_or_arn.starts_with("arn:") => return None,
         None => name_or_arn,
     };
-    scene.place.clusters.contains_key(name).then_some(name)
+    context.resources.clusters.contains_key(name).then_some(name)
 }
 
 /// Cuts a page: `maxResults` between 1 and `max`, which is also what it is when it is not given.
 fn paginate<T: AsRef<str>>(
-    scene: &Scene<'_>,
+    context: &CallContext<'_>,
     api: &str,
     params: Params<'_>,
     max: u64,
@@ -73,9 +73,9 @@ fn paginate<T: AsRef<str>>(
         return Err(ApiError::parameter(format!("maxResults should be between 1 and {max}.")));
     }
     let asked = usize::try_from(asked).unwrap_or(usize::MAX);
-    let size = scene.settings.page_sizes.get(api).map_or(asked, |size| asked.min(*size));
+    let size = context.settings.page_sizes.get(api).map_or(asked, |size| asked.min(*size));
     let token = params.text("nextToken")?;
-    let query = format!("{} {} {api} {}", scene.account, scene.region, params.without_paging());
+    let query = format!("{} {} {api} {}", context.account, context.region, params.without_paging());
     page::cut(&query, token, size, items).map_err(|_| ApiError::parameter("Invalid token."))
 }
 

@@ -1,4 +1,4 @@
-//! What a service answers when it refuses.
+//! Errors of services.
 
 /// An error as a service states it: HTTP status, code and message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ impl ApiError {
         Self::new(400, "InvalidParameterException", message)
     }
 
-    /// What ECS says about a cluster that it does not know.
+    /// ECS's error for an unknown cluster.
     pub(crate) fn cluster_not_found() -> Self {
         Self::new(400, "ClusterNotFoundException", "Cluster not found.")
     }

@@ -1,4 +1,4 @@
-//! Event buses: what is put on them.
+//! Event buses.
 
 use serde_json::{Value, json};
 
@@ -6,24 +6,24 @@ use crate::arn;
 use crate::error::ApiError;
 
 /// The most entries that a call takes.
-const ENTRIES: usize = 10;
+const MAX_ENTRIES: usize = 10;
 
-/// Answers a call in JSON, and keeps the entries that were taken.
-pub(crate) fn call(taken: &mut Vec<Value>, api: &str, params: &Value) -> Result<Value, ApiError> {
+/// Answers a call in JSON, and stores the accepted entries.
+pub(crate) fn call(accepted: &mut Vec<Value>, api: &str, params: &Value) -> Result<Value, ApiError> {
     if api != "PutEvents" {
         return Err(ApiError::new(400, "UnknownOperationException", ""));
     }
-    let entries = params["Entries"].as_array().filter(|entries| (1..=ENTRIES).contains(&entries.len()));
+    let entries = params["Entries"].as_array().filter(|entries| (1..=MAX_ENTRIES).contains(&entries.len()));
     let entries = entries.ok_or_else(|| {
-        let message = format!("Value at 'entries' failed to satisfy constraint: length between 1 and {ENTRIES}");
+        let message = format!("Value at 'entries' failed to satisfy constraint: length between 1 and {MAX_ENTRIES}");
         ApiError::new(400, "ValidationException", message)
     })?;
-    let answers: Vec<_> = entries.iter().map(|entry| put(taken, entry)).collect();
+    let answers: Vec<_> = entries.iter().map(|entry| put(accepted, entry)).collect();
     let failed = answers.iter().filter(|answer| answer.get("ErrorCode").is_some()).count();
     Ok(json!({ "FailedEntryCount": failed, "Entries": answers }))
 }
 
-fn put(taken: &mut Vec<Value>, entry: &Value) -> Value {
+fn put(accepted: &mut Vec<Value>, entry: &Value) -> Value {
     let field = |name: &str| entry[name].as_str().unwrap_or_default();
     let refused = |message: &str| json!({ "ErrorCode": "MalformedDetail", "ErrorMessage": message });
     if field("Source").is_empty() || field("DetailType").is_empty() {
@@ -35,6 +35,6 @@ fn put(taken: &mut Vec<Value>, entry: &Value) -> Value {
     if !serde_json::from_str::<Value>(field("Detail")).is_ok_and(|detail| detail.is_object()) {
         return refused("Detail is malformed.");
     }
-    taken.push(entry.clone());
+    accepted.push(entry.clone());
     json!({ "EventId": arn::uuid() })
 }

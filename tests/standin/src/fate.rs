@@ -1,10 +1,10 @@
-//! What became of the containers of an interrupted instance.
+//! The fates of the containers of an interrupted instance.
 
 use std::time::Duration;
 
-use crate::place::{Interruption, Process, Run};
+use crate::resources::{Interruption, PlacedTask, RunningContainer};
 
-/// A stopTimeout that a notice is too short for, less the time to react, is respected if SIGTERM comes this soon.
+/// If the notice is too short for a stop timeout, SIGTERM within this time counts as graceful.
 const AT_ONCE: Duration = Duration::from_secs(5);
 
 /// How a container ended.
@@ -12,13 +12,13 @@ const AT_ONCE: Duration = Duration::from_secs(5);
 pub enum Ending {
     /// By itself.
     Exited,
-    /// By SIGKILL, when its stopTimeout was over.
+    /// By SIGKILL, at its stop timeout.
     Killed,
     /// With its instance.
-    Plug,
+    InstanceEnded,
 }
 
-/// What became of a container that was on an interrupted instance. All times are since the notice.
+/// The fate of a container on an interrupted instance. All times are since the notice.
 #[derive(Clone, Debug)]
 pub struct Fate {
     /// The EC2 instance.
@@ -29,13 +29,13 @@ pub struct Fate {
     pub group: String,
     /// Its name.
     pub container: String,
-    /// The time that its definition gives it between SIGTERM and SIGKILL.
+    /// The time between SIGTERM and SIGKILL that its definition sets.
     pub stop_timeout: Duration,
-    /// When it got SIGTERM; zero if that was before the notice.
+    /// When it got SIGTERM; zero if before the notice.
     pub sigterm: Option<Duration>,
     /// When it ended; `None` while it runs.
     pub ended: Option<Duration>,
-    /// How it ended; [`Ending::Plug`] while it runs.
+    /// How it ended; [`Ending::InstanceEnded`] while it runs.
     pub ending: Ending,
     /// Whether a load balancer still sent it requests when it ended, or when its network interface was deleted.
     pub with_traffic: bool,
@@ -44,7 +44,7 @@ pub struct Fate {
 }
 
 impl Fate {
-    pub(crate) fn new(interruption: &Interruption, run: &Run, process: &Process) -> Self {
+    pub(crate) fn new(interruption: &Interruption, run: &PlacedTask, process: &RunningContainer) -> Self {
         let since = |moment: std::time::Instant| moment.saturating_duration_since(interruption.at);
         let ended = process.ended.map(|(at, _)| at);
         let had = process.sigterm.zip(ended).map(|(sigterm, ended)| ended.saturating_duration_since(sigterm));
@@ -53,24 +53,24 @@ impl Fate {
             task: run.task.arn.clone(),
             group: run.task.group.clone(),
             container: process.model.name.clone(),
-            stop_timeout: process.model.patience(),
+            stop_timeout: process.model.time_to_stop(),
             sigterm: process.sigterm.map(since),
             ended: ended.map(since),
-            ending: process.ended.map_or(Ending::Plug, |(_, ending)| ending),
+            ending: process.ended.map_or(Ending::InstanceEnded, |(_, ending)| ending),
             with_traffic: process.with_traffic,
             had: had.unwrap_or_default(),
-            notice: since(interruption.plug),
+            notice: since(interruption.ends),
         }
     }
 
-    /// The time between SIGTERM and its end; zero without either.
+    /// The time between SIGTERM and its end; zero if there was no SIGTERM or no end.
     #[must_use]
     pub fn had(&self) -> Duration {
         self.had
     }
 
-    /// Whether it ended by itself, or got SIGTERM and then its whole stopTimeout, or, where the notice was too short for
-    /// that, at least SIGTERM within the notice's first 5 seconds.
+    /// Whether it ended by itself, got SIGTERM and its whole stop timeout, or, if the notice was too short for that, at
+    /// least got SIGTERM within the first 5 seconds.
     #[must_use]
     pub fn is_graceful(&self) -> bool {
         let in_time =

@@ -1,4 +1,4 @@
-//! Faults: what goes wrong, when and how often.
+//! Faults of calls: which calls, when and how often.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,15 +6,14 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::error::ApiError;
-use crate::request::{Request, Service};
+use crate::request::{AwsService, Request};
 
 type Predicate = Box<dyn Fn(&Value) -> bool + Send + Sync>;
 
-/// Something that goes wrong with the calls it is set on, every time unless [`times`](Fault::times) or
-/// [`probability`](Fault::probability) says otherwise.
+/// A fault of calls, each time unless [`times`](Fault::times) or [`probability`](Fault::probability) limits it.
 ///
-/// Quotas come first: a call that they throttle uses up no fault. Of several faults that fit a call, the one set first
-/// is played.
+/// Quotas come first: a throttled call uses up no fault. If several faults match a call, the one that was added first
+/// applies.
 pub struct Fault {
     api: String,
     account: Option<String>,
@@ -22,20 +21,20 @@ pub struct Fault {
     predicate: Option<Predicate>,
     times: Option<u32>,
     probability: f64,
-    pub(crate) script: Script,
+    pub(crate) effect: Effect,
 }
 
-/// How a fault goes.
+/// The effect of a fault.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Script {
+pub(crate) struct Effect {
     pub(crate) delay: Duration,
-    pub(crate) after_effect: bool,
-    pub(crate) ending: Ending,
+    pub(crate) after_call: bool,
+    pub(crate) response: FaultResponse,
 }
 
 #[derive(Clone, Debug, Default)]
-pub(crate) enum Ending {
-    /// The call is answered as if nothing had happened.
+pub(crate) enum FaultResponse {
+    /// The call is answered normally.
     #[default]
     Normal,
     Throttle,
@@ -59,7 +58,7 @@ impl Fault {
             predicate: None,
             times: None,
             probability: 1.0,
-            script: Script::default(),
+            effect: Effect::default(),
         }
     }
 
@@ -69,42 +68,42 @@ impl Fault {
         Self::on("*")
     }
 
-    /// Only where the request's body fits; for EC2 and STS, the query as an object of strings.
+    /// Applies only to matching request bodies; for EC2 and STS, to the query as an object of strings.
     #[must_use]
     pub fn matching(mut self, predicate: impl Fn(&Value) -> bool + Send + Sync + 'static) -> Self {
         self.predicate = Some(Box::new(predicate));
         self
     }
 
-    /// Only in this account.
+    /// Applies only in this account.
     #[must_use]
     pub fn in_account(mut self, account: impl Into<String>) -> Self {
         self.account = Some(account.into());
         self
     }
 
-    /// Only in this Region.
+    /// Applies only in this Region.
     #[must_use]
     pub fn in_region(mut self, region: impl Into<String>) -> Self {
         self.region = Some(region.into());
         self
     }
 
-    /// Only for the first so many calls that fit.
+    /// Applies only to the first few matching calls.
     #[must_use]
     pub fn times(mut self, times: u32) -> Self {
         self.times = Some(times);
         self
     }
 
-    /// Every time, as it is by default.
+    /// Applies each time, which is the default.
     #[must_use]
     pub fn always(mut self) -> Self {
         self.times = None;
         self
     }
 
-    /// With this probability, between 0 and 1, for each call that fits.
+    /// Applies to each matching call with this probability, between 0 and 1.
     #[must_use]
     pub fn probability(mut self, probability: f64) -> Self {
         self.probability = probability;
@@ -114,25 +113,25 @@ impl Fault {
     /// The call is throttled, in the words of its service.
     #[must_use]
     pub fn throttle(self) -> Self {
-        self.ending(Ending::Throttle)
+        self.response(FaultResponse::Throttle)
     }
 
     /// The call is answered with this HTTP status and an error that goes with it.
     #[must_use]
     pub fn status(self, status: u16) -> Self {
-        self.ending(Ending::Status(status))
+        self.response(FaultResponse::Status(status))
     }
 
     /// The connection is closed without an answer.
     #[must_use]
     pub fn cut(self) -> Self {
-        self.ending(Ending::Cut)
+        self.response(FaultResponse::Cut)
     }
 
     /// The call is answered with this error.
     #[must_use]
     pub fn error(self, status: u16, code: impl Into<String>, message: impl Into<String>) -> Self {
-        self.ending(Ending::Error(ApiError::new(status, code, message)))
+        self.response(FaultResponse::Error(ApiError::new(status, code, message)))
     }
 
     /// The call is answered with success, and every item of it fails in `failures[]` for this reason.
@@ -142,37 +141,37 @@ impl Fault {
     #[must_use]
     pub fn failure(self, reason: impl Into<String>) -> Self {
         let reason = reason.into();
-        self.ending(Ending::Failure { item: None, reason })
+        self.response(FaultResponse::Failure { item: None, reason })
     }
 
     /// Like [`failure`](Fault::failure), but only the item with this name or ARN fails.
     #[must_use]
     pub fn failure_of(self, item: impl Into<String>, reason: impl Into<String>) -> Self {
         let (item, reason) = (Some(item.into()), reason.into());
-        self.ending(Ending::Failure { item, reason })
+        self.response(FaultResponse::Failure { item, reason })
     }
 
     /// The answer comes this much later; alone, it is a normal answer.
     #[must_use]
     pub fn delay(mut self, delay: Duration) -> Self {
-        self.script.delay = delay;
+        self.effect.delay = delay;
         self
     }
 
     /// The call has its effect first, and only its answer is lost.
     #[must_use]
     pub fn after_effect(mut self) -> Self {
-        self.script.after_effect = true;
+        self.effect.after_call = true;
         self
     }
 
-    fn ending(mut self, ending: Ending) -> Self {
-        self.script.ending = ending;
+    fn response(mut self, response: FaultResponse) -> Self {
+        self.effect.response = response;
         self
     }
 
-    /// The script, if the fault strikes this call.
-    pub(crate) fn strike(&mut self, request: &Request, account: &str) -> Option<Script> {
+    /// The effect, if the fault applies to this call.
+    pub(crate) fn apply(&mut self, request: &Request, account: &str) -> Option<Effect> {
         let fits = (self.api == "*" || self.api == request.api)
             && self.times != Some(0)
             && self.account.as_deref().is_none_or(|wanted| wanted == account)
@@ -183,7 +182,7 @@ impl Fault {
             return None;
         }
         self.times = self.times.map(|left| left - 1);
-        Some(self.script.clone())
+        Some(self.effect.clone())
     }
 }
 
@@ -192,14 +191,14 @@ impl fmt::Debug for Fault {
         f.debug_struct("Fault")
             .field("api", &self.api)
             .field("times", &self.times)
-            .field("script", &self.script)
+            .field("effect", &self.effect)
             .finish_non_exhaustive()
     }
 }
 
-impl Ending {
-    /// The error that the service answers with, if the ending is one.
-    pub(crate) fn error(&self, service: Service) -> Option<ApiError> {
+impl FaultResponse {
+    /// The error that the service answers with, if there is one.
+    pub(crate) fn error(&self, service: AwsService) -> Option<ApiError> {
         match self {
             Self::Normal | Self::Cut | Self::Failure { .. } => None,
             Self::Throttle => Some(service.throttled()),

@@ -1,4 +1,4 @@
-//! A small fleet to try things on.
+//! A small fleet with one instance of each kind.
 
 use std::io::Write;
 use std::time::{Duration, UNIX_EPOCH};
@@ -10,13 +10,13 @@ use crate::model::{CapacityProvider, Cluster, Container, ContainerInstance, Inst
 use crate::region::Region;
 use crate::standin::{ACCOUNT, REGION, Standin};
 
-/// The name of a cluster as AWS Batch makes it.
+/// The name of a cluster as AWS Batch creates it.
 const BATCH: &str = "nightly_Batch_8f1c2d3e-4a5b-6c7d-8e9f-0a1b2c3d4e5f";
 
-/// When the instance that came back was drained, since 1970: 2026-11-02T07:00:00Z.
+/// The time when the resumed instance was drained, since 1970: 2026-11-02T07:00:00Z.
 const DRAINED: Duration = Duration::from_hours(498_223);
 
-/// Fills account 123456789012 in us-east-2 with one instance of each kind that a handler has to tell apart.
+/// Fills account 123456789012 in us-east-2 with one instance of each kind that a handler has to distinguish.
 ///
 /// | EC2 instance | cluster | what is special |
 /// |---|---|---|
@@ -31,7 +31,7 @@ const DRAINED: Duration = Duration::from_hours(498_223);
 /// | `i-0000000000000008a` | `nightly_Batch_…` | AWS Batch |
 /// | `i-0000000000000009a` | none | no ECS |
 /// | `i-0000000000000010a` | api | already DRAINING |
-/// | `i-0000000000000011a` | api | DRAINING with this handler's mark: it was stopped and came back |
+/// | `i-0000000000000011a` | api | DRAINING with this handler's mark: it was stopped and started again |
 pub fn fleet(aws: &Standin) {
     let home = aws.region(ACCOUNT, REGION);
     clusters(&home);
@@ -55,7 +55,8 @@ fn clusters(home: &Region) {
         .capacity_provider(CapacityProvider::managed_instances("autonomous-mi", "autonomous"));
 }
 
-/// The service `web`, of which half may be missing and half is elsewhere, and what a standalone task runs.
+/// The service `web`, half of which may be missing and half of which runs elsewhere, and the definition of a standalone
+/// task.
 fn services(home: &Region) {
     let web = Service::new("web", 10).minimum_healthy_percent(50).load_balancer(Duration::from_secs(5));
     home.task_definition(TaskDefinition::new("web").container(Container::new("nginx").stop_timeout(30)));
@@ -76,8 +77,8 @@ fn hinted(home: &Region) {
         .instance(Instance::new("i-0000000000000004a").user_data(gzip(&script("workers"))))
         .instance(Instance::new("i-0000000000000010a").user_data(script("api")));
     for (id, tasks) in [("i-1234567890abcdef0", 3), ("i-0000000000000001a", 2)] {
-        let host = home.container_instance("web", ContainerInstance::new(id));
-        (0..tasks).for_each(|_| drop(home.task(&host, Task::of_service("web"))));
+        let container_instance = home.container_instance("web", ContainerInstance::new(id));
+        (0..tasks).for_each(|_| drop(home.task(&container_instance, Task::of_service("web"))));
     }
     home.container_instance("api", ContainerInstance::new("i-0000000000000002a").running_tasks(1));
     let worker = home.container_instance("workers", ContainerInstance::new("i-0000000000000003a").running_tasks(3));
@@ -87,7 +88,7 @@ fn hinted(home: &Region) {
     home.container_instance("api", ContainerInstance::new("i-0000000000000010a").status("DRAINING").running_tasks(1));
 }
 
-/// An instance that was stopped and came back.
+/// An instance that was stopped and started again.
 fn resumed(home: &Region) {
     let drained = UNIX_EPOCH + DRAINED;
     let instance = Instance::new("i-0000000000000011a").user_data(script("api"));
@@ -97,7 +98,7 @@ fn resumed(home: &Region) {
     home.container_instance("api", registered.attribute("spot-interruption-handler.drained", "2026-11-02T07:00:00Z"));
 }
 
-/// Instances that something else than this handler may be in charge of.
+/// Instances that others may manage.
 fn left_to_others(home: &Region) {
     let managed = ContainerInstance::new("i-0000000000000005a").capacity_provider("managed-spot");
     let own = ContainerInstance::new("i-0000000000000006a").capacity_provider("own-spot");

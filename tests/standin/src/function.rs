@@ -1,4 +1,4 @@
-//! A function's process, started and driven as Lambda does.
+//! A function's process, started and invoked as Lambda does.
 
 mod answer;
 mod environment;

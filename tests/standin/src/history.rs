@@ -1,15 +1,15 @@
-//! What happened in a Region, in order.
+//! The history of a Region.
 
 use std::time::{Duration, Instant};
 
-/// Something that happened, by itself or because it was asked for.
+/// A change, by itself or by a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Moment {
-    /// The time since the Region's first notice, or since the start where there was none; zero for what was before.
+    /// The time since the Region's first notice, or since the start if there was none; zero for earlier changes.
     pub at: Duration,
-    /// What it happened to: an EC2 instance, a service, or a task by its service or family and the start of its id.
+    /// The subject: an EC2 instance, a service, or a task by its service or family and the start of its id.
     pub subject: String,
-    /// What happened, in a few words.
+    /// The change, in a few words.
     pub what: String,
 }
 

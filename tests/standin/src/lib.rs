@@ -3,18 +3,18 @@
 //!
 //! [`Standin`] speaks the services' wire protocols, so that the real SDK clients talk to it. It holds any number of
 //! accounts and Regions ([`Region`]), filled with [`Cluster`]s, [`Instance`]s, [`ContainerInstance`]s,
-//! [`CapacityProvider`]s, [`TaskDefinition`]s, [`Service`]s and [`Task`]s, and rejects what AWS rejects. Every call is logged ([`Call`]), so that a test can tell what
-//! was asked and what was not. Request quotas ([`Quotas`]), latency, eventual consistency, short pages and faults
-//! ([`Fault`]) can be set. The account comes from the access key and the Region from the signature's scope; the
-//! signature itself is not verified.
+//! [`CapacityProvider`]s, [`TaskDefinition`]s, [`Service`]s and [`Task`]s, and rejects what AWS rejects. Every call is
+//! logged ([`Call`]), so that a test can check which calls were made and which were not. Request quotas ([`Quotas`]),
+//! latency, eventual consistency, short pages and faults ([`Fault`]) can be set. The account comes from the access key
+//! and the Region from the signature's scope; the signature itself is not verified.
 //!
-//! The world goes on by itself: tasks that are stopped take their time, the service scheduler moves what it may, and EC2
-//! takes back an instance two minutes after [`Region::interrupt`]. [`Region::fates`] tells what became of each container,
-//! [`Region::history`] what happened when. The world's time is tokio's, which a test can pause while a client calls
-//! [`Standin::answer`], or faster by [`Builder::speed`].
+//! Time passes in the world: tasks that are stopped take their time, the service scheduler replaces what it may, and
+//! EC2 ends an instance two minutes after [`Region::interrupt`]. [`Region::fates`] reports the fate of each container,
+//! [`Region::history`] all changes with their times. The world's time is tokio's, which a test can pause while a client
+//! calls [`Standin::answer`], or make faster with [`Builder::speed`].
 //!
-//! [`Function`] starts a binary as Lambda does and answers with an [`Environment`] that takes events. A [`Pool`] has as
-//! many of them as there are invocations at a time, and tries asynchronous ones again; a [`Queue`] with an
+//! [`Function`] starts a binary as Lambda does and returns an [`Environment`] that accepts events. A [`Pool`] runs as
+//! many of them as there are concurrent invocations, and retries asynchronous ones; a [`Queue`] with an
 //! [`EventSourceMapping`] feeds it batches.
 //!
 //! ```no_run
@@ -35,7 +35,7 @@
 //! # }
 //! ```
 
-#![expect(clippy::must_use_candidate, reason = "what fills the world returns something only for those who want it")]
+#![expect(clippy::must_use_candidate, reason = "methods that fill the world return values that may be ignored")]
 
 mod account;
 mod arn;
@@ -44,6 +44,7 @@ mod clock;
 mod ec2;
 mod ecs;
 mod error;
+pub mod evacuation_fleet;
 mod events;
 mod fate;
 mod fault;
@@ -53,12 +54,12 @@ mod history;
 mod model;
 mod notice;
 mod page;
-mod place;
 mod queue;
 mod quota;
 mod region;
 mod release;
 mod request;
+mod resources;
 mod scratch;
 mod server;
 mod settings;
@@ -77,7 +78,7 @@ pub use fleet::fleet;
 pub use function::{Answer, Environment, Event, Function, FunctionError, Pool, PoolFigures, Retries, Undelivered};
 pub use history::Moment;
 pub use model::{CapacityProvider, Cluster, Container, ContainerInstance, Instance, Service, Task, TaskDefinition};
-pub use notice::{notice, rebalance_recommendation, state_change};
+pub use notice::{notice, rebalance_recommendation, sqs_batch, state_change};
 pub use queue::{EventSourceMapping, Queue, QueueFigures};
 pub use quota::{Bucket, Quotas};
 pub use region::Region;

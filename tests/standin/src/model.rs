@@ -1,4 +1,4 @@
-//! What the world consists of.
+//! The resources in the world.
 
 mod capacity_provider;
 mod cluster;

@@ -1,4 +1,4 @@
-//! What EC2 tells about an instance.
+//! EC2's events about an instance.
 
 use std::time::SystemTime;
 
@@ -8,30 +8,37 @@ use crate::arn;
 use crate::region::Region;
 use crate::timestamp::iso8601;
 
-/// The event with which EC2 tells that an instance is interrupted, as a rule delivers it.
+/// The interruption notice for an instance, as a rule delivers it.
 ///
 /// `action` is `terminate`, `stop` or `hibernate`. As in AWS's own events, the time is cut to the second.
 #[must_use]
 pub fn notice(region: &Region, instance: &str, action: &str, time: SystemTime) -> Value {
-    // The Availability Zone stands where an ARN has the Region, and there is no account.
+    // The ARN has the Availability Zone in place of the Region, and no account.
     let arn = format!("arn:aws:ec2:{}a:instance/{instance}", region.name());
     let detail = json!({"instance-id": instance, "instance-action": action});
     event(region, "EC2 Spot Instance Interruption Warning", &arn, &detail, time)
 }
 
-/// The event with which EC2 tells that an instance is in another state: `pending`, `running`, `stopping`, `stopped`,
-/// `shutting-down` or `terminated`.
+/// The event for an instance's change of state: `pending`, `running`, `stopping`, `stopped`, `shutting-down` or
+/// `terminated`.
 #[must_use]
 pub fn state_change(region: &Region, instance: &str, state: &str, time: SystemTime) -> Value {
     let detail = json!({"instance-id": instance, "state": state});
     event(region, "EC2 Instance State-change Notification", &arn_of(region, instance), &detail, time)
 }
 
-/// The event with which EC2 tells that an instance's risk of being interrupted has risen.
+/// The event for a rebalance recommendation.
 #[must_use]
 pub fn rebalance_recommendation(region: &Region, instance: &str, time: SystemTime) -> Value {
     let detail = json!({"instance-id": instance});
     event(region, "EC2 Instance Rebalance Recommendation", &arn_of(region, instance), &detail, time)
+}
+
+/// The event with which an SQS queue invokes a function: a message for each event, whose id is its index.
+#[must_use]
+pub fn sqs_batch(events: &[Value]) -> Value {
+    let record = |(at, event): (usize, &Value)| json!({"messageId": at.to_string(), "body": event.to_string()});
+    json!({"Records": events.iter().enumerate().map(record).collect::<Vec<_>>()})
 }
 
 fn arn_of(region: &Region, instance: &str) -> String {

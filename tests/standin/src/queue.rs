@@ -1,4 +1,4 @@
-//! An SQS standard queue, as far as a function behind it can tell.
+//! An SQS standard queue, as far as a function behind it can observe.
 
 mod mapping;
 
@@ -20,11 +20,11 @@ pub struct Queue {
     region: String,
     visibility: Duration,
     max_receives: u32,
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<QueueState>>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct QueueState {
     messages: Vec<Message>,
     figures: QueueFigures,
 }
@@ -40,12 +40,12 @@ struct Message {
     visible: Instant,
 }
 
-/// What a [`Queue`] and the mappings on it have done so far.
+/// The figures of a [`Queue`] and the mappings on it.
 #[derive(Clone, Debug, Default)]
 pub struct QueueFigures {
     /// The size of each batch that the function got.
     pub batches: Vec<usize>,
-    /// Messages that were handed out again because they had not been deleted.
+    /// Messages that were delivered again because they had not been deleted.
     pub redelivered: usize,
     /// Bodies of the messages in the dead-letter queue.
     pub dead: Vec<String>,
@@ -71,7 +71,7 @@ impl Queue {
         self.add(body, 2);
     }
 
-    /// How many messages there are, those under way included.
+    /// The number of messages, including those in flight.
     #[must_use]
     pub fn len(&self) -> usize {
         self.lock().messages.len()
@@ -125,7 +125,7 @@ impl Queue {
         self.lock().messages.retain(|message| message.copy != gone.copy || message.received != gone.received);
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use serde_json::Value;
 
 use crate::call::is_write;
-use crate::request::Service;
+use crate::request::AwsService;
 
 /// The APIs that draw on one quota together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,18 +31,19 @@ pub enum Bucket {
 }
 
 impl Bucket {
-    pub(crate) fn of(service: Service, api: &str, params: &Value) -> Option<Self> {
+    pub(crate) fn of(service: AwsService, api: &str, params: &Value) -> Option<Self> {
         match (service, api) {
-            (Service::Ecs, "ListClusters" | "DescribeClusters") => Some(Self::ClusterRead),
-            (Service::Ecs, "ListContainerInstances" | "DescribeContainerInstances" | "ListTasks" | "DescribeTasks") => {
-                Some(Self::ClusterResourceRead)
-            }
-            (Service::Ecs, api) if is_write(api) || api == "RunTask" => Some(Self::ClusterResourceModify),
-            (Service::Ecs, "DescribeCapacityProviders") => Some(Self::CapacityProviderRead),
-            (Service::Ecs, "DescribeServices" | "ListServices") => Some(Self::ServiceRead),
-            (Service::Ecs, "DescribeTaskDefinition") => Some(Self::TaskDefinitionRead),
-            (Service::Ec2, "DescribeInstances") if !is_filtered(params) => Some(Self::Ec2UnfilteredRead),
-            (Service::Ec2, _) => Some(Self::Ec2Read),
+            (AwsService::Ecs, "ListClusters" | "DescribeClusters") => Some(Self::ClusterRead),
+            (
+                AwsService::Ecs,
+                "ListContainerInstances" | "DescribeContainerInstances" | "ListTasks" | "DescribeTasks",
+            ) => Some(Self::ClusterResourceRead),
+            (AwsService::Ecs, api) if is_write(api) || api == "RunTask" => Some(Self::ClusterResourceModify),
+            (AwsService::Ecs, "DescribeCapacityProviders") => Some(Self::CapacityProviderRead),
+            (AwsService::Ecs, "DescribeServices" | "ListServices") => Some(Self::ServiceRead),
+            (AwsService::Ecs, "DescribeTaskDefinition") => Some(Self::TaskDefinitionRead),
+            (AwsService::Ec2, "DescribeInstances") if !is_filtered(params) => Some(Self::Ec2UnfilteredRead),
+            (AwsService::Ec2, _) => Some(Self::Ec2Read),
             _ => None,
         }
     }
@@ -54,7 +55,7 @@ fn is_filtered(params: &Value) -> bool {
         .is_some_and(|query| query.keys().any(|key| key.starts_with("Filter.") || key.starts_with("InstanceId.")))
 }
 
-/// How many calls each [`Bucket`] allows: a burst, then so many per second.
+/// How many calls each [`Bucket`] allows: a burst, then a number per second.
 #[derive(Clone, Debug, Default)]
 pub struct Quotas(BTreeMap<Bucket, (f64, f64)>);
 
@@ -86,7 +87,7 @@ impl Quotas {
         self
     }
 
-    /// The same quotas, so many times as large.
+    /// The same quotas, scaled by a factor.
     #[must_use]
     pub fn times(mut self, factor: f64) -> Self {
         self.0
@@ -153,7 +154,7 @@ mod tests {
 
     #[test]
     fn unfiltered_reads_have_a_bucket_of_their_own() {
-        let of = |params| Bucket::of(Service::Ec2, "DescribeInstances", &params);
+        let of = |params| Bucket::of(AwsService::Ec2, "DescribeInstances", &params);
         assert_eq!(of(serde_json::json!({})), Some(Bucket::Ec2UnfilteredRead));
         assert_eq!(of(serde_json::json!({"Filter.1.Name": "instance-id"})), Some(Bucket::Ec2Read));
         assert_eq!(of(serde_json::json!({"InstanceId.1": "i-1"})), Some(Bucket::Ec2Read));

@@ -1,10 +1,10 @@
-//! Programs of this workspace, as they are deployed.
+//! Builds programs of this workspace, as they are deployed.
 
 use std::path::PathBuf;
 use std::process::Command;
 use std::{env, io};
 
-/// Builds a package, or a part of one, with the release profile; gives the folder of what was built.
+/// Builds a package, or a part of one, with the release profile. Returns the folder of the result.
 ///
 /// # Errors
 ///
@@ -17,8 +17,8 @@ pub fn build_release(args: &[&str]) -> io::Result<PathBuf> {
     if status.success() { Ok(target.join("release")) } else { Err(io::Error::other("it could not be built")) }
 }
 
-/// Cargo, without what an outer one tells the program that it runs: build scripts that watch these variables would run
-/// anew each time, and what depends on them be built anew.
+/// Cargo without the variables that an outer cargo sets for the program that it runs: build scripts that watch them
+/// would run again each time, and their dependents would be built again.
 fn cargo() -> Command {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.current_dir(env!("CARGO_MANIFEST_DIR"));

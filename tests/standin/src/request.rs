@@ -12,7 +12,7 @@ use crate::xml::{element, text};
 
 /// A service, with its protocol and its words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Service {
+pub(crate) enum AwsService {
     Ecs,
     Ec2,
     Sts,
@@ -22,7 +22,7 @@ pub(crate) enum Service {
 /// A request, understood as far as every service's is.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
-    pub(crate) service: Service,
+    pub(crate) service: AwsService,
     pub(crate) api: String,
     pub(crate) params: Value,
     pub(crate) region: String,
@@ -48,24 +48,24 @@ pub(crate) struct Reply {
 }
 
 impl Request {
-    pub(crate) fn parse(headers: &HeaderMap, body: &[u8]) -> Result<Self, (Service, ApiError)> {
+    pub(crate) fn parse(headers: &HeaderMap, body: &[u8]) -> Result<Self, (AwsService, ApiError)> {
         let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let scope = header("authorization").map(Scope::parse).unwrap_or_default();
         let target = header("x-amz-target");
         let service = match scope.service.as_str() {
-            "ecs" => Service::Ecs,
-            "ec2" => Service::Ec2,
-            "sts" => Service::Sts,
-            "events" => Service::Events,
-            _ if target.is_some() => Service::Ecs,
-            _ if find(body, b"Version=2011-06-15") => Service::Sts,
-            _ => Service::Ec2,
+            "ecs" => AwsService::Ecs,
+            "ec2" => AwsService::Ec2,
+            "sts" => AwsService::Sts,
+            "events" => AwsService::Events,
+            _ if target.is_some() => AwsService::Ecs,
+            _ if find(body, b"Version=2011-06-15") => AwsService::Sts,
+            _ => AwsService::Ec2,
         };
         let (api, params) = match service {
-            Service::Ecs => json_call(target, "AmazonEC2ContainerServiceV20141113.", body),
-            Service::Events => json_call(target, "AWSEvents.", body),
-            Service::Ec2 => query_call(body, "2016-11-15"),
-            Service::Sts => query_call(body, "2011-06-15"),
+            AwsService::Ecs => json_call(target, "AmazonEC2ContainerServiceV20141113.", body),
+            AwsService::Events => json_call(target, "AWSEvents.", body),
+            AwsService::Ec2 => query_call(body, "2016-11-15"),
+            AwsService::Sts => query_call(body, "2011-06-15"),
         }
         .map_err(|error| (service, error))?;
         Ok(Self {
@@ -133,7 +133,7 @@ impl Scope {
     }
 }
 
-impl Service {
+impl AwsService {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Ecs => "ecs",
@@ -159,7 +159,7 @@ impl Service {
     /// An error that goes with an HTTP status.
     pub(crate) fn failed(self, status: u16) -> ApiError {
         let (code, message) = match (self, status) {
-            (Self::Ecs | Self::Events, 500..) => ("ServerException", "Service Unavailable. Please try again later."),
+            (Self::Ecs | Self::Events, 500..) => ("ServerException", "AwsService Unavailable. Please try again later."),
             (Self::Ecs | Self::Events, _) => ("ClientException", "The request was refused."),
             (Self::Ec2, 503) => ("Unavailable", "The server is overloaded and can't handle the request."),
             (Self::Ec2, 500..) => ("InternalError", "An internal error has occurred"),
@@ -212,7 +212,7 @@ impl Service {
 }
 
 impl Reply {
-    pub(crate) fn of(service: Service, answer: &Result<Body, ApiError>) -> Self {
+    pub(crate) fn of(service: AwsService, answer: &Result<Body, ApiError>) -> Self {
         let id = arn::uuid();
         let mut headers =
             BTreeMap::from([("content-type", service.content_type().to_owned()), ("x-amzn-requestid", id.clone())]);
@@ -220,7 +220,7 @@ impl Reply {
             Ok(Body::Json(value)) => (200, value.to_string()),
             Ok(Body::Xml(xml)) => (200, xml.replace(REQUEST_ID, &id)),
             Err(error) => {
-                if matches!(service, Service::Ecs | Service::Events) {
+                if matches!(service, AwsService::Ecs | AwsService::Events) {
                     headers.insert("x-amzn-errortype", error.code.clone());
                 }
                 (error.status, error_body(service, error, &id))
@@ -233,19 +233,19 @@ impl Reply {
 /// Stands for the request's id in XML answers.
 pub(crate) const REQUEST_ID: &str = "{request-id}";
 
-fn error_body(service: Service, error: &ApiError, id: &str) -> String {
+fn error_body(service: AwsService, error: &ApiError, id: &str) -> String {
     let code_and_message = text("Code", &error.code) + &text("Message", &error.message);
     match service {
-        Service::Ecs | Service::Events => {
+        AwsService::Ecs | AwsService::Events => {
             let key = if error.code == "AccessDeniedException" { "Message" } else { "message" };
             json!({"__type": error.code, key: error.message}).to_string()
         }
-        Service::Ec2 => {
+        AwsService::Ec2 => {
             let errors = element("Errors", &element("Error", &code_and_message));
             let response = element("Response", &(errors + &text("RequestID", id)));
             format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{response}")
         }
-        Service::Sts => {
+        AwsService::Sts => {
             let party = if error.status < 500 { "Sender" } else { "Receiver" };
             let inner = element("Error", &(text("Type", party) + &code_and_message));
             format!(

@@ -1,4 +1,4 @@
-//! Connections, and the way of a request from the wire and back.
+//! Connections, and the path of a request from the wire to its answer.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -19,8 +19,8 @@ use tokio_rustls::TlsAcceptor;
 use crate::call::Call;
 use crate::clock;
 use crate::error::ApiError;
-use crate::fault::{Ending, Script};
-use crate::request::{Body, Reply, Request, Service};
+use crate::fault::{Effect, FaultResponse};
+use crate::request::{AwsService, Body, Reply, Request};
 use crate::state::Shared;
 use crate::timestamp::http_date;
 
@@ -54,43 +54,43 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, shared: Shared) {
         let shared = shared.clone();
         async move {
             let (parts, body) = request.into_parts();
-            let body = body.collect().await.map_err(|_| Cut)?.to_bytes();
-            Ok::<_, Cut>(answer(shared, hyper::Request::from_parts(parts, body)).await?.map(Full::new))
+            let body = body.collect().await.map_err(|_| ConnectionCut)?.to_bytes();
+            Ok::<_, ConnectionCut>(answer(shared, hyper::Request::from_parts(parts, body)).await?.map(Full::new))
         }
     });
     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
 /// Answers a request.
-pub(crate) async fn answer(shared: Shared, request: hyper::Request<Bytes>) -> Result<Response<Bytes>, Cut> {
+pub(crate) async fn answer(shared: Shared, request: hyper::Request<Bytes>) -> Result<Response<Bytes>, ConnectionCut> {
     let (parts, body) = request.into_parts();
-    // A task of its own: a client that hangs up does not take back what it asked for.
+    // A separate task: a client that disconnects does not undo its request.
     let handled = tokio::spawn(async move { handle(&shared, &parts, &body).await });
-    respond(handled.await.map_err(|_| Cut)??).map_err(|_| Cut)
+    respond(handled.await.map_err(|_| ConnectionCut)??).map_err(|_| ConnectionCut)
 }
 
 fn respond(reply: Reply) -> hyper::http::Result<Response<Bytes>> {
     let status = StatusCode::from_u16(reply.status)?;
-    let mut response = Response::builder().status(status);
+    let mut builder = Response::builder().status(status);
     for (name, value) in &reply.headers {
-        response = response.header(*name, value);
+        builder = builder.header(*name, value);
     }
-    response.body(Bytes::from(reply.body))
+    builder.body(Bytes::from(reply.body))
 }
 
 /// The connection is closed without an answer.
 #[derive(Debug)]
-pub(crate) struct Cut;
+pub(crate) struct ConnectionCut;
 
-impl fmt::Display for Cut {
+impl fmt::Display for ConnectionCut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the connection is cut")
     }
 }
 
-impl std::error::Error for Cut {}
+impl std::error::Error for ConnectionCut {}
 
-async fn handle(shared: &Shared, parts: &Parts, body: &[u8]) -> Result<Reply, Cut> {
+async fn handle(shared: &Shared, parts: &Parts, body: &[u8]) -> Result<Reply, ConnectionCut> {
     let started = clock::now();
     let latency = shared.lock().settings.latency;
     pause(latency).await;
@@ -106,36 +106,36 @@ async fn handle(shared: &Shared, parts: &Parts, body: &[u8]) -> Result<Reply, Cu
     let (account, admitted) = shared.lock().admit(&request);
     let answer = match admitted {
         Err(error) => Some(Err(error)),
-        Ok((caller, script)) => {
-            let failure = match &script.ending {
-                Ending::Failure { item, reason } => Some((item.clone(), reason.clone())),
+        Ok((caller, effect)) => {
+            let failure = match &effect.response {
+                FaultResponse::Failure { item, reason } => Some((item.clone(), reason.clone())),
                 _ => None,
             };
-            play(request.service, &script, || shared.lock().perform(&request, &caller, failure)).await
+            play(request.service, &effect, || shared.lock().perform(&request, &caller, failure)).await
         }
     };
     shared.lock().calls.push(logged(&request, account, started, answer.as_ref()));
-    let mut reply = Reply::of(request.service, &answer.ok_or(Cut)?);
+    let mut reply = Reply::of(request.service, &answer.ok_or(ConnectionCut)?);
     reply.headers.insert("date", http_date(shared.lock().settings.now()));
     Ok(reply)
 }
 
-/// Does the call as the script has it; `None` where there is no answer.
+/// Performs the call with the effect of a fault; `None` if there is no answer.
 async fn play(
-    service: Service,
-    script: &Script,
+    service: AwsService,
+    effect: &Effect,
     perform: impl FnOnce() -> Result<Body, ApiError>,
 ) -> Option<Result<Body, ApiError>> {
-    let spoilt = matches!(script.ending, Ending::Cut) || script.ending.error(service).is_some();
-    let done = if script.after_effect {
+    let spoilt = matches!(effect.response, FaultResponse::Cut) || effect.response.error(service).is_some();
+    let done = if effect.after_call {
         let done = perform();
-        pause(script.delay).await;
+        pause(effect.delay).await;
         Some(done)
     } else {
-        pause(script.delay).await;
+        pause(effect.delay).await;
         (!spoilt).then(perform)
     };
-    if spoilt { script.ending.error(service).map(Err) } else { done }
+    if spoilt { effect.response.error(service).map(Err) } else { done }
 }
 
 async fn pause(duration: Duration) {
@@ -144,7 +144,7 @@ async fn pause(duration: Duration) {
     }
 }
 
-fn unreadable(service: Service) -> Request {
+fn unreadable(service: AwsService) -> Request {
     Request {
         service,
         api: String::new(),

@@ -1,4 +1,4 @@
-//! How the stand-in behaves.
+//! The behaviour of the stand-in.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -8,7 +8,7 @@ use crate::quota::Quotas;
 use crate::standin::{REGION, Standin};
 use crate::timestamp::compact;
 
-/// What can be set for all accounts and Regions.
+/// The settings for all accounts and Regions.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Settings {
     pub(crate) latency: Duration,
@@ -35,7 +35,7 @@ impl Settings {
         if self.clock_ahead_s < 0 { now - off } else { now + off }
     }
 
-    /// Whether a signature's time is another than this.
+    /// Whether a signature's time differs too much from AWS's.
     pub(crate) fn is_skewed(&self, signed: Option<&str>) -> bool {
         let (earliest, latest) = (compact(self.now() - SKEW), compact(self.now() + SKEW));
         signed.is_some_and(|signed| signed < earliest.as_str() || signed > latest.as_str())
@@ -81,15 +81,15 @@ impl Builder {
         self
     }
 
-    /// Accepts access keys that are not known, as this account's; by default they are refused.
+    /// Accepts unknown access keys, as those of this account; by default they are refused.
     #[must_use]
     pub fn unknown_keys_are(mut self, account: impl Into<String>) -> Self {
         self.open = Some(account.into());
         self
     }
 
-    /// How many seconds pass in the world in one of ours; 1 by default. What happens by itself and [`settle`](Self::settle)
-    /// go by the world's time; latency, quotas and the call log by ours.
+    /// The number of seconds that pass in the world in a real second; 1 by default. Changes in the world and
+    /// [`settle`](Self::settle) follow the world's time; latency, quotas and the call log follow real time.
     #[must_use]
     pub fn speed(mut self, speed: f64) -> Self {
         self.speed = speed;
@@ -154,8 +154,8 @@ impl Builder {
         self
     }
 
-    /// What `DeregisterContainerInstance` answers for one that is already deregistered; `{id}` in the message stands for
-    /// its id.
+    /// The error of `DeregisterContainerInstance` for a container instance that is already deregistered. `{id}` in the
+    /// message stands for its id.
     #[must_use]
     pub fn deregistered_error(mut self, code: impl Into<String>, message: impl Into<String>) -> Self {
         self.settings.deregistered_error = Some((code.into(), message.into()));

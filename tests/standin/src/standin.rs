@@ -63,8 +63,8 @@ impl Standin {
         &self.url
     }
 
-    /// Answers a request as if it had come over the wire, with its latency, quotas and faults, and logs it; `None` where
-    /// the connection is cut.
+    /// Answers a request as if it had come over the wire, with latency, quotas and faults, and logs it; `None` if the
+    /// connection is cut.
     ///
     /// A client that sends its requests this way needs no sockets, so that it can run while tokio's time is paused.
     pub async fn answer(&self, request: Request<Bytes>) -> Option<Response<Bytes>> {
@@ -121,13 +121,13 @@ impl Standin {
         self.calls_where(|call| call.api == api)
     }
 
-    /// The calls that asked for a change, whether it was made or not.
+    /// The calls that requested a change, whether it was made or not.
     #[must_use]
     pub fn writes(&self) -> Vec<Call> {
         self.calls_where(Call::is_write)
     }
 
-    /// The calls that a predicate picks.
+    /// The calls that match a predicate.
     #[must_use]
     pub fn calls_where(&self, predicate: impl Fn(&Call) -> bool) -> Vec<Call> {
         let state = self.shared.lock();
@@ -144,7 +144,7 @@ impl Standin {
         counts
     }
 
-    /// How often each API was called, and with what success.
+    /// How often each API was called, throttled and failed.
     #[must_use]
     pub fn tally(&self) -> BTreeMap<String, Tally> {
         let mut tallies: BTreeMap<String, Tally> = BTreeMap::new();
@@ -165,13 +165,13 @@ impl Standin {
         self.shared.lock().calls.clear();
     }
 
-    /// Adds a fault, after those that are there.
+    /// Adds a fault, after the existing ones.
     pub fn fault(&self, fault: Fault) -> &Self {
         self.shared.lock().faults.push(fault);
         self
     }
 
-    /// Takes every fault away.
+    /// Removes all faults.
     pub fn forget_faults(&self) {
         self.shared.lock().faults.clear();
     }
@@ -186,7 +186,7 @@ impl Standin {
         self.shared.lock().settings.clock_ahead_s = seconds;
     }
 
-    /// Ends every session of an account's roles, as when they are deleted and made again.
+    /// Ends every session of an account's roles, as when they are deleted and created again.
     pub fn end_sessions(&self, account: &str) {
         self.shared.lock().accounts.end_sessions(account);
     }

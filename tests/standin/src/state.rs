@@ -1,4 +1,4 @@
-//! Everything that the stand-in knows, behind one mutex.
+//! The state of the stand-in, behind one mutex.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,10 +10,10 @@ use crate::account::{Accounts, Principal, Refusal};
 use crate::call::{Call, is_write};
 use crate::clock::{self, Clock};
 use crate::error::ApiError;
-use crate::fault::{Fault, Script};
-use crate::place::Place;
+use crate::fault::{Effect, Fault};
 use crate::quota::{Bucket, Meter};
-use crate::request::{Body, Request, Service};
+use crate::request::{AwsService, Body, Request};
+use crate::resources::Resources;
 use crate::settings::Settings;
 use crate::{arn, ec2, ecs, events, sts};
 
@@ -28,15 +28,15 @@ pub(crate) struct State {
     /// Entries that were put on event buses.
     pub(crate) events: Vec<Value>,
     pub(crate) meter: Meter,
-    places: BTreeMap<(String, String), Place>,
+    resources: BTreeMap<(String, String), Resources>,
 }
 
-/// Items that a fault makes fail: one or all of them, and the reason.
+/// The items that a fault makes fail: one, or all if `None`; and the reason.
 pub(crate) type Failure = (Option<String>, String);
 
-/// What one call sees.
-pub(crate) struct Scene<'a> {
-    pub(crate) place: &'a mut Place,
+/// The context of one call.
+pub(crate) struct CallContext<'a> {
+    pub(crate) resources: &'a mut Resources,
     pub(crate) settings: &'a Settings,
     pub(crate) account: &'a str,
     pub(crate) region: &'a str,
@@ -45,12 +45,12 @@ pub(crate) struct Scene<'a> {
     pub(crate) failure: Option<Failure>,
 }
 
-impl Scene<'_> {
+impl CallContext<'_> {
     pub(crate) fn arn(&self, service: &str, resource: &str) -> String {
         arn::arn(service, self.region, self.account, resource)
     }
 
-    /// Why this item is made to fail, if it is.
+    /// The reason why a fault makes this item fail, if it does.
     pub(crate) fn injected(&self, item: &str) -> Option<String> {
         let (only, reason) = self.failure.as_ref()?;
         only.as_deref().is_none_or(|only| only == item).then(|| reason.clone())
@@ -78,12 +78,12 @@ impl State {
     }
 
     /// An account's resources in a Region, as they are by now, to be changed.
-    pub(crate) fn place(&mut self, account: &str, region: &str) -> &mut Place {
-        place(&mut self.places, self.clock, account, region).change()
+    pub(crate) fn resources_of(&mut self, account: &str, region: &str) -> &mut Resources {
+        resources_of(&mut self.resources, self.clock, account, region).change()
     }
 
-    /// Who calls, and what is to go wrong; an error where the call gets no further.
-    pub(crate) fn admit(&mut self, request: &Request) -> (String, Result<(Principal, Script), ApiError>) {
+    /// The caller, and the effect of a fault; an error if the call is rejected before that.
+    pub(crate) fn admit(&mut self, request: &Request) -> (String, Result<(Principal, Effect), ApiError>) {
         if self.settings.is_skewed(request.signed.as_deref()) {
             return (String::new(), Err(request.service.refused(Refusal::Skewed)));
         }
@@ -94,8 +94,8 @@ impl State {
         };
         let account = principal.account.clone();
         let admitted = self.within_quota(request, &account).map(|()| {
-            let strike = self.faults.iter_mut().find_map(|fault| fault.strike(request, &account));
-            (principal, strike.unwrap_or_default())
+            let effect = self.faults.iter_mut().find_map(|fault| fault.apply(request, &account));
+            (principal, effect.unwrap_or_default())
         });
         (account, admitted)
     }
@@ -112,24 +112,24 @@ impl State {
         }
     }
 
-    /// Does what a request asks for.
+    /// Performs a request.
     pub(crate) fn perform(
         &mut self,
         request: &Request,
         caller: &Principal,
         failure: Option<Failure>,
     ) -> Result<Body, ApiError> {
-        if request.service == Service::Sts {
+        if request.service == AwsService::Sts {
             return sts::call(&mut self.accounts, &self.settings, caller, request).map(Body::Xml);
         }
-        if request.service == Service::Events {
+        if request.service == AwsService::Events {
             return events::call(&mut self.events, &request.api, &request.params).map(Body::Json);
         }
-        let place = place(&mut self.places, self.clock, &caller.account, &request.region);
-        let place = if is_write(&request.api) { place.change() } else { place };
-        let mut scene = Scene {
-            now: place.now,
-            place,
+        let resources = resources_of(&mut self.resources, self.clock, &caller.account, &request.region);
+        let resources = if is_write(&request.api) { resources.change() } else { resources };
+        let mut context = CallContext {
+            now: resources.now,
+            resources,
             clock: self.clock,
             settings: &self.settings,
             account: &caller.account,
@@ -137,20 +137,20 @@ impl State {
             failure,
         };
         match request.service {
-            Service::Ecs => ecs::call(&mut scene, &request.api, &request.params).map(Body::Json),
-            _ => ec2::call(&scene, &request.api, &request.params).map(Body::Xml),
+            AwsService::Ecs => ecs::call(&mut context, &request.api, &request.params).map(Body::Json),
+            _ => ec2::call(&context, &request.api, &request.params).map(Body::Xml),
         }
     }
 }
 
-fn place<'a>(
-    places: &'a mut BTreeMap<(String, String), Place>,
+fn resources_of<'a>(
+    resources: &'a mut BTreeMap<(String, String), Resources>,
     clock: Clock,
     account: &str,
     region: &str,
-) -> &'a mut Place {
+) -> &'a mut Resources {
     let key = (account.to_owned(), region.to_owned());
-    let place = places.entry(key).or_insert_with(|| Place::new(clock.started()));
-    place.advance(clock.now());
-    place
+    let resources = resources.entry(key).or_insert_with(|| Resources::new(clock.started()));
+    resources.advance(clock.now());
+    resources
 }

@@ -13,7 +13,7 @@ use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use crate::scratch::Scratch;
 
-/// The certificate authority's file and what accepts connections with a certificate of its.
+/// The certificate authority's file, and an acceptor with a certificate of that authority.
 pub(crate) struct Tls {
     pub(crate) roots: Scratch,
     pub(crate) acceptor: TlsAcceptor,

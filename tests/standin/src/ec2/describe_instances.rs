@@ -8,11 +8,11 @@ use super::query::{Filter, bad_filter, filters, list, paginate};
 use super::{check_id, not_found};
 use crate::error::ApiError;
 use crate::model::Instance;
-use crate::state::Scene;
+use crate::state::CallContext;
 use crate::timestamp::iso8601_ms;
 use crate::xml::{element, text};
 
-pub(super) fn call(scene: &Scene<'_>, params: &Value) -> Result<String, ApiError> {
+pub(super) fn call(context: &CallContext<'_>, params: &Value) -> Result<String, ApiError> {
     let ids = list(params, "InstanceId");
     let filters = filters(params)?;
     filters.iter().try_for_each(check_filter)?;
@@ -21,26 +21,26 @@ pub(super) fn call(scene: &Scene<'_>, params: &Value) -> Result<String, ApiError
         return Err(ApiError::new(400, "InvalidParameterCombination", message));
     }
     ids.iter().try_for_each(|id| check_id(id))?;
-    let missing: Vec<&str> = ids.iter().copied().filter(|id| !scene.place.instances.contains_key(*id)).collect();
+    let missing: Vec<&str> = ids.iter().copied().filter(|id| !context.resources.instances.contains_key(*id)).collect();
     if !missing.is_empty() {
         return Err(not_found(&missing));
     }
-    let instances = scene.place.instances.values();
-    // As in an account that has them hidden.
+    let instances = context.resources.instances.values();
+    // An account may hide instances that AWS services manage.
     let shows_managed = params["IncludeManagedResources"] == "true";
     let found = instances
         .filter(|instance| shows_managed || instance.operator.is_none())
         .filter(|instance| ids.is_empty() || ids.contains(&instance.id.as_str()))
-        .filter(|instance| filters.iter().all(|filter| fits(scene, instance, filter)))
+        .filter(|instance| filters.iter().all(|filter| fits(context, instance, filter)))
         .map(|instance| &instance.id);
-    let page = paginate(scene, "DescribeInstances", params, found)?;
+    let page = paginate(context, "DescribeInstances", params, found)?;
     let reservations: String =
-        page.items.into_iter().map(|id| reservation(scene, &scene.place.instances[id])).collect();
+        page.items.into_iter().map(|id| reservation(context, &context.resources.instances[id])).collect();
     let token = page.next.map(|token| text("nextToken", &token)).unwrap_or_default();
     Ok(element("reservationSet", &reservations) + &token)
 }
 
-/// Refuses a filter that EC2, or this stand-in, does not have.
+/// Rejects a filter that EC2, or this stand-in, does not support.
 fn check_filter(filter: &Filter<'_>) -> Result<(), ApiError> {
     match filter.name {
         "instance-id"
@@ -55,13 +55,13 @@ fn check_filter(filter: &Filter<'_>) -> Result<(), ApiError> {
     }
 }
 
-fn fits(scene: &Scene<'_>, instance: &Instance, filter: &Filter<'_>) -> bool {
+fn fits(context: &CallContext<'_>, instance: &Instance, filter: &Filter<'_>) -> bool {
     match filter.name {
         "instance-id" => filter.has(&instance.id),
         "instance-state-name" => filter.has(&instance.state),
         "instance-type" => filter.has(&instance.instance_type),
         "instance-lifecycle" => instance.spot && filter.has("spot"),
-        "availability-zone" => filter.has(&zone(scene, instance)),
+        "availability-zone" => filter.has(&zone(context, instance)),
         "operator.principal" => instance.operator.as_ref().is_some_and(|operator| filter.has(operator)),
         "tag-key" => instance.tags.keys().any(|key| filter.has(key)),
         name => {
@@ -71,18 +71,18 @@ fn fits(scene: &Scene<'_>, instance: &Instance, filter: &Filter<'_>) -> bool {
     }
 }
 
-fn zone(scene: &Scene<'_>, instance: &Instance) -> String {
-    instance.zone.clone().unwrap_or_else(|| format!("{}a", scene.region))
+fn zone(context: &CallContext<'_>, instance: &Instance) -> String {
+    instance.zone.clone().unwrap_or_else(|| format!("{}a", context.region))
 }
 
-fn reservation(scene: &Scene<'_>, instance: &Instance) -> String {
+fn reservation(context: &CallContext<'_>, instance: &Instance) -> String {
     let id = instance.id.replacen("i-", "r-", 1);
-    let instances = element("instancesSet", &show(scene, instance));
-    let content = text("reservationId", &id) + &text("ownerId", scene.account) + "<groupSet/>" + &instances;
-    element("item", &content)
+    let instances = element("instancesSet", &show(context, instance));
+    let body = text("reservationId", &id) + &text("ownerId", context.account) + "<groupSet/>" + &instances;
+    element("item", &body)
 }
 
-fn show(scene: &Scene<'_>, instance: &Instance) -> String {
+fn show(context: &CallContext<'_>, instance: &Instance) -> String {
     let code = match instance.state.as_str() {
         "pending" => 0,
         "running" => 16,
@@ -105,7 +105,7 @@ fn show(scene: &Scene<'_>, instance: &Instance) -> String {
         element("instanceState", &state),
         text("instanceType", &instance.instance_type),
         text("launchTime", &instance.launched.map_or("2026-01-01T00:00:00.000Z".to_owned(), iso8601_ms)),
-        element("placement", &text("availabilityZone", &zone(scene, instance))),
+        element("placement", &text("availabilityZone", &zone(context, instance))),
         text("architecture", "x86_64"),
         lifecycle,
         if tags.is_empty() { String::new() } else { element("tagSet", &tags) },

@@ -6,10 +6,10 @@ use serde_json::Value;
 
 use super::{check_id, not_found};
 use crate::error::ApiError;
-use crate::state::Scene;
+use crate::state::CallContext;
 use crate::xml::{element, text};
 
-pub(super) fn call(scene: &Scene<'_>, params: &Value) -> Result<String, ApiError> {
+pub(super) fn call(context: &CallContext<'_>, params: &Value) -> Result<String, ApiError> {
     let id = params["InstanceId"].as_str().unwrap_or_default();
     check_id(id)?;
     let attribute = params["Attribute"].as_str().unwrap_or_default();
@@ -17,7 +17,7 @@ pub(super) fn call(scene: &Scene<'_>, params: &Value) -> Result<String, ApiError
         let message = format!("Value ({attribute}) for parameter attribute is invalid. Unknown attribute.");
         return Err(ApiError::new(400, "InvalidParameterValue", message));
     }
-    let instance = scene.place.instances.get(id).ok_or_else(|| not_found(&[id]))?;
+    let instance = context.resources.instances.get(id).ok_or_else(|| not_found(&[id]))?;
     let value = match &instance.user_data {
         None => String::new(),
         Some(bytes) => text("value", &STANDARD.encode(bytes)),

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::error::ApiError;
 use crate::page::{self, Page};
-use crate::state::Scene;
+use crate::state::CallContext;
 
 /// A filter: any of the values.
 #[derive(Debug)]
@@ -62,7 +62,7 @@ pub(super) fn bad_filter(name: &str) -> ApiError {
 
 /// Cuts a page of at most `MaxResults`, which is between 5 and 1,000.
 pub(super) fn paginate<T: AsRef<str>>(
-    scene: &Scene<'_>,
+    context: &CallContext<'_>,
     api: &str,
     params: &Value,
     items: impl IntoIterator<Item = T>,
@@ -74,13 +74,13 @@ pub(super) fn paginate<T: AsRef<str>>(
             ApiError::new(400, "InvalidParameterValue", message)
         })?,
     };
-    let size = scene.settings.page_sizes.get(api).map_or(asked, |size| asked.min(*size));
+    let size = context.settings.page_sizes.get(api).map_or(asked, |size| asked.min(*size));
     let mut query = params.clone();
     if let Some(fields) = query.as_object_mut() {
         fields.remove("MaxResults");
         fields.remove("NextToken");
     }
-    let query = format!("{} {} {api} {query}", scene.account, scene.region);
+    let query = format!("{} {} {api} {query}", context.account, context.region);
     page::cut(&query, params["NextToken"].as_str(), size, items)
         .map_err(|_| ApiError::new(400, "InvalidNextToken", "The token is invalid or has expired"))
 }

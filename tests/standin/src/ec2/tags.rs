@@ -4,13 +4,13 @@ use serde_json::Value;
 
 use super::query::{bad_filter, filters, paginate};
 use crate::error::ApiError;
-use crate::state::Scene;
+use crate::state::CallContext;
 use crate::xml::{element, text};
 
-pub(super) fn call(scene: &Scene<'_>, params: &Value) -> Result<String, ApiError> {
+pub(super) fn call(context: &CallContext<'_>, params: &Value) -> Result<String, ApiError> {
     let filters = filters(params)?;
     let mut found = Vec::new();
-    for instance in scene.place.instances.values() {
+    for instance in context.resources.instances.values() {
         for (key, value) in &instance.tags {
             let mut fits = true;
             for filter in &filters {
@@ -33,7 +33,7 @@ pub(super) fn call(scene: &Scene<'_>, params: &Value) -> Result<String, ApiError
             }
         }
     }
-    let page = paginate(scene, "DescribeTags", params, found)?;
+    let page = paginate(context, "DescribeTags", params, found)?;
     let items: String = page.items.iter().map(|tag| element("item", &tag.item)).collect();
     let token = page.next.map(|token| text("nextToken", &token)).unwrap_or_default();
     Ok(element("tagSet", &items) + &token)

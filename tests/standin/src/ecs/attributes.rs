@@ -6,14 +6,14 @@ use super::cluster_of;
 use super::container_instances::locate;
 use super::params::Params;
 use crate::error::ApiError;
-use crate::state::Scene;
+use crate::state::CallContext;
 
 /// How many attributes one call takes, and how many a container instance can have.
 const MAX: usize = 10;
 
-pub(super) fn put(scene: &mut Scene<'_>, params: Params<'_>) -> Result<Value, ApiError> {
-    for (arn, name, value) in read(scene, params)? {
-        let Some(record) = scene.place.record_mut(&arn) else { continue };
+pub(super) fn put(context: &mut CallContext<'_>, params: Params<'_>) -> Result<Value, ApiError> {
+    for (arn, name, value) in read(context, params)? {
+        let Some(record) = context.resources.record_mut(&arn) else { continue };
         let attributes = &mut record.model.attributes;
         if attributes.len() >= MAX && !attributes.contains_key(name) {
             let message = "Attribute limit exceeded for the target.";
@@ -24,12 +24,12 @@ pub(super) fn put(scene: &mut Scene<'_>, params: Params<'_>) -> Result<Value, Ap
     Ok(json!({"attributes": params.0["attributes"]}))
 }
 
-pub(super) fn delete(scene: &mut Scene<'_>, params: Params<'_>) -> Result<Value, ApiError> {
-    for (arn, name, value) in read(scene, params)? {
+pub(super) fn delete(context: &mut CallContext<'_>, params: Params<'_>) -> Result<Value, ApiError> {
+    for (arn, name, value) in read(context, params)? {
         if value.is_some() {
             return Err(ApiError::parameter("A custom attribute is deleted by its name alone."));
         }
-        if let Some(record) = scene.place.record_mut(&arn) {
+        if let Some(record) = context.resources.record_mut(&arn) {
             record.model.attributes.remove(name);
         }
     }
@@ -39,17 +39,17 @@ pub(super) fn delete(scene: &mut Scene<'_>, params: Params<'_>) -> Result<Value,
 /// The container instance, the name and the value of each attribute.
 type Asked<'a> = Vec<(String, &'a str, Option<&'a str>)>;
 
-fn read<'a>(scene: &Scene<'_>, params: Params<'a>) -> Result<Asked<'a>, ApiError> {
-    let cluster = cluster_of(scene, params)?;
+fn read<'a>(context: &CallContext<'_>, params: Params<'a>) -> Result<Asked<'a>, ApiError> {
+    let cluster = cluster_of(context, params)?;
     let attributes = params.objects("attributes")?;
     if attributes.is_empty() || attributes.len() > MAX {
         return Err(ApiError::parameter("attributes should have between 1 and 10 items."));
     }
-    attributes.into_iter().map(|attribute| read_one(scene, &cluster, attribute)).collect()
+    attributes.into_iter().map(|attribute| read_one(context, &cluster, attribute)).collect()
 }
 
 fn read_one<'a>(
-    scene: &Scene<'_>,
+    context: &CallContext<'_>,
     cluster: &str,
     attribute: Params<'a>,
 ) -> Result<(String, &'a str, Option<&'a str>), ApiError> {
@@ -67,8 +67,8 @@ fn read_one<'a>(
         return Err(ApiError::parameter("Invalid target type."));
     }
     let missing = || ApiError::new(400, "TargetNotFoundException", "The referenced target was not found.");
-    let arn = locate(scene, cluster, target).ok_or_else(missing)?;
-    if scene.place.records[cluster][&arn].model.status == "INACTIVE" {
+    let arn = locate(context, cluster, target).ok_or_else(missing)?;
+    if context.resources.records[cluster][&arn].model.status == "INACTIVE" {
         return Err(missing());
     }
     Ok((arn, name, value))

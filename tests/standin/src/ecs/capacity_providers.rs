@@ -8,23 +8,23 @@ use super::params::Params;
 use super::{cluster_of, clusters, failure, paginate, tags, with_token};
 use crate::error::ApiError;
 use crate::model::{CapacityProvider, Kind};
-use crate::state::Scene;
+use crate::state::CallContext;
 
-pub(super) fn describe(scene: &Scene<'_>, params: Params<'_>) -> Result<Value, ApiError> {
+pub(super) fn describe(context: &CallContext<'_>, params: Params<'_>) -> Result<Value, ApiError> {
     let asked = params.list("capacityProviders")?;
     if asked.len() > 100 {
         return Err(ApiError::parameter("capacityProviders cannot have more than 100 items."));
     }
     let cluster = match params.text("cluster")? {
-        Some(_) => Some(cluster_of(scene, params)?),
+        Some(_) => Some(cluster_of(context, params)?),
         None => None,
     };
-    let visible = visible(scene, cluster.as_deref());
+    let visible = visible(context, cluster.as_deref());
     let mut names: Vec<&str> = Vec::new();
     let mut failures = Vec::new();
     for name_or_arn in &asked {
-        let known = name_of(scene, name_or_arn).filter(|name| visible.contains_key(*name));
-        match (scene.injected(name_or_arn), known) {
+        let known = name_of(context, name_or_arn).filter(|name| visible.contains_key(*name));
+        match (context.injected(name_or_arn), known) {
             (None, Some(name)) => names.push(name),
             (reason, _) => failures.push(failure(name_or_arn, reason.as_deref().unwrap_or("MISSING"))),
         }
@@ -34,18 +34,18 @@ pub(super) fn describe(scene: &Scene<'_>, params: Params<'_>) -> Result<Value, A
     }
     names.sort_unstable();
     names.dedup();
-    let page = paginate(scene, "DescribeCapacityProviders", params, 10, names)?;
+    let page = paginate(context, "DescribeCapacityProviders", params, 10, names)?;
     let with_tags = params.includes("TAGS")?;
-    let shown: Vec<Value> = page.items.into_iter().map(|name| show(scene, &visible[name], with_tags)).collect();
+    let shown: Vec<Value> = page.items.into_iter().map(|name| show(context, &visible[name], with_tags)).collect();
     Ok(with_token(json!({"capacityProviders": shown, "failures": failures}), page.next))
 }
 
 /// The providers that a call sees: with a cluster, those in its list and the Managed Instances ones that belong to it;
 /// without, all but Managed Instances.
-fn visible(scene: &Scene<'_>, cluster: Option<&str>) -> BTreeMap<String, CapacityProvider> {
+fn visible(context: &CallContext<'_>, cluster: Option<&str>) -> BTreeMap<String, CapacityProvider> {
     let fargate = ["FARGATE", "FARGATE_SPOT"].map(CapacityProvider::fargate);
-    let all = scene.place.providers.values().cloned().chain(fargate);
-    let listed = cluster.map(|name| &scene.place.clusters[name].capacity_providers);
+    let all = context.resources.providers.values().cloned().chain(fargate);
+    let listed = cluster.map(|name| &context.resources.clusters[name].capacity_providers);
     all.filter(|provider| match (&provider.kind, cluster) {
         (Kind::ManagedInstances { cluster: owner }, Some(cluster)) => owner == cluster,
         (Kind::ManagedInstances { .. }, None) => false,
@@ -55,21 +55,21 @@ fn visible(scene: &Scene<'_>, cluster: Option<&str>) -> BTreeMap<String, Capacit
     .collect()
 }
 
-fn name_of<'a>(scene: &Scene<'_>, name_or_arn: &'a str) -> Option<&'a str> {
-    match name_or_arn.strip_prefix(&arn(scene, "")) {
+fn name_of<'a>(context: &CallContext<'_>, name_or_arn: &'a str) -> Option<&'a str> {
+    match name_or_arn.strip_prefix(&arn(context, "")) {
         Some(name) => Some(name),
         None if name_or_arn.starts_with("arn:") => None,
         None => Some(name_or_arn),
     }
 }
 
-fn arn(scene: &Scene<'_>, name: &str) -> String {
-    scene.arn("ecs", &format!("capacity-provider/{name}"))
+fn arn(context: &CallContext<'_>, name: &str) -> String {
+    context.arn("ecs", &format!("capacity-provider/{name}"))
 }
 
-fn show(scene: &Scene<'_>, provider: &CapacityProvider, with_tags: bool) -> Value {
+fn show(context: &CallContext<'_>, provider: &CapacityProvider, with_tags: bool) -> Value {
     let mut shown = json!({
-        "capacityProviderArn": arn(scene, &provider.name),
+        "capacityProviderArn": arn(context, &provider.name),
         "name": provider.name,
         "status": "ACTIVE",
         "tags": [],
@@ -84,7 +84,7 @@ fn show(scene: &Scene<'_>, provider: &CapacityProvider, with_tags: bool) -> Valu
             let resource = format!("autoScalingGroup:{uuid}:autoScalingGroupName/{name}");
             shown["type"] = json!("EC2_AUTOSCALING");
             shown["autoScalingGroupProvider"] = json!({
-                "autoScalingGroupArn": scene.arn("autoscaling", &resource),
+                "autoScalingGroupArn": context.arn("autoscaling", &resource),
                 "managedScaling": {"status": "DISABLED"},
                 "managedTerminationProtection": "DISABLED",
                 "managedDraining": if *managed_draining { "ENABLED" } else { "DISABLED" },
@@ -92,7 +92,7 @@ fn show(scene: &Scene<'_>, provider: &CapacityProvider, with_tags: bool) -> Valu
         }
         Kind::ManagedInstances { cluster } => {
             shown["type"] = json!("MANAGED_INSTANCES");
-            shown["cluster"] = json!(clusters::arn(scene, cluster));
+            shown["cluster"] = json!(clusters::arn(context, cluster));
             shown["managedInstancesProvider"] = json!({"propagateTags": "NONE"});
         }
     }

@@ -6,17 +6,17 @@ use super::params::Params;
 use super::{cluster_name, failure, paginate, tags, with_token};
 use crate::error::ApiError;
 use crate::model::{Cluster, Record};
-use crate::state::Scene;
+use crate::state::CallContext;
 
-pub(super) fn list(scene: &Scene<'_>, params: Params<'_>) -> Result<Value, ApiError> {
-    let clusters = scene.place.clusters.values();
+pub(super) fn list(context: &CallContext<'_>, params: Params<'_>) -> Result<Value, ApiError> {
+    let clusters = context.resources.clusters.values();
     let names = clusters.filter(|cluster| cluster.status != "INACTIVE").map(|cluster| &cluster.name);
-    let page = paginate(scene, "ListClusters", params, 100, names)?;
-    let arns: Vec<String> = page.items.into_iter().map(|name| arn(scene, name)).collect();
+    let page = paginate(context, "ListClusters", params, 100, names)?;
+    let arns: Vec<String> = page.items.into_iter().map(|name| arn(context, name)).collect();
     Ok(with_token(json!({"clusterArns": arns}), page.next))
 }
 
-pub(super) fn describe(scene: &Scene<'_>, params: Params<'_>) -> Result<Value, ApiError> {
+pub(super) fn describe(context: &CallContext<'_>, params: Params<'_>) -> Result<Value, ApiError> {
     let asked = match params.list("clusters")? {
         names if names.is_empty() => vec!["default"],
         names if names.len() > 100 => return Err(ApiError::parameter("Clusters cannot have more than 100 elements.")),
@@ -25,12 +25,12 @@ pub(super) fn describe(scene: &Scene<'_>, params: Params<'_>) -> Result<Value, A
     let with_tags = params.includes("TAGS")?;
     let (mut clusters, mut failures) = (Vec::new(), Vec::new());
     for name_or_arn in asked {
-        let found = cluster_name(scene, name_or_arn).and_then(|name| scene.place.clusters.get(name));
-        match (scene.injected(name_or_arn), found) {
-            (None, Some(cluster)) => clusters.push(show(scene, cluster, with_tags)),
+        let found = cluster_name(context, name_or_arn).and_then(|name| context.resources.clusters.get(name));
+        match (context.injected(name_or_arn), found) {
+            (None, Some(cluster)) => clusters.push(show(context, cluster, with_tags)),
             (reason, _) => {
                 let arn =
-                    if name_or_arn.starts_with("arn:") { name_or_arn.to_owned() } else { arn(scene, name_or_arn) };
+                    if name_or_arn.starts_with("arn:") { name_or_arn.to_owned() } else { arn(context, name_or_arn) };
                 failures.push(failure(&arn, reason.as_deref().unwrap_or("MISSING")));
             }
         }
@@ -38,19 +38,19 @@ pub(super) fn describe(scene: &Scene<'_>, params: Params<'_>) -> Result<Value, A
     Ok(json!({"clusters": clusters, "failures": failures}))
 }
 
-pub(super) fn arn(scene: &Scene<'_>, name: &str) -> String {
-    scene.arn("ecs", &format!("cluster/{name}"))
+pub(super) fn arn(context: &CallContext<'_>, name: &str) -> String {
+    context.arn("ecs", &format!("cluster/{name}"))
 }
 
-fn show(scene: &Scene<'_>, cluster: &Cluster, with_tags: bool) -> Value {
-    let records = scene.place.records.get(&cluster.name);
+fn show(context: &CallContext<'_>, cluster: &Cluster, with_tags: bool) -> Value {
+    let records = context.resources.records.get(&cluster.name);
     let registered = || {
         let records = records.into_iter().flat_map(|records| records.values());
-        records.filter(|record| matches!(record.shown_status(scene.now), "ACTIVE" | "DRAINING"))
+        records.filter(|record| matches!(record.shown_status(context.now), "ACTIVE" | "DRAINING"))
     };
-    let services = scene.place.services.keys().filter(|(of, _)| *of == cluster.name);
+    let services = context.resources.services.keys().filter(|(of, _)| *of == cluster.name);
     let mut shown = json!({
-        "clusterArn": arn(scene, &cluster.name),
+        "clusterArn": arn(context, &cluster.name),
         "clusterName": cluster.name,
         "status": cluster.status,
         "registeredContainerInstancesCount": registered().count(),

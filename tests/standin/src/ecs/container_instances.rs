@@ -2,44 +2,44 @@
 
 use serde_json::{Value, json};
 
-use super::filter::Filter;
+use super::cluster_query::ClusterQuery;
 use super::params::Params;
 use super::{cluster_of, failure, paginate, tags, with_token};
 use crate::arn;
 use crate::error::ApiError;
 use crate::model::{Record, Task};
-use crate::place::Run;
-use crate::state::Scene;
+use crate::resources::PlacedTask;
+use crate::state::CallContext;
 
 const STATUSES: [&str; 5] = ["ACTIVE", "DRAINING", "REGISTERING", "DEREGISTERING", "REGISTRATION_FAILED"];
 
-pub(super) fn list(scene: &Scene<'_>, params: Params<'_>) -> Result<Value, ApiError> {
-    let cluster = cluster_of(scene, params)?;
+pub(super) fn list(context: &CallContext<'_>, params: Params<'_>) -> Result<Value, ApiError> {
+    let cluster = cluster_of(context, params)?;
     let status = params.text("status")?;
     if status.is_some_and(|status| !STATUSES.contains(&status)) {
         return Err(ApiError::parameter("Invalid status."));
     }
     let filter = match params.text("filter")? {
-        Some(text) => Some(Filter::parse(text).map_err(ApiError::parameter)?),
+        Some(text) => Some(ClusterQuery::parse(text).map_err(ApiError::parameter)?),
         None => None,
     };
-    let longest = filter.as_ref().map_or(0, Filter::longest_list);
-    if scene.settings.max_filter_values.is_some_and(|max| longest > max) {
+    let longest = filter.as_ref().map_or(0, ClusterQuery::longest_list);
+    if context.settings.max_filter_values.is_some_and(|max| longest > max) {
         return Err(ApiError::parameter("Invalid filter: the list of values is too long."));
     }
-    let records = scene.place.records.get(&cluster);
-    let shown = records.into_iter().flatten().filter(|(_, record)| match (status, record.shown_status(scene.now)) {
+    let records = context.resources.records.get(&cluster);
+    let shown = records.into_iter().flatten().filter(|(_, record)| match (status, record.shown_status(context.now)) {
         (None, shown) => shown != "INACTIVE",
         (Some(status), shown) => shown == status,
     });
     let fits = |record: &Record| filter.as_ref().is_none_or(|filter| filter.fits(record));
-    let page = if scene.settings.sparse_pages {
-        let page = paginate(scene, API, params, 100, shown.map(|(arn, record)| Entry(arn, record)))?;
+    let page = if context.settings.sparse_pages {
+        let page = paginate(context, API, params, 100, shown.map(|(arn, record)| Entry(arn, record)))?;
         let items = page.items.into_iter().filter(|entry| fits(entry.1)).collect();
         crate::page::Page { items, ..page }
     } else {
         let entries = shown.filter(|(_, record)| fits(record));
-        paginate(scene, API, params, 100, entries.map(|(arn, record)| Entry(arn, record)))?
+        paginate(context, API, params, 100, entries.map(|(arn, record)| Entry(arn, record)))?
     };
     let arns: Vec<&str> = page.items.into_iter().map(|entry| entry.0).collect();
     Ok(with_token(json!({"containerInstanceArns": arns}), page.next))
@@ -55,24 +55,24 @@ impl AsRef<str> for Entry<'_> {
     }
 }
 
-pub(super) fn describe(scene: &Scene<'_>, params: Params<'_>) -> Result<Value, ApiError> {
-    let cluster = cluster_of(scene, params)?;
+pub(super) fn describe(context: &CallContext<'_>, params: Params<'_>) -> Result<Value, ApiError> {
+    let cluster = cluster_of(context, params)?;
     let asked = params.bounded("containerInstances", 100)?;
     let with_tags = params.includes("TAGS")?;
     let (mut found, mut failures) = (Vec::new(), Vec::new());
     for id_or_arn in asked {
-        let record = locate(scene, &cluster, id_or_arn).map(|arn| &scene.place.records[&cluster][&arn]);
-        match (scene.injected(id_or_arn), record) {
+        let record = locate(context, &cluster, id_or_arn).map(|arn| &context.resources.records[&cluster][&arn]);
+        match (context.injected(id_or_arn), record) {
             (None, Some(record)) => {
-                let mut shown = show(scene, record, record.shown_status(scene.now), with_tags);
-                let is_new = |run: &Run| run.started + scene.settings.counts_lag > scene.now;
+                let mut shown = show(context, record, record.shown_status(context.now), with_tags);
+                let is_new = |run: &PlacedTask| run.started + context.settings.counts_lag > context.now;
                 let unseen = |is: fn(&Task) -> bool| record.tasks().filter(|run| is(&run.task) && is_new(run)).count();
                 shown["runningTasksCount"] = json!(record.running_tasks() - unseen(Task::is_running));
                 shown["pendingTasksCount"] = json!(record.pending_tasks() - unseen(Task::is_pending));
                 found.push(shown);
             }
             (reason, _) => {
-                failures.push(failure(&full_arn(scene, &cluster, id_or_arn), reason.as_deref().unwrap_or("MISSING")));
+                failures.push(failure(&full_arn(context, &cluster, id_or_arn), reason.as_deref().unwrap_or("MISSING")));
             }
         }
     }
@@ -80,25 +80,25 @@ pub(super) fn describe(scene: &Scene<'_>, params: Params<'_>) -> Result<Value, A
 }
 
 /// The ARN of a cluster's container instance, from its id or ARN.
-pub(super) fn locate(scene: &Scene<'_>, cluster: &str, id_or_arn: &str) -> Option<String> {
-    let records = scene.place.records.get(cluster)?;
+pub(super) fn locate(context: &CallContext<'_>, cluster: &str, id_or_arn: &str) -> Option<String> {
+    let records = context.resources.records.get(cluster)?;
     if id_or_arn.starts_with("arn:") {
         return records.contains_key(id_or_arn).then(|| id_or_arn.to_owned());
     }
     records.keys().find(|arn| arn::last(arn) == id_or_arn).cloned()
 }
 
-pub(super) fn full_arn(scene: &Scene<'_>, cluster: &str, id_or_arn: &str) -> String {
+pub(super) fn full_arn(context: &CallContext<'_>, cluster: &str, id_or_arn: &str) -> String {
     if id_or_arn.starts_with("arn:") {
         id_or_arn.to_owned()
     } else {
-        scene.arn("ecs", &format!("container-instance/{cluster}/{id_or_arn}"))
+        context.arn("ecs", &format!("container-instance/{cluster}/{id_or_arn}"))
     }
 }
 
-pub(super) fn show(scene: &Scene<'_>, record: &Record, status: &str, with_tags: bool) -> Value {
+pub(super) fn show(context: &CallContext<'_>, record: &Record, status: &str, with_tags: bool) -> Value {
     let instance = &record.model;
-    let mut attributes = vec![json!({"name": "ecs.availability-zone", "value": format!("{}a", scene.region)})];
+    let mut attributes = vec![json!({"name": "ecs.availability-zone", "value": format!("{}a", context.region)})];
     attributes.extend(instance.attributes.iter().map(|(name, value)| json!({"name": name, "value": value})));
     let mut shown = json!({
         "containerInstanceArn": instance.arn,

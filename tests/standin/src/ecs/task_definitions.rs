@@ -5,25 +5,25 @@ use serde_json::{Value, json};
 use super::params::Params;
 use crate::error::ApiError;
 use crate::model::{Container, TaskDefinition};
-use crate::state::Scene;
+use crate::state::CallContext;
 
-pub(super) fn describe(scene: &Scene<'_>, params: Params<'_>) -> Result<Value, ApiError> {
+pub(super) fn describe(context: &CallContext<'_>, params: Params<'_>) -> Result<Value, ApiError> {
     let asked = params.required("taskDefinition", "Task definition can not be blank.")?;
     let missing = || ApiError::new(400, "ClientException", "Unable to describe task definition.");
-    let name = asked.strip_prefix(&scene.arn("ecs", "task-definition/")).unwrap_or(asked);
+    let name = asked.strip_prefix(&context.arn("ecs", "task-definition/")).unwrap_or(asked);
     let family = name.strip_suffix(":1").unwrap_or(name);
-    let definition = scene.place.definitions.get(family).ok_or_else(missing)?;
-    Ok(json!({"taskDefinition": show(scene, definition), "tags": []}))
+    let definition = context.resources.definitions.get(family).ok_or_else(missing)?;
+    Ok(json!({"taskDefinition": show(context, definition), "tags": []}))
 }
 
-pub(super) fn arn(scene: &Scene<'_>, family: &str) -> String {
-    scene.arn("ecs", &format!("task-definition/{family}:1"))
+pub(super) fn arn(context: &CallContext<'_>, family: &str) -> String {
+    context.arn("ecs", &format!("task-definition/{family}:1"))
 }
 
-fn show(scene: &Scene<'_>, definition: &TaskDefinition) -> Value {
+fn show(context: &CallContext<'_>, definition: &TaskDefinition) -> Value {
     let containers: Vec<Value> = definition.all_containers().iter().map(show_container).collect();
     let mut shown = json!({
-        "taskDefinitionArn": arn(scene, &definition.family),
+        "taskDefinitionArn": arn(context, &definition.family),
         "family": definition.family,
         "revision": 1,
         "status": "ACTIVE",

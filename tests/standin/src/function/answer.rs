@@ -1,11 +1,11 @@
-//! What comes of an invocation.
+//! The results of an invocation.
 
 use std::fmt;
 use std::time::Duration;
 
 use serde_json::Value;
 
-/// What a function answered.
+/// The answer of a function.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
     /// Its response.
@@ -16,7 +16,7 @@ pub enum Answer {
         error_type: String,
         /// `errorMessage`.
         error_message: String,
-        /// All that was reported.
+        /// The whole report.
         body: Value,
     },
 }
@@ -56,12 +56,12 @@ impl Answer {
     }
 }
 
-/// JSON, or a string where it is none.
+/// The body as JSON, or as a string if it is not JSON.
 fn read(body: &[u8]) -> Value {
     serde_json::from_slice(body).unwrap_or_else(|_| String::from_utf8_lossy(body).into_owned().into())
 }
 
-/// Why there is no answer. The display form ends with the function's log.
+/// The reason why there is no answer. The display form ends with the function's log.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FunctionError {
     /// The process reported that it cannot start.

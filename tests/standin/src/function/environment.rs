@@ -1,4 +1,4 @@
-//! An execution environment: the process that takes one event at a time.
+//! An execution environment: a process that handles one event at a time.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ pub struct Environment {
     log: Scratch,
     init_timeout: Duration,
     timeout: Duration,
-    turn: Mutex<()>,
+    invocation: Mutex<()>,
     kill: Arc<Notify>,
     exit: watch::Receiver<Option<String>>,
     tasks: [AbortHandle; 2],
@@ -42,10 +42,10 @@ impl Environment {
             tokio::spawn(api.clone().run(listener)).abort_handle(),
             tokio::spawn(watch_over(child, kill.clone(), exited)).abort_handle(),
         ];
-        Self { api, pid, log, init_timeout, timeout, turn: Mutex::new(()), kill, exit, tasks }
+        Self { api, pid, log, init_timeout, timeout, invocation: Mutex::new(()), kill, exit, tasks }
     }
 
-    /// Waits until the process has asked for its first event and tells how long that took from its start.
+    /// Waits until the process has asked for its first event, and returns how long that took from its start.
     ///
     /// # Errors
     ///
@@ -69,14 +69,14 @@ impl Environment {
         }
     }
 
-    /// Hands an event to the function and waits for its answer; invocations at the same time wait for their turn.
+    /// Sends an event to the function and waits for its answer. Concurrent invocations are queued.
     ///
     /// # Errors
     ///
     /// When the process does not start, ends before it answers, or takes longer than its timeout, after which it is
     /// killed.
     pub async fn invoke(&self, event: impl Into<Event>) -> Result<Answer, FunctionError> {
-        let _turn = self.turn.lock().await;
+        let _turn = self.invocation.lock().await;
         self.ready().await?;
         let answer = self.api.queue(event.into().0);
         match timeout(self.timeout, self.unless_exited(answer)).await {
@@ -90,7 +90,7 @@ impl Environment {
         }
     }
 
-    /// What the process has written to its output and error streams so far, by line.
+    /// The lines that the process has written to its output and error streams so far.
     #[must_use]
     pub fn logs(&self) -> Vec<String> {
         self.log.text().lines().map(str::to_owned).collect()
@@ -110,7 +110,7 @@ impl Environment {
         line.split_whitespace().next()?.parse().ok()
     }
 
-    /// Kills the process, in the middle of whatever it does.
+    /// Kills the process, whatever it is doing.
     pub fn kill(&self) {
         self.kill.notify_one();
     }

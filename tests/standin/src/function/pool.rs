@@ -1,4 +1,4 @@
-//! As many execution environments as there are invocations at a time.
+//! A pool of execution environments, one for each concurrent invocation.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -12,30 +12,30 @@ use super::{Answer, Environment, Event, Function, FunctionError};
 /// 1,000 of them every 10 seconds.
 const CONCURRENCY: usize = 1_000;
 
-/// When an asynchronous invocation that failed is tried again: after one minute, then after two more.
+/// The delays before an asynchronous invocation that failed is retried: one minute, then two minutes.
 const PAUSES: [Duration; 2] = [Duration::from_mins(1), Duration::from_mins(2)];
 
 /// A function as Lambda runs it: an idle environment takes the next event, and where none is idle another is started.
 pub struct Pool {
     function: Function,
     concurrency: Semaphore,
-    state: Mutex<State>,
+    state: Mutex<PoolState>,
 }
 
 #[derive(Default)]
-struct State {
+struct PoolState {
     /// The one used last is used next, as on Lambda.
     idle: Vec<Arc<Environment>>,
     busy: Vec<Weak<Environment>>,
     figures: PoolFigures,
 }
 
-/// What a [`Pool`] has done so far.
+/// The figures of a [`Pool`].
 #[derive(Clone, Debug, Default)]
 pub struct PoolFigures {
     /// Invocations that were started.
     pub invocations: usize,
-    /// Those that have not ended.
+    /// Invocations in flight.
     pub in_flight: usize,
     /// Environments that were started.
     pub cold_starts: usize,
@@ -47,7 +47,7 @@ pub struct PoolFigures {
     pub peak_memory_kb: u64,
 }
 
-/// `EventInvokeConfig`: how long an asynchronous invocation is tried again.
+/// `EventInvokeConfig`: for how long an asynchronous invocation is retried.
 #[derive(Clone, Copy, Debug)]
 pub struct Retries {
     /// `MaximumRetryAttempts`, 0 to 2.
@@ -160,7 +160,7 @@ impl Pool {
         started.map(Arc::new).map_err(|error| FunctionError::Exited { status: error.to_string(), log: Vec::new() })
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, PoolState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -2,19 +2,19 @@
 
 use std::time::Duration;
 
-/// How long a container has between SIGTERM and SIGKILL where its definition does not say.
+/// The default time between SIGTERM and SIGKILL.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A container of a task definition, and how it takes SIGTERM.
+/// A container of a task definition, and its reaction to SIGTERM.
 #[derive(Clone, Debug)]
 pub struct Container {
     /// Its name, unique in its task definition.
     pub name: String,
     /// Seconds between SIGTERM and SIGKILL; 30 where unset.
     pub stop_timeout: Option<u32>,
-    /// How long after SIGTERM it exits; `None`: it waits for SIGKILL.
+    /// How long after SIGTERM it exits; `None` if it waits for SIGKILL.
     pub exits_after: Option<Duration>,
-    /// The containers that it depends on, and under which condition.
+    /// The containers that it depends on, with their conditions.
     pub depends_on: Vec<(String, String)>,
     /// The containers that it is linked to, each with an alias if it has one.
     pub links: Vec<String>,
@@ -42,7 +42,7 @@ impl Container {
         }
     }
 
-    /// Lets it depend on another container: `START`, `HEALTHY`, `COMPLETE` or `SUCCESS`.
+    /// Makes it depend on another container: `START`, `HEALTHY`, `COMPLETE` or `SUCCESS`.
     #[must_use]
     pub fn depends_on(mut self, name: impl Into<String>, condition: impl Into<String>) -> Self {
         self.depends_on.push((name.into(), condition.into()));
@@ -99,7 +99,7 @@ impl Container {
     }
 
     /// The time between SIGTERM and SIGKILL.
-    pub(crate) fn patience(&self) -> Duration {
+    pub(crate) fn time_to_stop(&self) -> Duration {
         self.stop_timeout.map_or(STOP_TIMEOUT, |seconds| Duration::from_secs(seconds.into()))
     }
 }

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crate::place::Run;
+use crate::resources::PlacedTask;
 
 /// A container instance: an EC2 instance's registration with a cluster.
 #[derive(Clone, Debug)]
 pub struct ContainerInstance {
-    /// Its ARN, given when it is registered.
+    /// Its ARN, set when it is registered.
     pub arn: String,
-    /// The name of its cluster, given when it is registered.
+    /// The name of its cluster, set when it is registered.
     pub cluster: String,
     /// The EC2 instance behind it.
     pub ec2_instance_id: String,
@@ -67,7 +67,7 @@ impl ContainerInstance {
         self
     }
 
-    /// Starts it with so many tasks of a service.
+    /// Starts it with this many tasks of a service.
     #[must_use]
     pub fn running_tasks(mut self, count: usize) -> Self {
         self.running_tasks = count;
@@ -110,14 +110,14 @@ impl ContainerInstance {
     }
 }
 
-/// A registered container instance with its past.
+/// A registered container instance, with its history.
 #[derive(Clone, Debug)]
 pub(crate) struct Record {
     pub(crate) model: ContainerInstance,
-    /// Every task that it ever had.
-    pub(crate) runs: Vec<Run>,
+    /// All tasks that were ever placed on it.
+    pub(crate) runs: Vec<PlacedTask>,
     pub(crate) version: u64,
-    /// The status that reads still show, until the time given.
+    /// The status that reads still show, and until when.
     stale: Option<(String, Instant)>,
 }
 
@@ -144,7 +144,7 @@ impl Record {
     }
 
     /// The tasks that ECS knows of.
-    pub(crate) fn tasks(&self) -> impl Iterator<Item = &Run> {
+    pub(crate) fn tasks(&self) -> impl Iterator<Item = &PlacedTask> {
         self.runs.iter().filter(|run| !run.left)
     }
 

@@ -2,24 +2,24 @@
 
 use std::time::Duration;
 
-/// A service, whose tasks the scheduler moves away from hosts that drain.
+/// A service, whose tasks the scheduler moves off draining container instances.
 ///
-/// Those of its tasks that are on no container instance of the stand-in run elsewhere and are healthy.
+/// Tasks that are on no container instance of the stand-in run elsewhere and are healthy.
 #[derive(Clone, Debug)]
 pub struct Service {
     /// Its name, unique in its cluster.
     pub name: String,
-    /// How many tasks it is to have.
+    /// The number of tasks that it is to have.
     pub desired_count: usize,
-    /// The share of them that has to be healthy, in percent; 100 unless set.
+    /// The share of its tasks that has to be healthy, in percent; 100 unless set.
     pub minimum_healthy_percent: u32,
-    /// The share of them that may run or start, in percent; 200 unless set.
+    /// The share of its tasks that may run or start, in percent; 200 unless set.
     pub maximum_percent: u32,
-    /// Whether it has one task on each host.
+    /// Whether it has one task on each container instance.
     pub daemon: bool,
-    /// Behind a load balancer: how long that waits between letting go of a task and SIGTERM.
+    /// The deregistration delay of its load balancer; `None` if it has none.
     pub deregistration_delay: Option<Duration>,
-    /// How long a replacement takes from its start until it is healthy; `None`: it never starts.
+    /// How long a replacement takes from its start until it is healthy; `None` if it never starts.
     pub replaced_after: Option<Duration>,
     /// The family of its task definition; `app` where unset.
     pub task_definition: Option<String>,
@@ -55,7 +55,7 @@ impl Service {
         self
     }
 
-    /// Gives it one task on each host, which is stopped last.
+    /// Makes it a daemon, with one task on each container instance, which is stopped last.
     #[must_use]
     pub fn daemon(mut self) -> Self {
         self.daemon = true;
@@ -69,7 +69,7 @@ impl Service {
         self
     }
 
-    /// Sets how long a replacement takes until it is healthy; `None`: there is no room for one.
+    /// Sets how long a replacement takes until it is healthy; `None` if there is no capacity for one.
     #[must_use]
     pub fn replaced_after(mut self, time: Option<Duration>) -> Self {
         self.replaced_after = time;

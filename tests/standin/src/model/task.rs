@@ -5,7 +5,7 @@ use std::time::Duration;
 /// A task on a container instance.
 #[derive(Clone, Debug)]
 pub struct Task {
-    /// Its ARN, given when it is placed.
+    /// Its ARN, set when it is placed.
     pub arn: String,
     /// `service:NAME` for a service's task, `family:NAME` otherwise.
     pub group: String,
@@ -13,11 +13,11 @@ pub struct Task {
     pub started_by: Option<String>,
     /// `RUNNING` or `STOPPED`.
     pub desired_status: String,
-    /// Where it is between `PROVISIONING` and `STOPPED`.
+    /// Its status, between `PROVISIONING` and `STOPPED`.
     pub last_status: String,
-    /// Who stopped it: `UserInitiated`, `ServiceSchedulerInitiated` and so on.
+    /// The stop code: `UserInitiated`, `ServiceSchedulerInitiated` and so on.
     pub stop_code: Option<String>,
-    /// Why it was stopped.
+    /// The reason for the stop.
     pub stopped_reason: Option<String>,
     /// The family of its task definition; that of its service where unset, or else `app`.
     pub task_definition: Option<String>,
@@ -66,12 +66,12 @@ impl Task {
         self
     }
 
-    /// Whether it runs and is meant to.
+    /// Whether it runs and is meant to run.
     pub(crate) fn is_running(&self) -> bool {
         self.desired_status == "RUNNING" && self.last_status == "RUNNING"
     }
 
-    /// Whether it is on its way to running.
+    /// Whether it is pending.
     pub(crate) fn is_pending(&self) -> bool {
         self.desired_status == "RUNNING"
             && matches!(self.last_status.as_str(), "PROVISIONING" | "PENDING" | "ACTIVATING")

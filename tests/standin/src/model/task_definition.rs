@@ -50,7 +50,7 @@ impl TaskDefinition {
         if self.containers.is_empty() { vec![Container::new("app")] } else { self.containers.clone() }
     }
 
-    /// For each container, those that it depends on, as the agent sees it.
+    /// For each container, the containers that it depends on, as the agent sees it.
     pub(crate) fn dependencies(&self) -> BTreeMap<String, Vec<(String, String)>> {
         let all = self.all_containers();
         let mut dependencies: BTreeMap<_, _> = all

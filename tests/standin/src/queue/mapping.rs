@@ -11,19 +11,19 @@ use tokio::time::{Instant, sleep};
 use super::{Message, Queue};
 use crate::function::{Answer, Pool};
 
-/// How many messages `ReceiveMessage` gives at most.
+/// The most messages that `ReceiveMessage` returns.
 const RECEIVE: usize = 10;
 
-/// About what a call to SQS takes.
+/// The approximate time that a call to SQS takes.
 const CALL: Duration = Duration::from_millis(10);
 
-/// How many pollers an idle queue has, and how long it takes until there is one more while messages wait: 300 a minute.
+/// The number of pollers of an idle queue, and the time until one is added while messages wait: 300 a minute.
 ///
 /// Source: "Amazon SQS event source scaling" in the AWS Lambda Developer Guide.
 const POLLERS: usize = 5;
 const ONE_MORE: Duration = Duration::from_millis(200);
 
-/// What the event of a synchronous invocation may hold: 6 MB.
+/// The largest payload of a synchronous invocation, 6 MB.
 const PAYLOAD_BYTES: usize = 6 * 1024 * 1024;
 
 /// `AWS::Lambda::EventSourceMapping` with `ReportBatchItemFailures`.
@@ -38,7 +38,7 @@ pub struct EventSourceMapping {
 }
 
 impl EventSourceMapping {
-    /// Hands the queue's messages to the function until it is dropped.
+    /// Delivers the queue's messages to the function until it is dropped.
     pub async fn run(self, queue: Queue, pool: Arc<Pool>) {
         let mut pollers = JoinSet::new();
         while pollers.len() < self.concurrency {
@@ -58,7 +58,7 @@ impl EventSourceMapping {
             let batch = self.gather(&queue).await;
             queue.lock().figures.batches.push(batch.len());
             let records: Vec<_> = batch.iter().map(|message| message.record(&queue)).collect();
-            // What failed stays hidden until its visibility timeout is over: Lambda leaves it alone.
+            // Failed messages stay hidden until their visibility timeout ends: Lambda leaves them alone.
             if let Ok(Answer::Ok(answer)) = pool.invoke(json!({ "Records": records })).await
                 && let Some(failed) = failures(&answer, &batch)
             {
@@ -67,7 +67,7 @@ impl EventSourceMapping {
         }
     }
 
-    /// Waits for a message, and from then on for more, until the batch is full or the window over.
+    /// Waits for a message, and then for more, until the batch is full or the window has passed.
     async fn gather(&self, queue: &Queue) -> Vec<Message> {
         let mut batch: Vec<Message> = Vec::new();
         let mut until = None;
@@ -87,7 +87,7 @@ fn is_full(batch: &[Message]) -> bool {
     batch.iter().map(|message| message.body.len() * 11 / 10 + 600).sum::<usize>() > PAYLOAD_BYTES - 64 * 1024
 }
 
-/// The ids of the messages that the function reported as failed; `None` where the answer means that all have.
+/// The ids of the messages that the function reported as failed; `None` if the answer means that all of them failed.
 ///
 /// See "Success and failure conditions" in the AWS Lambda Developer Guide, "Handling errors for an SQS event source".
 fn failures<'a>(answer: &'a Value, batch: &[Message]) -> Option<BTreeSet<&'a str>> {

@@ -1,4 +1,4 @@
-//! Instances that EC2 takes back, and what became of them.
+//! Interruptions of instances, and their effects.
 
 use std::time::{Duration, SystemTime};
 
@@ -17,36 +17,39 @@ impl Region {
     /// the instance is `terminated` or `stopped`, and whatever still runs on it dies.
     pub fn interrupt(&self, instance: &str, action: &str) -> Value {
         let left = if action == "hibernate" { Duration::ZERO } else { NOTICE };
-        self.with(|place| place.interrupt(instance, action, left));
+        self.with(|resources| resources.interrupt(instance, action, left));
         notice(self, instance, action, SystemTime::now())
     }
 
-    /// Like [`interrupt`](Region::interrupt), but this much time is left: the notice is dated back, as if it came late.
+    /// Like [`interrupt`](Region::interrupt), but with this much time left: the notice is backdated, as if it were
+    /// late.
     pub fn interrupt_at(&self, instance: &str, action: &str, left: Duration) -> Value {
-        self.with(|place| place.interrupt(instance, action, left));
+        self.with(|resources| resources.interrupt(instance, action, left));
         notice(self, instance, action, SystemTime::now() - NOTICE.saturating_sub(left))
     }
 
-    /// Starts an instance that was stopped, as EC2 does when it has room again: its agent connects, and its container
-    /// instance is as it was.
+    /// Starts an instance that was stopped, as EC2 does when it has capacity again. Its agent connects, and its
+    /// container instance is unchanged.
     pub fn start_again(&self, instance: &str) {
-        self.with(|place| place.start_again(instance, SystemTime::now()));
+        self.with(|resources| resources.start_again(instance, SystemTime::now()));
     }
 
-    /// What became of each container that was on an interrupted instance, so far.
+    /// The fate of each container that was on an interrupted instance, so far.
     #[must_use]
     pub fn fates(&self) -> Vec<Fate> {
-        self.with(|place| place.fates())
+        self.with(|resources| resources.fates())
     }
 
-    /// What happened so far, in order.
+    /// All changes so far, in order.
     #[must_use]
     pub fn history(&self) -> Vec<Moment> {
         let started = self.shared.lock().clock.started();
-        self.with(|place| place.history.since(place.interruptions.first().map_or(started, |first| first.at)))
+        self.with(|resources| {
+            resources.history.since(resources.interruptions.first().map_or(started, |first| first.at))
+        })
     }
 
-    /// How many container instances of an EC2 instance are registered.
+    /// The number of an EC2 instance's registered container instances.
     #[must_use]
     pub fn registered(&self, instance: &str) -> usize {
         let all = self.container_instances();

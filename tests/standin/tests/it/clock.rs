@@ -7,7 +7,7 @@ use crate::client::Client;
 use crate::paused::{Paused, pass};
 
 #[tokio::test(start_paused = true)]
-async fn without_a_socket_a_call_is_like_any_other() {
+async fn call_without_a_socket_is_like_any_other() {
     let quotas = Quotas::none().set(Bucket::ClusterRead, 1, 0.5);
     let builder = Standin::builder().latency(Duration::from_secs(30)).quotas(quotas);
     let aws = builder.start().await.unwrap();
@@ -29,7 +29,7 @@ async fn without_a_socket_a_call_is_like_any_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_looked_at_late_happened_in_time() {
+async fn changes_keep_their_time_when_read_late() {
     let paused = Paused::start().await;
     let job = paused.put(1, &Task::standalone("job").finishes_after(Duration::from_secs(10)));
     pass(5.0).await;
@@ -42,26 +42,26 @@ async fn what_is_looked_at_late_happened_in_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_world_can_be_faster() {
+async fn world_can_be_faster() {
     let builder = Standin::builder().speed(10.0).settle(Duration::from_secs(10)).latency(Duration::from_secs(1));
     let aws = builder.start().await.unwrap();
     let home = aws.home();
-    let host = home.container_instance("web", ContainerInstance::new("i-1"));
-    let task = home.task(&host, Task::standalone("job")).unwrap();
+    let container_instance = home.container_instance("web", ContainerInstance::new("i-1"));
+    let task = home.task(&container_instance, Task::standalone("job")).unwrap();
     let client = Client::new(&aws);
     let status = async || {
-        let asked = json!({"cluster": "web", "containerInstances": [host]});
+        let asked = json!({"cluster": "web", "containerInstances": [container_instance]});
         let reply = client.here(&aws, "DescribeContainerInstances", asked).await.unwrap().json();
         reply["containerInstances"][0]["status"].as_str().unwrap().to_owned()
     };
     // Seconds of the world: at 10, stopped; at 11, SIGTERM; at 12, the end; at 13, cleared up.
     client.here(&aws, "StopTask", json!({"cluster": "web", "task": task})).await.unwrap();
     pass(0.29).await;
-    assert_eq!(home.tasks(&host)[0].last_status, "DEPROVISIONING");
+    assert_eq!(home.tasks(&container_instance)[0].last_status, "DEPROVISIONING");
     pass(0.02).await;
-    assert_eq!(home.tasks(&host)[0].last_status, "STOPPED");
+    assert_eq!(home.tasks(&container_instance)[0].last_status, "STOPPED");
 
-    let asked = json!({"cluster": "web", "containerInstances": [host], "status": "DRAINING"});
+    let asked = json!({"cluster": "web", "containerInstances": [container_instance], "status": "DRAINING"});
     client.here(&aws, "UpdateContainerInstancesState", asked).await.unwrap();
     aws.set_latency(Duration::from_millis(900));
     assert_eq!(status().await, "ACTIVE");

@@ -24,7 +24,7 @@ fn assert_error(reply: &Reply, status: u16, code: &str) {
 }
 
 #[tokio::test]
-async fn instances_by_filter_leave_out_what_is_gone() {
+async fn filter_leaves_out_unknown_instances() {
     let (_aws, client) = start().await;
     let query = format!("DescribeInstances&Filter.1.Name=instance-id&Filter.1.Value.1={ONE}&Filter.1.Value.2={GONE}");
     let reply = client.ec2(&query).await;
@@ -49,7 +49,7 @@ async fn instances_by_filter_leave_out_what_is_gone() {
 }
 
 #[tokio::test]
-async fn instances_by_id_have_to_be_there() {
+async fn unknown_instance_id_is_an_error() {
     let (_aws, client) = start().await;
     let by_id = format!("DescribeInstances&InstanceId.1={TWO}");
     assert_eq!(client.ec2(&by_id).await.count("instanceId"), 0, "what a service manages is hidden");
@@ -63,7 +63,7 @@ async fn instances_by_id_have_to_be_there() {
 }
 
 #[tokio::test]
-async fn the_start_and_the_first_interface_are_shown_where_they_are_set() {
+async fn start_and_network_interface_are_shown_if_set() {
     let (aws, client) = start().await;
     let (first, last) = (SystemTime::UNIX_EPOCH, SystemTime::UNIX_EPOCH + Duration::from_hours(1));
     aws.home().instance(Instance::new("i-0000000a").attached(first).launched(last));
@@ -107,7 +107,7 @@ async fn tags_by_instance() {
 }
 
 #[tokio::test]
-async fn strangers_are_turned_away() {
+async fn unknown_access_key_is_rejected() {
     let (_aws, mut client) = start().await;
     client.credentials.access_key = "AKIASTRANGER".to_owned();
     assert_error(&client.ec2("DescribeInstances").await, 401, "AuthFailure");

@@ -125,7 +125,7 @@ async fn pages_can_be_short_and_tokens_are_checked() {
 }
 
 #[tokio::test]
-async fn descriptions_tell_whose_instance_it_is() {
+async fn descriptions_show_the_ec2_instance() {
     let (_aws, home, client) = start().await;
     let instance = ContainerInstance::new("i-1").capacity_provider("cp").running_tasks(2).agent_connected(false);
     let arn = home.container_instance("web", instance);

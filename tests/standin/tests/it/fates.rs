@@ -1,10 +1,10 @@
-//! What becomes of the containers of an interrupted instance.
+//! The fates of the containers of an interrupted instance.
 
 use standin::{Container, Ending, Fate, Service, Task, TaskDefinition};
 
 use crate::paused::{ID, Paused, pass, seconds};
 
-/// An instance with a task of one container, behind a load balancer, and nothing but that in its service.
+/// An instance with one task behind a load balancer, the only task of its service.
 async fn interrupted(definition: TaskDefinition) -> (Paused, String) {
     let paused = Paused::start().await;
     paused.home.service("web", Service::new("web", 1).load_balancer(seconds(10)).task_definition("web"));
@@ -25,31 +25,31 @@ impl Paused {
 }
 
 #[tokio::test(start_paused = true)]
-async fn left_alone_it_dies_with_traffic() {
+async fn untouched_container_dies_with_traffic() {
     let (paused, task) = interrupted(web(Container::new("nginx"))).await;
     let fate = paused.fate();
-    assert_eq!((fate.ended, fate.ending, fate.is_graceful()), (None, Ending::Plug, false));
+    assert_eq!((fate.ended, fate.ending, fate.is_graceful()), (None, Ending::InstanceEnded, false));
     pass(130.0).await;
     let fate = paused.fate();
     assert_eq!((fate.instance.as_str(), fate.task.as_str(), fate.group.as_str()), (ID, task.as_str(), "service:web"));
     assert_eq!((fate.container.as_str(), fate.stop_timeout), ("nginx", seconds(30)));
-    assert_eq!((fate.sigterm, fate.ended, fate.ending), (None, Some(seconds(120)), Ending::Plug));
+    assert_eq!((fate.sigterm, fate.ended, fate.ending), (None, Some(seconds(120)), Ending::InstanceEnded));
     assert_eq!((fate.had(), fate.with_traffic, fate.is_graceful()), (seconds(0), true, false));
 }
 
 #[tokio::test(start_paused = true)]
-async fn drained_in_time_it_ends_without_traffic() {
+async fn drained_container_ends_without_traffic() {
     let (paused, _) = interrupted(web(Container::new("nginx").exits_after(seconds(4)))).await;
     paused.drain().await;
     pass(130.0).await;
-    // The replacement is healthy after 20 seconds, the target is let go for 10, and the agent takes one.
+    // The replacement is healthy after 20 seconds, the target is deregistered for 10, and the agent takes one.
     let fate = paused.fate();
     assert_eq!((fate.sigterm, fate.ended, fate.ending), (Some(seconds(31)), Some(seconds(35)), Ending::Exited));
     assert_eq!((fate.had(), fate.with_traffic, fate.is_graceful()), (seconds(4), false, true));
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_stop_task_requests_still_come_for_some_seconds() {
+async fn requests_continue_for_some_seconds_after_stop_task() {
     for (exits_after, with_traffic) in [(4, true), (5, false)] {
         let (paused, task) = interrupted(web(Container::new("nginx").exits_after(seconds(exits_after)))).await;
         paused.stop(&task).await;
@@ -60,8 +60,10 @@ async fn after_stop_task_requests_still_come_for_some_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_whole_stop_timeout_is_graceful_and_a_part_is_not() {
-    for (stopped_at, ending, had, is_graceful) in [(29.0, Ending::Killed, 90, true), (31.0, Ending::Plug, 88, false)] {
+async fn only_a_whole_stop_timeout_is_graceful() {
+    for (stopped_at, ending, had, is_graceful) in
+        [(29.0, Ending::Killed, 90, true), (31.0, Ending::InstanceEnded, 88, false)]
+    {
         let (paused, task) = interrupted(web(Container::new("nginx").ignores_sigterm().stop_timeout(90))).await;
         pass(stopped_at).await;
         paused.stop(&task).await;
@@ -73,7 +75,7 @@ async fn a_whole_stop_timeout_is_graceful_and_a_part_is_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_the_notice_is_too_short_sigterm_at_once_is_graceful() {
+async fn sigterm_at_once_is_graceful_if_the_notice_is_too_short() {
     for (stop_timeout, stopped_at, is_graceful) in [(121, 4.0, true), (116, 4.0, true), (121, 5.0, false)] {
         let (paused, task) =
             interrupted(web(Container::new("nginx").ignores_sigterm().stop_timeout(stop_timeout))).await;
@@ -81,12 +83,16 @@ async fn where_the_notice_is_too_short_sigterm_at_once_is_graceful() {
         paused.stop(&task).await;
         assert!(!paused.fate().is_graceful());
         pass(130.0).await;
-        assert_eq!((paused.fate().ending, paused.fate().is_graceful()), (Ending::Plug, is_graceful), "{stopped_at}");
+        assert_eq!(
+            (paused.fate().ending, paused.fate().is_graceful()),
+            (Ending::InstanceEnded, is_graceful),
+            "{stopped_at}"
+        );
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn deregistered_by_force_nobody_tells_the_containers() {
+async fn forced_deregistration_sends_no_sigterm() {
     for awsvpc in [false, true] {
         let definition = web(Container::new("nginx"));
         let (paused, _) = interrupted(if awsvpc { definition.awsvpc() } else { definition }).await;
@@ -95,16 +101,16 @@ async fn deregistered_by_force_nobody_tells_the_containers() {
         assert!(paused.statuses().is_empty());
         pass(120.0).await;
         let fate = paused.fate();
-        assert_eq!((fate.sigterm, fate.ended, fate.ending), (None, Some(seconds(120)), Ending::Plug));
-        // Its interface was deleted under its requests.
+        assert_eq!((fate.sigterm, fate.ended, fate.ending), (None, Some(seconds(120)), Ending::InstanceEnded));
+        // Its network interface was deleted while it received requests.
         assert_eq!(fate.with_traffic, awsvpc);
-        assert_eq!(paused.times("let go by its load balancer"), [10.0]);
+        assert_eq!(paused.times("target deregistered"), [10.0]);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_got_sigterm_before_a_deregistration_goes_on_to_its_end() {
-    for (after, ended, ending) in [(0.5, 120, Ending::Plug), (1.5, 31, Ending::Killed)] {
+async fn container_with_sigterm_continues_to_its_end_after_a_deregistration() {
+    for (after, ended, ending) in [(0.5, 120, Ending::InstanceEnded), (1.5, 31, Ending::Killed)] {
         let (paused, task) = interrupted(web(Container::new("nginx").ignores_sigterm())).await;
         paused.stop(&task).await;
         pass(after).await;
@@ -116,7 +122,7 @@ async fn what_got_sigterm_before_a_deregistration_goes_on_to_its_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_ended_before_the_notice_has_no_fate() {
+async fn container_that_ended_before_the_notice_has_no_fate() {
     let paused = Paused::start().await;
     let tasks = paused.put(3, &Task::standalone("job"));
     paused.put(1, &Task::standalone("short").finishes_after(seconds(60)));
@@ -126,12 +132,12 @@ async fn what_ended_before_the_notice_has_no_fate() {
     paused.home.interrupt(ID, "terminate");
     pass(120.0).await;
     let fates = paused.home.fates();
-    assert_eq!(fates.iter().map(|fate| fate.ending).collect::<Vec<_>>(), [Ending::Plug, Ending::Exited]);
+    assert_eq!(fates.iter().map(|fate| fate.ending).collect::<Vec<_>>(), [Ending::InstanceEnded, Ending::Exited]);
     assert!(fates[1].is_graceful() && fates[1].sigterm.is_none());
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_history_is_a_timeline() {
+async fn history_lists_changes_in_order() {
     let (paused, task) = interrupted(web(Container::new("nginx"))).await;
     paused.drain().await;
     pass(20.0).await;
@@ -150,7 +156,7 @@ async fn the_history_is_a_timeline() {
         "  0.0 web: replacement started".to_owned(),
         " 20.0 web: replacement healthy".to_owned(),
         format!(" 20.0 {name}: stopped by the scheduler"),
-        format!(" 20.0 {name}: let go by its load balancer"),
+        format!(" 20.0 {name}: target deregistered"),
         format!(" 20.0 {name}: StopTask: Spot interruption"),
         format!(" 21.0 {name}: SIGTERM"),
         format!(" 22.0 {name}: nginx exited"),

@@ -4,7 +4,7 @@ use standin::{Standin, fleet};
 use crate::client::Client;
 
 #[tokio::test]
-async fn one_of_each_kind() {
+async fn fleet_has_one_instance_of_each_kind() {
     let aws = Standin::builder().start().await.unwrap();
     fleet(&aws);
     let home = aws.home();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 use standin::{Answer, Function, FunctionError};
 
-/// Not a test, but the function that the tests start: it does what each event tells it to.
+/// Not a test, but the function that the tests start. Each event determines its behaviour.
 #[test]
 fn process() {
     let Ok(api) = std::env::var("AWS_LAMBDA_RUNTIME_API") else {
@@ -74,7 +74,7 @@ fn function() -> Function {
 }
 
 #[tokio::test]
-async fn answers_errors_and_logs() {
+async fn answers_errors_and_logs_are_returned() {
     let function = function().env("SET", "yes").env("AWS_REGION", "eu-west-1").start().await.unwrap();
     let ready = function.ready().await.unwrap();
     assert_eq!(function.first_request_after(), Some(ready));
@@ -95,7 +95,7 @@ async fn answers_errors_and_logs() {
 }
 
 #[tokio::test]
-async fn an_exit_is_told_from_an_answer() {
+async fn exit_is_distinguished_from_an_answer() {
     let function = function().start().await.unwrap();
     let error = function.invoke("exit").await.unwrap_err();
     assert!(matches!(&error, FunctionError::Exited { status, .. } if status == "exit status: 4"), "{error}");
@@ -105,7 +105,7 @@ async fn an_exit_is_told_from_an_answer() {
 }
 
 #[tokio::test]
-async fn too_long_is_killed() {
+async fn process_is_killed_at_its_timeout() {
     let function = function().timeout(Duration::from_millis(300)).start().await.unwrap();
     let error = function.invoke("hang").await.unwrap_err();
     assert!(error.to_string().contains("Sandbox.Timedout: task timed out after 0.30 seconds"), "{error}");
@@ -114,7 +114,7 @@ async fn too_long_is_killed() {
 }
 
 #[tokio::test]
-async fn a_start_can_fail() {
+async fn start_can_fail() {
     let exits = function().env("START", "exit").start().await.unwrap().ready().await.unwrap_err();
     assert!(matches!(&exits, FunctionError::Exited { status, .. } if status == "exit status: 3"), "{exits}");
     let reports = function().env("START", "error").start().await.unwrap().ready().await.unwrap_err();
@@ -129,7 +129,7 @@ async fn a_start_can_fail() {
 }
 
 #[tokio::test]
-async fn killed_by_hand() {
+async fn process_can_be_killed() {
     let function = function().start().await.unwrap();
     function.ready().await.unwrap();
     assert!(function.pid().is_some());

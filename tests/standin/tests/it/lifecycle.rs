@@ -1,4 +1,4 @@
-//! The end of a task, stage by stage.
+//! The stages in which a task stops.
 
 use serde_json::{Value, json};
 use standin::{Container, Service, Standin, Task, TaskDefinition};
@@ -6,28 +6,28 @@ use standin::{Container, Service, Standin, Task, TaskDefinition};
 use crate::paused::{Paused, pass, seconds};
 
 #[tokio::test(start_paused = true)]
-async fn a_running_task_is_described() {
+async fn running_task_is_described() {
     let paused = Paused::start().await;
     let arn = paused
         .home
         .task_definition(TaskDefinition::new("two").container(Container::new("a")).container(Container::new("b")));
     assert_eq!(arn, "arn:aws:ecs:us-east-2:123456789012:task-definition/two:1");
-    let told = paused.put(1, &Task::standalone("job").task_definition("two"));
-    let untold = paused.put(1, &Task::standalone("job"));
-    let task = paused.describe(&told[0]).await;
+    let with_definition = paused.put(1, &Task::standalone("job").task_definition("two"));
+    let without_definition = paused.put(1, &Task::standalone("job"));
+    let task = paused.describe(&with_definition[0]).await;
     assert_eq!((&task["desiredStatus"], &task["lastStatus"]), (&json!("RUNNING"), &json!("RUNNING")));
     assert_eq!((&task["taskDefinitionArn"], &task["stopCode"]), (&json!(arn), &Value::Null));
     assert_eq!((&task["containers"][0]["name"], &task["containers"][1]["name"]), (&json!("a"), &json!("b")));
     assert_eq!(task["containers"][1]["lastStatus"], "RUNNING");
     assert!(task["startedAt"].as_f64().unwrap() > 1e9 && task["createdAt"] == task["startedAt"]);
     assert_eq!(task["attributes"][0]["name"], "ecs.cpu-architecture");
-    let task = paused.describe(&untold[0]).await;
+    let task = paused.describe(&without_definition[0]).await;
     assert_eq!(task["taskDefinitionArn"], "arn:aws:ecs:us-east-2:123456789012:task-definition/app:1");
     assert_eq!(task["containers"].as_array().unwrap().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn stop_task_tells_the_containers_and_waits_for_each() {
+async fn stop_task_sends_sigterm_and_waits_for_each_container() {
     let paused = Paused::start().await;
     let slow = Container::new("slow").exits_after(seconds(20));
     let deaf = Container::new("deaf").ignores_sigterm().stop_timeout(90);
@@ -51,25 +51,25 @@ async fn stop_task_tells_the_containers_and_waits_for_each() {
     assert_eq!(paused.statuses(), ["STOPPED"]);
     let when = |what| paused.times(what);
     assert_eq!((when("SIGTERM"), when("slow exited")), (vec![1.0], vec![21.0]));
-    // Where no stopTimeout is set, it is 30 seconds.
+    // Without a stopTimeout, it is 30 seconds.
     assert_eq!((when("late was killed"), when("deaf was killed")), (vec![31.0], vec![91.0]));
     assert_eq!(when("STOPPED"), [92.0]);
-    // The first one's reason stays.
+    // The first reason stays.
     paused.ecs("StopTask", json!({"task": tasks[0], "reason": "again"})).await;
     assert_eq!(paused.describe(&tasks[0]).await["stoppedReason"], "Spot interruption");
     assert_eq!(paused.refused("StopTask", json!({"task": "nope"})).await, "InvalidParameterException");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stopping_task_is_listed_as_stopped_and_forgotten_after_an_hour() {
+async fn stopping_task_is_listed_as_stopped_and_forgotten_after_an_hour() {
     let paused = Paused::start().await;
     let tasks = paused.put(2, &Task::standalone("job"));
     let list = async |desired: &str| {
-        let asked = json!({"containerInstance": paused.host, "desiredStatus": desired});
+        let asked = json!({"containerInstance": paused.container_instance, "desiredStatus": desired});
         paused.ecs("ListTasks", asked).await["taskArns"].clone()
     };
     let counts = async || {
-        let asked = json!({"containerInstances": [paused.host]});
+        let asked = json!({"containerInstances": [paused.container_instance]});
         let shown = paused.ecs("DescribeContainerInstances", asked).await["containerInstances"][0].clone();
         (shown["runningTasksCount"].as_u64().unwrap(), shown["pendingTasksCount"].as_u64().unwrap())
     };
@@ -88,13 +88,13 @@ async fn a_stopping_task_is_listed_as_stopped_and_forgotten_after_an_hour() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn behind_a_load_balancer_the_scheduler_lets_go_before_sigterm() {
+async fn scheduler_deregisters_the_target_before_sigterm() {
     let paused = Paused::start().await;
     paused.home.service("web", Service::new("web", 4).minimum_healthy_percent(50).load_balancer(seconds(10)));
     paused.put(1, &Task::of_service("web"));
     paused.drain().await;
     assert_eq!(paused.statuses(), ["DEACTIVATING"]);
-    let task = &paused.home.tasks(&paused.host)[0];
+    let task = &paused.home.tasks(&paused.container_instance)[0];
     assert_eq!(
         (task.desired_status.as_str(), task.stop_code.as_deref()),
         ("STOPPED", Some("ServiceSchedulerInitiated"))
@@ -103,7 +103,7 @@ async fn behind_a_load_balancer_the_scheduler_lets_go_before_sigterm() {
     assert_eq!(paused.statuses(), ["STOPPING"]);
     pass(3.0).await;
     assert_eq!(paused.statuses(), ["STOPPED"]);
-    assert_eq!((paused.times("let go by its load balancer"), paused.times("SIGTERM")), (vec![0.0], vec![11.0]));
+    assert_eq!((paused.times("target deregistered"), paused.times("SIGTERM")), (vec![0.0], vec![11.0]));
 }
 
 #[tokio::test(start_paused = true)]
@@ -115,7 +115,7 @@ async fn stop_task_does_not_wait_for_the_load_balancer() {
     paused.stop(&tasks[0]).await;
     assert_eq!(paused.statuses(), ["STOPPING", "RUNNING"]);
     pass(20.0).await;
-    assert_eq!((paused.times("SIGTERM"), paused.times("let go by its load balancer")), (vec![1.0], vec![6.0]));
+    assert_eq!((paused.times("SIGTERM"), paused.times("target deregistered")), (vec![1.0], vec![6.0]));
     paused.drain().await;
     assert_eq!(paused.statuses(), ["STOPPED", "DEACTIVATING"]);
     paused.stop(&tasks[1]).await;
@@ -126,7 +126,7 @@ async fn stop_task_does_not_wait_for_the_load_balancer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_container_is_stopped_after_those_that_depend_on_it() {
+async fn container_is_stopped_after_its_dependents() {
     let paused = Paused::start().await;
     let container = |name: &str| Container::new(name).exits_after(seconds(5));
     let definition = TaskDefinition::new("chain")
@@ -155,13 +155,14 @@ async fn lists_and_counts_may_lag_behind() {
     let paused = Paused::with(aws);
     paused.put(1, &Task::standalone("job"));
     let shown = async || {
-        let listed = paused.ecs("ListTasks", json!({"containerInstance": paused.host})).await;
-        let described = paused.ecs("DescribeContainerInstances", json!({"containerInstances": [paused.host]})).await;
+        let listed = paused.ecs("ListTasks", json!({"containerInstance": paused.container_instance})).await;
+        let described =
+            paused.ecs("DescribeContainerInstances", json!({"containerInstances": [paused.container_instance]})).await;
         let count = described["containerInstances"][0]["runningTasksCount"].as_u64().unwrap();
         (listed["taskArns"].as_array().unwrap().len(), count)
     };
     assert_eq!(shown().await, (0, 0));
-    let change = json!({"containerInstances": [paused.host], "status": "DRAINING"});
+    let change = json!({"containerInstances": [paused.container_instance], "status": "DRAINING"});
     let changed = paused.ecs("UpdateContainerInstancesState", change).await;
     assert_eq!(changed["containerInstances"][0]["runningTasksCount"], 1);
     pass(2.0).await;

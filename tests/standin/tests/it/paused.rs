@@ -1,4 +1,4 @@
-//! A stand-in whose time passes only as told.
+//! A stand-in with paused time.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ pub(crate) struct Paused {
     pub(crate) aws: Standin,
     pub(crate) home: Region,
     /// Its container instance.
-    pub(crate) host: String,
+    pub(crate) container_instance: String,
     client: Client,
 }
 
@@ -27,13 +27,13 @@ impl Paused {
     pub(crate) fn with(aws: Standin) -> Self {
         let (home, client) = (aws.home(), Client::new(&aws));
         home.instance(Instance::new(ID));
-        let host = home.container_instance("web", ContainerInstance::new(ID));
-        Self { aws, home, host, client }
+        let container_instance = home.container_instance("web", ContainerInstance::new(ID));
+        Self { aws, home, container_instance, client }
     }
 
     /// Places tasks on the instance.
     pub(crate) fn put(&self, count: usize, task: &Task) -> Vec<String> {
-        (0..count).map(|_| self.home.task(&self.host, task.clone()).unwrap()).collect()
+        (0..count).map(|_| self.home.task(&self.container_instance, task.clone()).unwrap()).collect()
     }
 
     /// Calls ECS about the cluster and expects success.
@@ -53,7 +53,11 @@ impl Paused {
     }
 
     pub(crate) async fn set_state(&self, status: &str) {
-        self.ecs("UpdateContainerInstancesState", json!({"containerInstances": [self.host], "status": status})).await;
+        self.ecs(
+            "UpdateContainerInstancesState",
+            json!({"containerInstances": [self.container_instance], "status": status}),
+        )
+        .await;
     }
 
     pub(crate) async fn drain(&self) {
@@ -65,7 +69,8 @@ impl Paused {
     }
 
     pub(crate) async fn deregister(&self) {
-        self.ecs("DeregisterContainerInstance", json!({"containerInstance": self.host, "force": true})).await;
+        self.ecs("DeregisterContainerInstance", json!({"containerInstance": self.container_instance, "force": true}))
+            .await;
     }
 
     pub(crate) async fn describe(&self, task: &str) -> Value {
@@ -74,10 +79,10 @@ impl Paused {
 
     /// The last status of each of the instance's tasks, in order.
     pub(crate) fn statuses(&self) -> Vec<String> {
-        self.home.tasks(&self.host).into_iter().map(|task| task.last_status).collect()
+        self.home.tasks(&self.container_instance).into_iter().map(|task| task.last_status).collect()
     }
 
-    /// When something happened, in seconds since the notice or the start.
+    /// When a change happened, in seconds since the notice or the start.
     pub(crate) fn times(&self, what: &str) -> Vec<f64> {
         let moments = self.home.history().into_iter();
         moments.filter(|moment: &Moment| moment.what == what).map(|moment| moment.at.as_secs_f64()).collect()

@@ -1,4 +1,4 @@
-//! What the service scheduler does about a host that drains.
+//! The service scheduler and a draining container instance.
 
 use serde_json::json;
 use standin::{ContainerInstance, Service, Task};
@@ -13,7 +13,7 @@ impl Paused {
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_a_minimum_of_100_a_replacement_comes_first() {
+async fn replacement_comes_first_with_a_minimum_of_100() {
     let paused = Paused::start().await;
     paused.home.service("web", Service::new("web", 6));
     paused.put(4, &Task::of_service("web"));
@@ -28,7 +28,7 @@ async fn with_a_minimum_of_100_a_replacement_comes_first() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn below_a_minimum_of_100_some_go_at_once() {
+async fn some_tasks_stop_at_once_below_a_minimum_of_100() {
     let paused = Paused::start().await;
     paused.home.service("web", Service::new("web", 5).minimum_healthy_percent(50).replaced_after(Some(seconds(30))));
     paused.put(5, &Task::of_service("web"));
@@ -40,7 +40,7 @@ async fn below_a_minimum_of_100_some_go_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn within_a_maximum_of_100_replacements_wait_for_room() {
+async fn replacements_wait_for_room_within_a_maximum_of_100() {
     let paused = Paused::start().await;
     let service =
         Service::new("web", 4).minimum_healthy_percent(75).maximum_percent(100).replaced_after(Some(seconds(10)));
@@ -55,7 +55,7 @@ async fn within_a_maximum_of_100_replacements_wait_for_room() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_room_elsewhere_the_minimum_stays() {
+async fn minimum_stays_without_capacity_elsewhere() {
     let paused = Paused::start().await;
     paused.home.service("web", Service::new("web", 4).minimum_healthy_percent(50).replaced_after(None));
     paused.put(4, &Task::of_service("web"));
@@ -66,7 +66,7 @@ async fn without_room_elsewhere_the_minimum_stays() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_it_does_not_know_stays_and_daemons_go_last() {
+async fn standalone_tasks_stay_and_daemons_are_stopped_last() {
     let paused = Paused::start().await;
     paused.home.service("web", Service::new("agent", 9).daemon()).service("web", Service::new("logs", 9).daemon());
     let job = paused.put(1, &Task::standalone("job"));
@@ -88,7 +88,7 @@ async fn what_it_does_not_know_stays_and_daemons_go_last() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn back_to_active_nothing_more_is_stopped() {
+async fn nothing_is_stopped_after_reactivation() {
     let paused = Paused::start().await;
     paused.home.service("web", Service::new("web", 4));
     paused.put(2, &Task::of_service("web"));
@@ -123,7 +123,7 @@ async fn tasks_that_are_gone_are_replaced() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_instance_with_many_tasks_is_empty_in_the_end() {
+async fn instance_with_many_tasks_is_drained() {
     let paused = Paused::start().await;
     paused.home.service("web", Service::new("web", 500).load_balancer(seconds(5)));
     paused.put(500, &Task::of_service("web"));

@@ -17,7 +17,7 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use crate::client::{Client, exchange};
 
 #[tokio::test]
-async fn accounts_and_regions_are_apart() {
+async fn accounts_and_regions_are_separate() {
     let aws = Standin::builder().start().await.unwrap();
     aws.home().cluster(Cluster::new("home"));
     let china = aws.region("111122223333", "cn-north-1");
@@ -32,7 +32,7 @@ async fn accounts_and_regions_are_apart() {
 }
 
 #[tokio::test]
-async fn unknown_keys_are_refused_unless_they_are_given_an_account() {
+async fn unknown_keys_are_refused_unless_an_account_is_set_for_them() {
     let aws = Standin::builder().start().await.unwrap();
     let mut client = Client::new(&aws);
     client.credentials.session_token = "stolen".to_owned();
@@ -73,7 +73,7 @@ async fn a_quota_throttles_and_refills() {
 }
 
 #[tokio::test]
-async fn faults_strike_where_and_as_often_as_told() {
+async fn faults_apply_where_and_as_often_as_set() {
     let aws = Standin::builder().start().await.unwrap();
     aws.home().cluster(Cluster::new("web")).cluster(Cluster::new("api"));
     aws.fault(Fault::on("ListContainerInstances").matching(|params| params["cluster"] == "api").times(2).status(500))
@@ -107,7 +107,7 @@ async fn access_denied_is_spelt_as_ecs_spells_it() {
 }
 
 #[tokio::test]
-async fn probability_is_about_kept() {
+async fn fault_probability_is_about_right() {
     let aws = Standin::builder().start().await.unwrap();
     aws.fault(Fault::on_any().probability(0.5).throttle());
     let client = Client::new(&aws);
@@ -153,7 +153,7 @@ async fn items_can_be_made_to_fail() {
 }
 
 #[tokio::test]
-async fn writes_take_time_to_show_but_not_to_count() {
+async fn writes_show_late_but_apply_at_once() {
     let aws = Standin::builder().settle(Duration::from_millis(400)).start().await.unwrap();
     let home = aws.home();
     let arn = home.container_instance("web", ContainerInstance::new("i-1"));
@@ -189,7 +189,7 @@ async fn latency_is_added_and_logged() {
 }
 
 #[tokio::test]
-async fn what_is_no_call_is_refused() {
+async fn unknown_calls_are_rejected() {
     let aws = Standin::builder().start().await.unwrap();
     let client = Client::new(&aws);
     assert_eq!(client.ecs("RunEverything", json!({})).await.json()["__type"], "UnknownOperationException");

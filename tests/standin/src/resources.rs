@@ -1,7 +1,7 @@
-//! One account's resources in one Region, and how they go on by themselves.
+//! One account's resources in one Region, and their behaviour over time.
 
 mod interruption;
-mod run;
+mod placed_task;
 mod scheduler;
 
 use std::collections::BTreeMap;
@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use crate::history::History;
 use crate::model::{CapacityProvider, Cluster, Instance, Record, Task, TaskDefinition};
 pub(crate) use interruption::Interruption;
-pub(crate) use run::{Process, Run};
+pub(crate) use placed_task::{PlacedTask, RunningContainer};
 pub(crate) use scheduler::Scheduled;
 
-/// The family of tasks whose definition is not told.
+/// The family of tasks without a task definition.
 const DEFAULT_FAMILY: &str = "app";
 
 /// Services by cluster and name.
@@ -24,9 +24,9 @@ pub(crate) type Records = BTreeMap<String, BTreeMap<String, Record>>;
 
 /// One account's resources in one Region.
 ///
-/// Nothing happens in it until somebody looks: then [`Place::advance`] makes up for the time since the last look.
+/// Time passes only when somebody reads or changes the resources: [`Resources::advance`] catches up.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct Resources {
     pub(crate) clusters: BTreeMap<String, Cluster>,
     pub(crate) instances: BTreeMap<String, Instance>,
     pub(crate) providers: BTreeMap<String, CapacityProvider>,
@@ -36,16 +36,16 @@ pub(crate) struct Place {
     pub(crate) services: Services,
     pub(crate) interruptions: Vec<Interruption>,
     pub(crate) history: History,
-    /// How far it has come.
+    /// The time that it has caught up to.
     pub(crate) now: Instant,
     placed: usize,
     /// Whether it may have been changed since it was advanced.
     is_changed: bool,
-    /// When something happens next, unless it is changed before.
+    /// The time of the next change, unless it is changed before.
     due: Option<Instant>,
 }
 
-impl Place {
+impl Resources {
     pub(crate) fn new(now: Instant) -> Self {
         Self {
             clusters: BTreeMap::new(),
@@ -63,7 +63,7 @@ impl Place {
         }
     }
 
-    /// Does what was due by now, each thing at its own time.
+    /// Makes all changes that are due, each at its own time.
     pub(crate) fn advance(&mut self, now: Instant) {
         if self.is_changed {
             self.schedule();
@@ -78,30 +78,30 @@ impl Place {
         (self.now, self.is_changed) = (now.max(self.now), false);
     }
 
-    /// Says that it is about to be changed: whoever only reads need not look at every task for what is due.
+    /// Marks the resources as changed, so that the time of the next change is computed again. Reads skip that.
     pub(crate) fn change(&mut self) -> &mut Self {
         self.is_changed = true;
         self
     }
 
-    /// When something happens next.
+    /// The time of the next change.
     fn next(&self) -> Option<Instant> {
         let runs = self.records.values().flat_map(BTreeMap::values).flat_map(|record| &record.runs);
-        let plugs = self.interruptions.iter().filter_map(Interruption::due);
-        runs.filter_map(Run::due).chain(self.services.values().filter_map(Scheduled::due)).chain(plugs).min()
+        let ends = self.interruptions.iter().filter_map(Interruption::due);
+        runs.filter_map(PlacedTask::due).chain(self.services.values().filter_map(Scheduled::due)).chain(ends).min()
     }
 
-    /// Does what is due at this moment.
+    /// Makes the changes that are due now.
     fn step(&mut self) {
         let now = self.now;
         for scheduled in self.services.values_mut() {
             scheduled.advance(now, &mut self.history);
         }
-        let is_due = |run: &&mut Run| run.due().is_some_and(|due| due <= now);
+        let is_due = |run: &&mut PlacedTask| run.due().is_some_and(|due| due <= now);
         for run in in_order(runs_mut(&mut self.records).filter(is_due)) {
             run.advance(now, &mut self.history);
         }
-        self.pull_plugs();
+        self.end_instances();
     }
 
     pub(crate) fn records_mut(&mut self) -> impl Iterator<Item = &mut Record> {
@@ -121,7 +121,7 @@ impl Place {
         self.history.note(now, instance, what);
     }
 
-    /// Takes a container instance's tasks out of ECS, as a deregistration does: their containers run on.
+    /// Removes a container instance's tasks from ECS, as a deregistration does. Their containers run on.
     pub(crate) fn release(&mut self, arn: &str) {
         let now = self.now;
         let Self { records, history, .. } = self;
@@ -129,31 +129,31 @@ impl Place {
         record.into_iter().flat_map(|record| &mut record.runs).for_each(|run| run.leave(now, history));
     }
 
-    /// Puts a task, which has its ARN, on a container instance.
+    /// Places a task, which has its ARN, on a container instance.
     pub(crate) fn put(&mut self, container_instance: &str, task: Task) {
         let (now, order) = (self.now, self.placed);
         let Self { records, definitions, services, .. } = self;
         if let Some(record) = records.values_mut().find_map(|records| records.get_mut(container_instance)) {
-            let mut run = Run::new(task, &record.model, now, order);
+            let mut run = PlacedTask::new(task, &record.model, now, order);
             run.define(definitions, services);
             record.runs.push(run);
             self.placed += 1;
         }
     }
 
-    /// Lets running tasks follow their definitions and services, which may come after them.
+    /// Applies new definitions and services to running tasks.
     pub(crate) fn redefine(&mut self) {
         let Self { records, definitions, services, .. } = self;
         runs_mut(records).filter(|run| run.is_whole()).for_each(|run| run.define(definitions, services));
     }
 }
 
-fn runs_mut(records: &mut Records) -> impl Iterator<Item = &mut Run> {
+fn runs_mut(records: &mut Records) -> impl Iterator<Item = &mut PlacedTask> {
     records.values_mut().flat_map(BTreeMap::values_mut).flat_map(|record| &mut record.runs)
 }
 
-/// Tasks in the order in which they were placed: that of their ARNs is random.
-fn in_order<'a>(runs: impl Iterator<Item = &'a mut Run>) -> Vec<&'a mut Run> {
+/// Tasks in the order of placement, since their ARNs are random.
+fn in_order<'a>(runs: impl Iterator<Item = &'a mut PlacedTask>) -> Vec<&'a mut PlacedTask> {
     let mut runs: Vec<_> = runs.collect();
     runs.sort_by_key(|run| run.order);
     runs

@@ -10,10 +10,10 @@ use crate::model::Record;
 /// term := ("not" | "!") term | "(" expression ")" | subject operator value
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Filter {
-    Not(Box<Filter>),
-    And(Box<Filter>, Box<Filter>),
-    Or(Box<Filter>, Box<Filter>),
+pub(super) enum ClusterQuery {
+    Not(Box<ClusterQuery>),
+    And(Box<ClusterQuery>, Box<ClusterQuery>),
+    Or(Box<ClusterQuery>, Box<ClusterQuery>),
     Test(Subject, Operator, Vec<String>),
 }
 
@@ -33,7 +33,7 @@ pub(super) enum Operator {
     GreaterOrEqual,
 }
 
-impl Filter {
+impl ClusterQuery {
     /// Reads a filter; the error is the message that goes with `InvalidParameterException`.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let tokens = tokens(text).ok_or_else(|| invalid(text))?;
@@ -141,25 +141,25 @@ struct Parser<'a> {
 }
 
 impl Parser<'_> {
-    fn expression(&mut self) -> Option<Filter> {
+    fn expression(&mut self) -> Option<ClusterQuery> {
         let mut left = self.conjunction()?;
         while self.eat("or") || self.eat("||") {
-            left = Filter::Or(Box::new(left), Box::new(self.conjunction()?));
+            left = ClusterQuery::Or(Box::new(left), Box::new(self.conjunction()?));
         }
         Some(left)
     }
 
-    fn conjunction(&mut self) -> Option<Filter> {
+    fn conjunction(&mut self) -> Option<ClusterQuery> {
         let mut left = self.term()?;
         while self.eat("and") || self.eat("&&") {
-            left = Filter::And(Box::new(left), Box::new(self.term()?));
+            left = ClusterQuery::And(Box::new(left), Box::new(self.term()?));
         }
         Some(left)
     }
 
-    fn term(&mut self) -> Option<Filter> {
+    fn term(&mut self) -> Option<ClusterQuery> {
         if self.eat("not") || self.eat("!") {
-            return Some(Filter::Not(Box::new(self.term()?)));
+            return Some(ClusterQuery::Not(Box::new(self.term()?)));
         }
         if self.eat("(") {
             let inner = self.expression()?;
@@ -168,7 +168,7 @@ impl Parser<'_> {
         self.test()
     }
 
-    fn test(&mut self) -> Option<Filter> {
+    fn test(&mut self) -> Option<ClusterQuery> {
         let subject = match self.next()? {
             Token::Word(word) => match word.as_str() {
                 "ec2InstanceId" => Subject::Ec2InstanceId,
@@ -187,8 +187,8 @@ impl Parser<'_> {
             Token::Word(text) | Token::Text(text) => Some(text),
             Token::Sign(_) => None,
         });
-        let test = Filter::Test(subject, operator, values.collect());
-        Some(if negated { Filter::Not(Box::new(test)) } else { test })
+        let test = ClusterQuery::Test(subject, operator, values.collect());
+        Some(if negated { ClusterQuery::Not(Box::new(test)) } else { test })
     }
 
     /// An operator, whether it is negated and whether a list follows.
@@ -263,14 +263,14 @@ mod tests {
 
     use super::*;
     use crate::model::{ContainerInstance, Task};
-    use crate::place::Run;
+    use crate::resources::PlacedTask;
 
     fn fits(filter: &str) -> bool {
         let mut record = Record::new(ContainerInstance::new("i-1"));
         for task in [Task::of_service("app"), Task::standalone("job")] {
-            record.runs.push(Run::new(task, &record.model, Instant::now(), 0));
+            record.runs.push(PlacedTask::new(task, &record.model, Instant::now(), 0));
         }
-        Filter::parse(filter).unwrap().fits(&record)
+        ClusterQuery::parse(filter).unwrap().fits(&record)
     }
 
     #[test]
@@ -324,13 +324,13 @@ mod tests {
             "attribute:stack == 'prod'",
             "instanceId == 'i-1'",
         ] {
-            assert!(Filter::parse(filter).is_err(), "{filter}");
+            assert!(ClusterQuery::parse(filter).is_err(), "{filter}");
         }
     }
 
     #[test]
     fn lists_are_measured() {
-        let filter = Filter::parse("ec2InstanceId in ['a', 'b', 'c'] or ec2InstanceId == 'd'").unwrap();
+        let filter = ClusterQuery::parse("ec2InstanceId in ['a', 'b', 'c'] or ec2InstanceId == 'd'").unwrap();
         assert_eq!(filter.longest_list(), 3);
     }
 }

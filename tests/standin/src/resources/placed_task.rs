@@ -1,6 +1,6 @@
-//! Tasks that were placed, and the stages of their end.
+//! Placed tasks, and the stages in which they stop.
 
-mod process;
+mod running_container;
 mod stop;
 
 use std::collections::BTreeMap;
@@ -11,30 +11,30 @@ use crate::arn;
 use crate::fate::Ending;
 use crate::history::History;
 use crate::model::{Container, ContainerInstance, Task, TaskDefinition};
-pub(crate) use process::Process;
+pub(crate) use running_container::RunningContainer;
 
-/// What the agent takes from the decision to stop a task until SIGTERM.
+/// The time that the agent takes from the decision to stop a task until SIGTERM.
 const SIGNAL: Duration = Duration::from_secs(1);
 
-/// What it takes to clear up after the last container.
+/// The time that cleaning up after the last container takes.
 const DEPROVISIONING: Duration = Duration::from_secs(1);
 
-/// How long ECS knows of a stopped task.
+/// How long ECS remembers a stopped task.
 const REMEMBERED: Duration = Duration::from_hours(1);
 
-/// A task that was placed.
+/// A placed task.
 #[derive(Clone, Debug)]
-pub(crate) struct Run {
+pub(crate) struct PlacedTask {
     pub(crate) task: Task,
     /// The family of its task definition.
     pub(crate) family: String,
-    pub(crate) containers: Vec<Process>,
-    /// The EC2 instance that it is on.
+    pub(crate) containers: Vec<RunningContainer>,
+    /// Its EC2 instance.
     pub(crate) instance: String,
     pub(crate) started: Instant,
-    /// Its place among all tasks.
+    /// Its position in the order of placement.
     pub(crate) order: usize,
-    /// Whether ECS knows of it no more.
+    /// Whether ECS no longer knows it.
     pub(crate) left: bool,
     cluster: String,
     awsvpc: bool,
@@ -44,7 +44,7 @@ pub(crate) struct Run {
     next: Option<(Instant, Step)>,
 }
 
-/// Whether a load balancer sends requests.
+/// Whether a load balancer sends it requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Traffic {
     Off,
@@ -52,30 +52,30 @@ enum Traffic {
     Until(Instant),
 }
 
-/// What comes next for a task that does not simply run.
+/// The next stage of a task that is being stopped.
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    /// The deregistration delay is over.
+    /// The deregistration delay has passed.
     Deactivated,
     /// The agent sends SIGTERM.
     Signal,
-    /// It is cleared up.
+    /// It is cleaned up.
     Stopped,
     /// ECS forgets it.
     Forgotten,
 }
 
-impl Run {
-    pub(crate) fn new(task: Task, host: &ContainerInstance, started: Instant, order: usize) -> Self {
+impl PlacedTask {
+    pub(crate) fn new(task: Task, container_instance: &ContainerInstance, started: Instant, order: usize) -> Self {
         Self {
             task,
             family: String::new(),
             containers: Vec::new(),
-            instance: host.ec2_instance_id.clone(),
+            instance: container_instance.ec2_instance_id.clone(),
             started,
             order,
             left: false,
-            cluster: host.cluster.clone(),
+            cluster: container_instance.cluster.clone(),
             awsvpc: false,
             traffic: Traffic::Off,
             is_signalled: false,
@@ -83,7 +83,7 @@ impl Run {
         }
     }
 
-    /// Takes its containers from its definition, and whether there is a load balancer from its service.
+    /// Sets its containers from its definition, and its load balancer from its service.
     pub(super) fn define(&mut self, definitions: &BTreeMap<String, TaskDefinition>, services: &Services) {
         let name = self.task.group.strip_prefix("service:").unwrap_or_default();
         let service = services.get(&(self.cluster.clone(), name.to_owned())).map(|scheduled| &scheduled.model);
@@ -94,7 +94,7 @@ impl Run {
         let mut dependencies = definition.dependencies();
         let process = |container: Container| {
             let depends_on = dependencies.remove(&container.name).unwrap_or_default();
-            Process::new(container, depends_on)
+            RunningContainer::new(container, depends_on)
         };
         self.containers = definition.all_containers().into_iter().map(process).collect();
         let has_ended = |name: &str| self.containers.iter().any(|other| other.needs_end_of(name));
@@ -107,7 +107,7 @@ impl Run {
         self.traffic = if balanced { Traffic::On } else { Traffic::Off };
     }
 
-    /// Whether it runs and nothing happened to it yet.
+    /// Whether it runs and nothing has happened to it yet.
     pub(super) fn is_whole(&self) -> bool {
         self.is_running()
             && self.containers.iter().all(|process| process.ended.is_none_or(|(at, _)| at == self.started))
@@ -124,21 +124,21 @@ impl Run {
         format!("{name} {id}")
     }
 
-    /// When something happens to it next.
+    /// The time of its next change.
     pub(super) fn due(&self) -> Option<Instant> {
-        let let_go = if let Traffic::Until(until) = self.traffic { Some(until) } else { None };
+        let deregister_target = if let Traffic::Until(until) = self.traffic { Some(until) } else { None };
         let ends = self.containers.iter().filter_map(|process| process.end(self.finish())).map(|(at, _)| at);
-        ends.chain(let_go).chain(self.next.map(|(at, _)| at)).min()
+        ends.chain(deregister_target).chain(self.next.map(|(at, _)| at)).min()
     }
 
     fn finish(&self) -> Option<Instant> {
         Some(self.started + self.task.finishes_after?)
     }
 
-    /// Does what is due.
+    /// Makes the changes that are due.
     pub(super) fn advance(&mut self, now: Instant, history: &mut History) {
         if matches!(self.traffic, Traffic::Until(until) if until <= now) {
-            self.let_go(now, history);
+            self.deregister_target(now, history);
         }
         if let Some((_, step)) = self.next.take_if(|(at, _)| *at <= now) {
             self.step(step, now, history);
@@ -181,10 +181,10 @@ impl Run {
         }
     }
 
-    /// Sends SIGTERM to the containers on which no other that runs depends.
+    /// Sends SIGTERM to the containers that no other running container depends on.
     fn signal(&mut self, now: Instant, history: &mut History) {
         let waits = |name: &str| self.containers.iter().any(|other| other.is_stopped_before(name));
-        let is_next = |process: &Process| process.ended.is_none() && process.sigterm.is_none();
+        let is_next = |process: &RunningContainer| process.ended.is_none() && process.sigterm.is_none();
         let next = self.containers.iter().map(|process| is_next(process) && !waits(&process.model.name));
         let next: Vec<_> = next.collect();
         if next.contains(&true) {
@@ -195,10 +195,10 @@ impl Run {
         }
     }
 
-    fn let_go(&mut self, now: Instant, history: &mut History) {
+    fn deregister_target(&mut self, now: Instant, history: &mut History) {
         if self.traffic != Traffic::Off {
             self.traffic = Traffic::Off;
-            history.note(now, self.subject(), "let go by its load balancer");
+            history.note(now, self.subject(), "target deregistered");
         }
     }
 }

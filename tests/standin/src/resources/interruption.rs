@@ -1,36 +1,36 @@
-//! EC2 takes an instance back.
+//! Interruptions of instances by EC2.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{Place, Process, Records, in_order, runs_mut};
+use super::{Records, Resources, RunningContainer, in_order, runs_mut};
 use crate::fate::Fate;
 
-/// A notice and the end that follows it.
+/// A notice, and the end that follows it.
 #[derive(Clone, Debug)]
 pub(crate) struct Interruption {
     pub(crate) instance: String,
-    /// When the notice was given.
+    /// The time of the notice.
     pub(crate) at: Instant,
-    /// When the instance goes.
-    pub(crate) plug: Instant,
+    /// The time when the instance ends.
+    pub(crate) ends: Instant,
     action: String,
     is_over: bool,
 }
 
 impl Interruption {
     pub(super) fn due(&self) -> Option<Instant> {
-        (!self.is_over).then_some(self.plug)
+        (!self.is_over).then_some(self.ends)
     }
 
-    /// Whether a container of the instance was there between notice and end; what came later still runs, or ended later.
-    fn hit(&self, process: &Process) -> bool {
-        process.ended.map_or(!self.is_over, |(ended, _)| (self.at..=self.plug).contains(&ended))
+    /// Whether a container existed between the notice and the end. A later container still runs, or ended later.
+    fn hit(&self, process: &RunningContainer) -> bool {
+        process.ended.map_or(!self.is_over, |(ended, _)| (self.at..=self.ends).contains(&ended))
     }
 }
 
-impl Place {
-    /// Gives an instance so much time; a second notice does not change the first one's.
+impl Resources {
+    /// Gives notice that an instance ends after this time. A second notice does not change the first.
     pub(crate) fn interrupt(&mut self, instance: &str, action: &str, notice: Duration) {
         let now = self.now;
         self.history.note(now, instance, format!("notice: {action} in {} s", notice.as_secs()));
@@ -38,11 +38,11 @@ impl Place {
             return;
         }
         let (instance, action) = (instance.to_owned(), action.to_owned());
-        self.interruptions.push(Interruption { instance, at: now, plug: now + notice, action, is_over: false });
+        self.interruptions.push(Interruption { instance, at: now, ends: now + notice, action, is_over: false });
     }
 
-    /// Ends the instances whose time is over.
-    pub(super) fn pull_plugs(&mut self) {
+    /// Ends the instances whose time has come.
+    pub(super) fn end_instances(&mut self) {
         let now = self.now;
         let Self { records, instances, interruptions, history, .. } = self;
         for over in interruptions.iter_mut().filter(|other| other.due().is_some_and(|due| due <= now)) {
@@ -53,13 +53,13 @@ impl Place {
             }
             history.note(now, &over.instance, format!("{state} by EC2"));
             for run in in_order(runs_mut(records).filter(|run| run.instance == over.instance)) {
-                run.plug(over.action == "hibernate", now, history);
+                run.end_with_instance(over.action == "hibernate", now, history);
             }
             connect(records, &over.instance, false);
         }
     }
 
-    /// Starts a stopped instance at a date.
+    /// Starts a stopped instance at this date.
     pub(crate) fn start_again(&mut self, id: &str, date: SystemTime) {
         if let Some(instance) = self.instances.get_mut(id) {
             "running".clone_into(&mut instance.state);
@@ -77,7 +77,7 @@ impl Place {
         let mut fates = Vec::new();
         for interruption in &self.interruptions {
             for run in runs.iter().filter(|run| run.instance == interruption.instance) {
-                let hit = |process: &&Process| interruption.hit(process);
+                let hit = |process: &&RunningContainer| interruption.hit(process);
                 fates.extend(run.containers.iter().filter(hit).map(|process| Fate::new(interruption, run, process)));
             }
         }

@@ -1,13 +1,13 @@
-//! What ECS's service scheduler does about hosts that drain and tasks that are gone.
+//! The service scheduler of ECS, which replaces tasks on draining container instances and tasks that are gone.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use super::{Place, Run, in_order};
+use super::{PlacedTask, Resources, in_order};
 use crate::history::History;
 use crate::model::{Record, Service};
 
-/// A service and the tasks that were started elsewhere for it.
+/// A service, with its replacement tasks on other container instances.
 #[derive(Clone, Debug)]
 pub(crate) struct Scheduled {
     pub(crate) model: Service,
@@ -20,18 +20,18 @@ struct Replacement {
     is_healthy: bool,
 }
 
-/// How many of a service's tasks there are.
+/// The number of a service's tasks, by state.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Census {
-    /// Those that run on hosts that drain.
+pub(crate) struct TaskCounts {
+    /// Running tasks on draining container instances.
     moving: usize,
-    /// The others that run and are healthy.
+    /// Other running tasks, which are healthy.
     settled: usize,
-    /// Replacements that start.
+    /// Replacements that are starting.
     pub(crate) starting: usize,
 }
 
-impl Census {
+impl TaskCounts {
     pub(crate) fn running(self) -> usize {
         self.moving + self.settled
     }
@@ -56,7 +56,7 @@ impl Scheduled {
     }
 
     /// Counts its tasks, given the container instances of its cluster.
-    pub(crate) fn census(&self, records: Option<&BTreeMap<String, Record>>) -> Census {
+    pub(crate) fn count_tasks(&self, records: Option<&BTreeMap<String, Record>>) -> TaskCounts {
         let group = self.model.group();
         let (mut placed, mut moving, mut settled) = (0, 0, 0);
         for record in records.into_iter().flat_map(BTreeMap::values) {
@@ -69,20 +69,20 @@ impl Scheduled {
         let elsewhere = self.model.desired_count.saturating_sub(placed);
         let healthy = self.replacements.iter().filter(|replacement| replacement.is_healthy).count();
         let starting = self.replacements.len() - healthy;
-        Census { moving, settled: settled + elsewhere + healthy, starting }
+        TaskCounts { moving, settled: settled + elsewhere + healthy, starting }
     }
 
-    /// Moves a replica service's tasks within its bounds.
+    /// Replaces a replica service's tasks within its limits.
     fn reconcile(&mut self, records: &mut BTreeMap<String, Record>, now: Instant, history: &mut History) {
-        let census = self.census(Some(records));
-        let spare = census.running().saturating_sub(self.model.minimum());
-        let stops = spare.min(census.moving);
+        let counts = self.count_tasks(Some(records));
+        let spare = counts.running().saturating_sub(self.model.minimum());
+        let stops = spare.min(counts.moving);
         let delay = self.model.deregistration_delay;
         for run in moving(records, &self.model, |_| true).into_iter().take(stops) {
             run.stop_by_scheduler(delay, now, history);
         }
-        let staying = census.settled + census.starting;
-        let room = self.model.maximum().saturating_sub(staying + census.moving - stops);
+        let staying = counts.settled + counts.starting;
+        let room = self.model.maximum().saturating_sub(staying + counts.moving - stops);
         for _ in 0..room.min(self.model.desired_count.saturating_sub(staying)) {
             let healthy_at = self.model.replaced_after.map(|time| now + time);
             self.replacements.push(Replacement { healthy_at, is_healthy: false });
@@ -91,8 +91,8 @@ impl Scheduled {
     }
 }
 
-impl Place {
-    /// Does for every service what its scheduler does at this moment.
+impl Resources {
+    /// Runs the scheduler for every service.
     pub(super) fn schedule(&mut self) {
         let Self { records, services, history, now, .. } = self;
         let is_daemon = |cluster: &str, group: &str| {
@@ -117,15 +117,15 @@ impl Place {
     }
 }
 
-/// A service's tasks that run on hosts that drain and fit.
+/// A service's running tasks on draining container instances that fit.
 fn moving<'a>(
     records: &'a mut BTreeMap<String, Record>,
     service: &Service,
     fits: impl Fn(&Record) -> bool,
-) -> Vec<&'a mut Run> {
+) -> Vec<&'a mut PlacedTask> {
     let group = service.group();
-    let hosts = records.values_mut().filter(|record| is_draining(record) && fits(record));
-    let runs = hosts.flat_map(|record| &mut record.runs);
+    let draining = records.values_mut().filter(|record| is_draining(record) && fits(record));
+    let runs = draining.flat_map(|record| &mut record.runs);
     in_order(runs.filter(|run| run.is_running() && run.task.group == group))
 }
 

@@ -1,17 +1,17 @@
-//! The ways in which a task comes to its end.
+//! The ways in which a task is stopped.
 
 use std::time::{Duration, Instant};
 
-use super::{Run, SIGNAL, Step, Traffic};
+use super::{PlacedTask, SIGNAL, Step, Traffic};
 use crate::fate::Ending;
 use crate::history::History;
 
-/// How long requests still come after the SIGTERM of `StopTask`: only then does the load balancer learn of it
+/// How long requests still come after the SIGTERM of `StopTask`: the load balancer is notified only then
 /// (aws/containers-roadmap issue 708).
-const LET_GO: Duration = Duration::from_secs(5);
+const TARGET_DEREGISTRATION: Duration = Duration::from_secs(5);
 
-impl Run {
-    /// Sets its status; who stopped it first, and why, stays.
+impl PlacedTask {
+    /// Sets its status. The first stop code and reason stay.
     pub(super) fn stop(&mut self, last_status: &str, code: &str, reason: &str) {
         "STOPPED".clone_into(&mut self.task.desired_status);
         last_status.clone_into(&mut self.task.last_status);
@@ -19,8 +19,13 @@ impl Run {
         self.task.stopped_reason.get_or_insert_with(|| reason.to_owned());
     }
 
-    /// Is stopped by the service scheduler, and SIGTERM waits for the load balancer.
-    pub(in crate::place) fn stop_by_scheduler(&mut self, delay: Option<Duration>, now: Instant, history: &mut History) {
+    /// Stops it as the service scheduler does: SIGTERM waits for the load balancer.
+    pub(in crate::resources) fn stop_by_scheduler(
+        &mut self,
+        delay: Option<Duration>,
+        now: Instant,
+        history: &mut History,
+    ) {
         let reason = "Scaling activity initiated by (deployment ecs-svc/0123456789012345678)";
         history.note(now, self.subject(), "stopped by the scheduler");
         let (status, next) = match delay {
@@ -28,11 +33,11 @@ impl Run {
             None => ("STOPPING", (now + SIGNAL, Step::Signal)),
         };
         self.stop(status, "ServiceSchedulerInitiated", reason);
-        self.let_go(now, history);
+        self.deregister_target(now, history);
         self.next = Some(next);
     }
 
-    /// Is stopped by `StopTask`, and SIGTERM waits for nothing.
+    /// Stops it as `StopTask` does: SIGTERM does not wait.
     pub(crate) fn stop_by_user(&mut self, reason: &str, now: Instant, history: &mut History) {
         if matches!(self.task.last_status.as_str(), "STOPPING" | "DEPROVISIONING" | "STOPPED") {
             return;
@@ -41,23 +46,24 @@ impl Run {
         (self.task.stop_code, self.task.stopped_reason) = (None, None);
         self.stop("STOPPING", "UserInitiated", reason);
         if self.traffic == Traffic::On {
-            self.traffic = Traffic::Until(now + SIGNAL + LET_GO);
+            self.traffic = Traffic::Until(now + SIGNAL + TARGET_DEREGISTRATION);
         }
         self.next = Some((now + SIGNAL, Step::Signal));
     }
 
-    /// Leaves ECS with its host: nobody tells its containers, and its own network interface is deleted.
-    pub(in crate::place) fn leave(&mut self, now: Instant, history: &mut History) {
+    /// Removes it from ECS with its container instance: its containers get no signal, and its own network interface is
+    /// deleted.
+    pub(in crate::resources) fn leave(&mut self, now: Instant, history: &mut History) {
         let cut = self.awsvpc && self.traffic != Traffic::Off;
         for process in self.containers.iter_mut().filter(|process| process.ended.is_none()) {
             process.with_traffic |= cut;
         }
-        self.let_go(now, history);
+        self.deregister_target(now, history);
         self.next = None;
         self.left = true;
     }
 
-    /// Follows what was changed by hand: a task that is stopped has no containers left.
+    /// Follows a change by hand: a stopped task has no running containers.
     pub(crate) fn follow(&mut self, now: Instant) {
         if self.task.is_stopped() {
             self.next = None;
@@ -67,11 +73,11 @@ impl Run {
         }
     }
 
-    /// Ends with its instance.
-    pub(in crate::place) fn plug(&mut self, freezes: bool, now: Instant, history: &mut History) {
+    /// Ends it with its instance.
+    pub(in crate::resources) fn end_with_instance(&mut self, freezes: bool, now: Instant, history: &mut History) {
         let subject = self.subject();
         for process in self.containers.iter_mut().filter(|process| process.ended.is_none()) {
-            process.ended = Some((now, Ending::Plug));
+            process.ended = Some((now, Ending::InstanceEnded));
             process.with_traffic |= self.traffic != Traffic::Off;
             history.note(now, subject.clone(), format!("{} died with its instance", process.model.name));
         }

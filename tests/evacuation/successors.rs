@@ -1,4 +1,4 @@
-//! Processes that die in the middle of an evacuation, and those that come then.
+//! Processes that die during an evacuation, and their successors.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use tokio::time::timeout;
 use crate::{EVACUATE, ID, aged, assert_all_well, in_process::Process, s, with_fleet};
 
 #[tokio::test(start_paused = true)]
-async fn the_next_one_goes_on_from_what_it_finds() {
-    // In milliseconds: while it is sought, drained and listed; then while it waits, stops, and lets go.
+async fn next_process_continues_from_the_present_state() {
+    // In milliseconds: while it searches, drains and lists; then while it waits, stops and deregisters.
     for dies_ms in [5, 15, 35, 55, 75, 95, 5_000, 21_000, 40_000, 82_000, 113_000] {
         let (aws, _) = with_fleet().await;
         let notice = aws.home().interrupt(ID, "terminate");
@@ -35,7 +35,7 @@ async fn the_next_one_goes_on_from_what_it_finds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_notice_that_comes_again_afterwards_finds_nothing_to_do() {
+async fn repeated_notice_after_an_evacuation_changes_nothing() {
     let (aws, _) = with_fleet().await;
     let notice = aws.home().interrupt(ID, "terminate");
     let process = Process::start(&aws, EVACUATE).await;

@@ -1,45 +1,45 @@
-//! Containers that run.
+//! Containers of placed tasks.
 
 use std::time::{Duration, Instant};
 
 use crate::fate::Ending;
 use crate::model::Container;
 
-/// A container of a task that was placed.
+/// A container of a placed task.
 #[derive(Clone, Debug)]
-pub(crate) struct Process {
+pub(crate) struct RunningContainer {
     pub(crate) model: Container,
-    /// The containers that it depends on, and under which condition.
+    /// The containers that it depends on, with their conditions.
     depends_on: Vec<(String, String)>,
     pub(crate) sigterm: Option<Instant>,
     pub(crate) ended: Option<(Instant, Ending)>,
     pub(crate) with_traffic: bool,
 }
 
-impl Process {
+impl RunningContainer {
     pub(super) fn new(model: Container, depends_on: Vec<(String, String)>) -> Self {
         Self { model, depends_on, sigterm: None, ended: None, with_traffic: false }
     }
 
-    /// Whether the agent stops it before this one.
+    /// Whether the agent stops it before `other`.
     pub(super) fn is_stopped_before(&self, other: &str) -> bool {
         self.ended.is_none() && self.depends_on.iter().any(|(name, _)| name == other)
     }
 
-    /// Whether it could begin only when this one had ended.
+    /// Whether it could start only after `other` had ended.
     pub(super) fn needs_end_of(&self, other: &str) -> bool {
         let is_end = |condition: &str| matches!(condition, "COMPLETE" | "SUCCESS");
         self.depends_on.iter().any(|(name, condition)| name == other && is_end(condition))
     }
 
-    /// When the container ends and how, unless something else happens first.
+    /// When the container ends, and how, unless something else happens first.
     pub(super) fn end(&self, finish: Option<Instant>) -> Option<(Instant, Ending)> {
         if self.ended.is_some() {
             return None;
         }
         let after_sigterm = |time: Option<Duration>| Some(self.sigterm? + time?);
         let exits = [finish, after_sigterm(self.model.exits_after)].into_iter().flatten().min();
-        let killed = after_sigterm(Some(self.model.patience()));
+        let killed = after_sigterm(Some(self.model.time_to_stop()));
         let ends = [(exits, Ending::Exited), (killed, Ending::Killed)];
         ends.into_iter().filter_map(|(at, ending)| Some((at?, ending))).min_by_key(|(at, _)| *at)
     }

@@ -1,4 +1,5 @@
-//! What comes beside the notices of ECS instances, delivered directly: each event starts a process of its own.
+//! Events of other instances beside the notices of ECS instances, delivered directly: each event starts a process of
+//! its own.
 
 use std::{
     sync::Arc,
@@ -14,9 +15,9 @@ use crate::{in_process::Process, start};
 
 const CLUSTERS: usize = 40;
 
-/// 10 instances of ECS among 40 clusters, and what else gets an event within 5 s. Gives when the last of the 10 was
-/// handled, and all answers of the others.
-async fn beside(aws: &Arc<Standin>, others: Vec<Value>) -> (Duration, Vec<Value>) {
+/// Handles notices for 10 of 40 ECS instances, and other events within 5 s. Returns when the last of the 10 was
+/// handled, and the answers to the other events.
+async fn handle_with(aws: &Arc<Standin>, others: Vec<Value>) -> (Duration, Vec<Value>) {
     let home = aws.home();
     let ids: Vec<_> = (0..CLUSTERS).map(|n| format!("i-{n:017x}")).collect();
     for (n, id) in ids.iter().enumerate() {
@@ -41,7 +42,7 @@ async fn beside(aws: &Arc<Standin>, others: Vec<Value>) -> (Duration, Vec<Value>
 }
 
 #[tokio::test(start_paused = true)]
-async fn nodes_of_eks_cost_ec2_calls_only_and_ecs_instances_do_not_notice() {
+async fn eks_nodes_take_only_ec2_calls_and_do_not_delay_ecs_instances() {
     let aws = start(Standin::builder().quotas(Quotas::aws())).await;
     let home = aws.home();
     let nodes = (0..100).map(|n| {
@@ -49,17 +50,17 @@ async fn nodes_of_eks_cost_ec2_calls_only_and_ecs_instances_do_not_notice() {
         home.instance(Instance::new(&id).tag("aws:eks:cluster-name", "web"));
         home.interrupt(&id, "terminate")
     });
-    let (last, answers) = beside(&aws, nodes.collect()).await;
+    let (last, answers) = handle_with(&aws, nodes.collect()).await;
     assert!(answers.iter().all(|answer| answer["outcome"] == "not-found"), "{answers:?}");
     assert!(last < Duration::from_secs(10), "{last:?}");
     assert_eq!(aws.calls_to("ListContainerInstances").len(), 10, "only those of ECS: {:?}", aws.calls_by_api());
-    // Two each, of which a cold process makes one for user data, and those that were throttled.
+    // Two calls each, of which a cold process makes one for user data, and those that were throttled.
     let calls = aws.calls_by_api();
     assert!(calls["DescribeInstances"] + calls["DescribeInstanceAttribute"] <= 300, "{calls:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn launches_are_not_searched_for_and_ecs_instances_hardly_notice() {
+async fn launches_are_not_searched_for_and_do_not_delay_ecs_instances() {
     let aws = start(Standin::builder().quotas(Quotas::aws())).await;
     let home = aws.home();
     let now = SystemTime::now();
@@ -71,12 +72,12 @@ async fn launches_are_not_searched_for_and_ecs_instances_hardly_notice() {
         event["detail"] = json!({ "instance-id": id, "state": "running" });
         event
     });
-    let (last, answers) = beside(&aws, launches.collect()).await;
+    let (last, answers) = handle_with(&aws, launches.collect()).await;
     assert!(answers.iter().all(|answer| answer["outcome"] == "not-found"), "{answers:?}");
     assert!(last < Duration::from_secs(10), "{last:?}");
     let calls = aws.calls_by_api();
     assert_eq!(calls["ListContainerInstances"], 10, "only those of ECS: {calls:?}");
-    // One each, and those that were throttled; nobody waits for a launch.
+    // One call each, and those that were throttled; nobody waits for a launch.
     assert!(calls["DescribeInstances"] <= 620, "{calls:?}");
     assert!(calls["ListClusters"] <= 310, "one for each process: {calls:?}");
 }

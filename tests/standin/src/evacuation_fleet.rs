@@ -1,27 +1,28 @@
-//! An instance with a task of each kind that an evacuation has to tell apart.
+//! Instances with a task of each kind that an evacuation has to distinguish.
 
 use std::time::Duration;
 
-use standin::{Container, ContainerInstance, Instance, Region, Service, Task, TaskDefinition};
+use crate::model::{Container, ContainerInstance, Instance, Service, Task, TaskDefinition};
+use crate::region::Region;
 
-/// The cluster.
-pub(crate) const CLUSTER: &str = "web";
+/// The name of the cluster.
+pub const CLUSTER: &str = "web";
 
 const fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// What runs on each instance:
+/// Adds the definitions of the tasks that run on each instance:
 ///
 /// | task | of | stop timeout | needs after SIGTERM | |
 /// |---|---|---|---|---|
 /// | front | service, minimum health 50 %, load balancer | 30 s | 12 s | |
 /// | api | service, minimum health 100 %, load balancer | 30 s | 12 s | its replacement is healthy after 40 s |
-/// | search | service, minimum health 100 %, load balancer | 90 s | 80 s | there is no room for a replacement |
-/// | report | nothing | 30 s | 25 s | |
-/// | import | nothing | 120 s | more | no notice is long enough for it |
-/// | logs | a daemon | 30 s | 5 s | |
-pub(crate) fn definitions(home: &Region) {
+/// | search | service, minimum health 100 %, load balancer | 90 s | 80 s | there is no capacity for a replacement |
+/// | report | no service | 30 s | 25 s | |
+/// | import | no service | 120 s | more | no notice is long enough for it |
+/// | logs | daemon | 30 s | 5 s | |
+pub fn task_definitions(home: &Region) {
     for (family, stop_timeout, needs) in
         [("front", 30, s(12)), ("api", 30, s(12)), ("search", 90, s(80)), ("report", 30, s(25)), ("logs", 30, s(5))]
     {
@@ -33,12 +34,12 @@ pub(crate) fn definitions(home: &Region) {
     );
 }
 
-/// Makes instances with all these tasks in a cluster; gives the ARNs of their container instances.
-pub(crate) fn instances(home: &Region, cluster: &str, ids: &[String]) -> Vec<String> {
-    definitions(home);
+/// Creates instances with all these tasks in a cluster. Returns the ARNs of their container instances.
+pub fn instances(home: &Region, cluster: &str, ids: &[String]) -> Vec<String> {
+    task_definitions(home);
     let count = ids.len();
     for service in [
-        // As many elsewhere as here, so that half of them can go at once.
+        // As many tasks run elsewhere as here, so that half of them can stop at once.
         Service::new("front", 2 * count).minimum_healthy_percent(50).load_balancer(s(10)),
         Service::new("api", count).load_balancer(s(10)).replaced_after(Some(s(40))),
         Service::new("search", count).load_balancer(s(10)).replaced_after(None),

@@ -1,4 +1,4 @@
-//! EC2 takes an instance back.
+//! EC2 ends an interrupted instance.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,7 +8,7 @@ use standin::{ContainerInstance, Service, Task, notice, rebalance_recommendation
 use crate::paused::{ID, Paused, pass, seconds};
 
 #[tokio::test(start_paused = true)]
-async fn two_minutes_after_the_notice_it_is_gone() {
+async fn instance_ends_two_minutes_after_the_notice() {
     let paused = Paused::start().await;
     let tasks = paused.put(2, &Task::standalone("job"));
     pass(30.0).await;
@@ -21,17 +21,17 @@ async fn two_minutes_after_the_notice_it_is_gone() {
     assert_eq!(paused.home.instance_at(ID).unwrap().state, "terminated");
     assert_eq!(paused.statuses(), ["STOPPED", "STOPPED"]);
     assert_eq!(paused.describe(&tasks[0]).await["stopCode"], "TerminationNotice");
-    let left = paused.home.container_instance_at(&paused.host).unwrap();
+    let left = paused.home.container_instance_at(&paused.container_instance).unwrap();
     assert_eq!((left.status.as_str(), left.agent_connected, left.running_tasks), ("ACTIVE", false, 0));
     assert_eq!(paused.home.registered(ID), 1);
     // Nothing runs there, so it needs no force.
-    paused.ecs("DeregisterContainerInstance", json!({"containerInstance": paused.host})).await;
+    paused.ecs("DeregisterContainerInstance", json!({"containerInstance": paused.container_instance})).await;
     assert_eq!(paused.home.registered(ID), 0);
     assert_eq!((paused.times("terminated by EC2"), paused.times("INACTIVE in web")), (vec![120.0], vec![120.0]));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stopped_instance_comes_back() {
+async fn stopped_instance_can_be_started_again() {
     let paused = Paused::start().await;
     let attached = SystemTime::UNIX_EPOCH;
     paused.home.change_instance(ID, |instance| instance.attached = Some(attached));
@@ -46,10 +46,10 @@ async fn a_stopped_instance_comes_back() {
     let back = paused.home.instance_at(ID).unwrap();
     assert_eq!((back.state.as_str(), back.attached), ("running", Some(attached)));
     assert!(back.launched.unwrap() > SystemTime::now() - Duration::from_mins(1));
-    assert!(paused.home.container_instance_at(&paused.host).unwrap().agent_connected);
+    assert!(paused.home.container_instance_at(&paused.container_instance).unwrap().agent_connected);
     assert_eq!((paused.statuses(), paused.times("replacement started")), (vec!["STOPPED".to_owned()], vec![120.0]));
 
-    // Its second interruption is another one's.
+    // Its second interruption is independent of the first.
     paused.put(1, &Task::standalone("job"));
     pass(60.0).await;
     paused.home.interrupt(ID, "stop");
@@ -76,7 +76,7 @@ async fn hibernation_starts_at_once_and_a_late_notice_leaves_less_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_registration_of_it_is_counted() {
+async fn each_registration_is_counted() {
     let paused = Paused::start().await;
     let second = paused.home.container_instance("api", ContainerInstance::new(ID));
     assert_eq!(paused.home.registered(ID), 2);

@@ -1,5 +1,5 @@
-//! The function in this process, and its way to the stand-in without sockets: so time can be paused, and two minutes
-//! pass in an instant.
+//! The function in this process, with clients that reach the stand-in without sockets, so that time can be paused and
+//! two minutes pass in an instant.
 
 use std::sync::Arc;
 
@@ -17,14 +17,14 @@ use serde_json::Value;
 use spot_interruption_handler::{config::Config, error::Error, handle, scope::Scopes, warm_up};
 use standin::{ACCOUNT, REGION, Standin};
 
-/// A process of the function, as far as it keeps something from one event to the next.
+/// A process of the function, with the state that it keeps from one event to the next.
 pub(crate) struct Process {
     scopes: Scopes,
     config: Config,
 }
 
 impl Process {
-    /// Starts one with these environment variables, as `main` does.
+    /// Starts a process with these environment variables, as `main` does.
     pub(crate) async fn start(standin: &Arc<Standin>, settings: &[(&str, &str)]) -> Self {
         let keys = standin.credentials_for(ACCOUNT);
         let credentials =
@@ -41,12 +41,12 @@ impl Process {
         Self { scopes, config }
     }
 
-    /// Hands it an event, and gives its answer. The invocation has no end: the notice's counts.
+    /// Sends it an event, and returns its answer. The invocation has no timeout; only the notice limits it.
     pub(crate) async fn invoke(&self, event: &Value) -> Result<Value, Error> {
         self.invoke_in(event, Context::default()).await
     }
 
-    /// As [`Process::invoke`], with what Lambda says of the invocation.
+    /// Like [`Process::invoke`], with Lambda's data on the invocation.
     pub(crate) async fn invoke_in(&self, event: &Value, context: Context) -> Result<Value, Error> {
         let payload = serde_json::from_value(event.clone()).unwrap_or_else(|error| unreachable!("{error}"));
         let answer = handle(&self.scopes, &self.config, LambdaEvent::new(payload, context)).await?;
@@ -54,7 +54,7 @@ impl Process {
     }
 }
 
-/// The way to the stand-in.
+/// An HTTP client that calls the stand-in directly.
 #[derive(Clone)]
 struct Direct(Arc<Standin>);
 
