@@ -1,13 +1,14 @@
-//! The main job, with nothing installed but Rust: `cargo run --example demo`.
+//! The function at work, with nothing installed but Rust: `cargo run --example demo`.
 //!
 //! Starts a stand-in for AWS with a small fleet, starts the function as Lambda does, sends it every file in `events/`
-//! as if it were given now, and shows what was asked of AWS and what became of each instance. Settings are taken from
-//! the environment: `STRATEGY=drain cargo run --example demo`. With `evacuate`, it takes minutes: the example `evacuation`
-//! is for that.
+//! as if it were sent now, and prints the calls to AWS and the outcome of each instance. Settings are taken from the
+//! environment: `STRATEGY=drain cargo run --example demo`. `evacuate` takes minutes here; the example `evacuation`
+//! shows it at once.
 
 #![expect(clippy::print_stdout, reason = "a program for the terminal")]
 
-/// The function is built into this program, which starts itself as the function: one build, and no second cargo.
+/// The function is built into this program, which starts itself as the function. So there is one build, and no second
+/// cargo.
 #[path = "../src/main.rs"]
 mod function;
 
@@ -30,7 +31,8 @@ const SETTINGS: [&str; 10] = [
     "REBALANCE_RECOMMENDATION",
 ];
 
-/// What is shown, in this order: what the function is for, then what is left alone, what else EC2 says, and what is wrong.
+/// The events in the order in which they are shown: the function's purpose, what it leaves alone, EC2's other events,
+/// and malformed events.
 const EVENTS: [(&str, &[&str]); 5] = [
     (
         "Notices that are acted on",
@@ -41,7 +43,7 @@ const EVENTS: [(&str, &[&str]); 5] = [
         &["managed-draining", "managed-instances", "batch", "no-cluster", "gone", "unknown-fields"],
     ),
     ("An instance's whole life", &["resumed", "state-change", "stopping", "terminated", "rebalance-recommendation"]),
-    ("A notice that comes too late", &[LATE]),
+    ("A notice that is too late", &[LATE]),
     (
         "Events that are malformed",
         &[
@@ -55,12 +57,12 @@ const EVENTS: [(&str, &[&str]); 5] = [
     ),
 ];
 
-/// The one that comes when its two minutes are long over.
+/// The notice whose two minutes have passed.
 const LATE: &str = "late";
 
 const LEGEND: &str = "\
-An event is shown by its file in events/, what EC2 says, and of which instance. Below it stand the calls to AWS that the
-function makes, with AWS's answer; \"=>\" is what became of the instance, and of each of its container instances.
+Each event is shown with its file in events/, its type and its detail. Below it are the calls to AWS that the function
+makes, with AWS's answers; \"=>\" marks the outcome of the instance, followed by those of its container instances.
 ";
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
@@ -73,7 +75,7 @@ async fn demo() -> Result<ExitCode, Box<dyn Error>> {
     fleet(&aws);
     let settings = SETTINGS.iter().filter_map(|name| Some((*name, std::env::var(name).ok()?)));
     let function = Function::new(std::env::current_exe()?).envs(aws.env()).envs(settings).start().await?;
-    println!("{LEGEND}\nCold start: {} ms\n{}", function.ready().await?.as_millis(), asked(&aws));
+    println!("{LEGEND}\nCold start: {} ms\n{}", function.ready().await?.as_millis(), calls_made(&aws));
 
     let mut outcomes = BTreeMap::<_, usize>::new();
     for (heading, names) in EVENTS {
@@ -82,7 +84,7 @@ async fn demo() -> Result<ExitCode, Box<dyn Error>> {
             *outcomes.entry(show(&aws, &function, name).await?).or_default() += 1;
         }
     }
-    println!("--- The fleet, in the end\n");
+    println!("--- The fleet at the end\n");
     for found in aws.home().container_instances() {
         println!("  {:<20} {:<10} {}", found.ec2_instance_id, found.status, found.cluster);
     }
@@ -91,7 +93,7 @@ async fn demo() -> Result<ExitCode, Box<dyn Error>> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Sends an event, and shows what becomes of it; gives that in a word.
+/// Sends an event and prints its effect. Returns the outcome in one word.
 async fn show(aws: &Standin, function: &Environment, name: &str) -> Result<String, Box<dyn Error>> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("events/{name}.json"));
     let mut event: Value = serde_json::from_slice(&fs::read(file)?)?;
@@ -101,7 +103,7 @@ async fn show(aws: &Standin, function: &Environment, name: &str) -> Result<Strin
     aws.forget_calls();
     let answer = function.invoke(&event).await?;
     println!("{name}.json: {} {}", event["detail-type"].as_str().unwrap_or_default(), event["detail"]);
-    print!("{}", asked(aws));
+    print!("{}", calls_made(aws));
     match answer {
         Answer::Ok(answer) => {
             let field = |of: &Value, name: &str| of[name].as_str().unwrap_or_default().to_owned();
@@ -121,8 +123,8 @@ async fn show(aws: &Standin, function: &Environment, name: &str) -> Result<Strin
     }
 }
 
-/// What was asked of AWS, a line each.
-fn asked(aws: &Standin) -> String {
+/// The calls to AWS, one line each.
+fn calls_made(aws: &Standin) -> String {
     let line = |call: &Call| {
         let of = |field: &str| {
             call.params.get(field).map(|value| format!(" {}", short(&value.to_string()))).unwrap_or_default()
@@ -136,7 +138,7 @@ fn asked(aws: &Standin) -> String {
     aws.calls().iter().map(line).collect()
 }
 
-/// Leaves the account and the Region out of an ARN: they are the same all over.
+/// Removes the account and the Region from an ARN, since they are the same everywhere.
 fn short(text: &str) -> String {
     text.replace("arn:aws:ecs:us-east-2:123456789012:container-instance/", "")
 }
@@ -153,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_sample_event_is_shown_once_and_a_termination_first() {
+    fn every_sample_event_is_shown_once_and_terminate_first() {
         let shown: Vec<_> = EVENTS.iter().flat_map(|(_, names)| *names).map(|name| format!("{name}.json")).collect();
         let files = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/events")).unwrap();
         let files: BTreeSet<_> = files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();

@@ -1,7 +1,7 @@
 //! The stand-in for AWS as a server, with the demo's fleet: `cargo run --example standin [-- --port 4570]`.
 //!
 //! The first line on standard output is JSON: the `url`, and the `env` that points an AWS client at it. Each call is
-//! shown as it comes. Any credentials will do. It keeps its state until it ends.
+//! printed as it is made. All credentials are accepted. The state lasts until the program ends.
 
 #![expect(clippy::print_stdout, reason = "a program for the terminal")]
 
