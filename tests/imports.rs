@@ -1,4 +1,4 @@
-//! Imports run one way: no file imports another that imports it in turn, by whatever detour.
+//! Imports run one way: no module imports another that imports it in turn, directly or indirectly.
 
 #![expect(clippy::unwrap_used, reason = "a test's way to fail")]
 
@@ -18,19 +18,19 @@ fn no_two_modules_import_each_other() {
     let modules: BTreeSet<_> = sources.keys().cloned().collect();
     let mut imports: BTreeMap<_, _> =
         sources.iter().map(|(module, source)| (module.clone(), imported(module, source, &modules))).collect();
-    // Whatever imports nothing that is left is no part of a circle.
+    // A module without remaining imports is no part of a cycle.
     while let Some(done) = imports.iter().find(|(_, of)| of.is_empty()).map(|(module, _)| module.clone()) {
         imports.remove(&done);
         for of in imports.values_mut() {
             of.remove(&done);
         }
     }
-    let circle: Vec<_> = imports.iter().map(|(module, of)| format!("{} imports {of:?}", module.join("::"))).collect();
-    assert!(circle.is_empty(), "in a circle, or above one:\n{}", circle.join("\n"));
+    let cycle: Vec<_> = imports.iter().map(|(module, of)| format!("{} imports {of:?}", module.join("::"))).collect();
+    assert!(cycle.is_empty(), "in an import cycle, or above one:\n{}", cycle.join("\n"));
 }
 
 #[test]
-fn every_way_to_import_is_seen() {
+fn all_forms_of_imports_are_recognized() {
     let modules = [vec![], module("a"), module("a::b"), module("a::c"), module("d")].into();
     let source = "use super::{c::C, b};\nuse crate::{d::{self, E}, a::b::F as G};\nuse std::x; // use crate::x;\n\
                   fn f() { crate::d::g(); self::h() }\n#[cfg(test)]\nmod tests { use crate::y; }";
@@ -47,7 +47,7 @@ fn module(path: &str) -> Module {
     path.split("::").map(str::to_owned).collect()
 }
 
-/// Reads each module's source, by its path. The crate's root and its binary import everything.
+/// Reads each module's source, by path. The crate's root and its binary may import everything.
 fn read(folder: &Path, parent: &mut Module, sources: &mut BTreeMap<Module, String>) {
     for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
         parent.push(entry.file_stem().unwrap().to_str().unwrap().to_owned());
@@ -74,7 +74,7 @@ fn imported(module: &Module, source: &str, modules: &BTreeSet<Module>) -> BTreeS
         let rests = code.split(root).skip(1).map(|rest| rest.split(|c| !is_path(c)).next().unwrap());
         paths.extend(rests.filter(|rest| !rest.is_empty()).map(|rest| format!("{root}{rest}")));
     }
-    // A child may be named as it is.
+    // A child module may be named without a prefix.
     let children = modules.iter().filter(|other| other.len() == module.len() + 1 && other.starts_with(module));
     let is_named = |child: &&Module| {
         let name = format!("{}::", child[module.len()]);

@@ -1,4 +1,4 @@
-//! What is done with a container instance that was found.
+//! The actions on a container instance.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use standin::{Cluster, ContainerInstance, Fault};
 use crate::{ID, apis, failed, function, handled, notice, notice_of, register, standin};
 
 #[tokio::test]
-async fn terminate_deregisters_this_instance_and_no_other() {
+async fn terminate_deregisters_only_this_instance() {
     let aws = standin().await;
     let (arn, other) = register(&aws.home(), "web");
     let function = function(&aws, &[]).await;
@@ -39,12 +39,12 @@ async fn terminate_deregisters_this_instance_and_no_other() {
 }
 
 #[tokio::test]
-async fn each_action_under_each_strategy() {
+async fn each_action_ends_as_the_strategy_says() {
     for (strategy, action, before, outcome, after, writes) in [
         ("drain", "terminate", "ACTIVE", "draining", "DRAINING", 1),
         ("drain", "terminate", "DRAINING", "draining", "DRAINING", 0),
         ("deregister", "terminate", "DRAINING", "deregistered", "INACTIVE", 1),
-        // With a mark, by which it becomes ACTIVE again.
+        // The second write is the mark, by which it is reactivated later.
         ("deregister", "stop", "ACTIVE", "draining", "DRAINING", 2),
         ("deregister", "stop", "DRAINING", "draining", "DRAINING", 0),
         ("deregister", "hibernate", "ACTIVE", "draining", "DRAINING", 2),
@@ -64,7 +64,7 @@ async fn each_action_under_each_strategy() {
 }
 
 #[tokio::test]
-async fn hibernation_leaves_no_seconds() {
+async fn hibernation_has_no_seconds_left() {
     let aws = standin().await;
     register(&aws.home(), "web");
     let function = function(&aws, &[]).await;
@@ -72,7 +72,7 @@ async fn hibernation_leaves_no_seconds() {
 }
 
 #[tokio::test]
-async fn the_same_notice_again_does_nothing_twice() {
+async fn repeated_notice_changes_nothing() {
     for strategy in ["deregister", "drain"] {
         let aws = standin().await;
         register(&aws.home(), "web");
@@ -87,7 +87,7 @@ async fn the_same_notice_again_does_nothing_twice() {
 }
 
 #[tokio::test]
-async fn every_registration_of_the_instance() {
+async fn every_registration_of_the_instance_is_handled() {
     for (strategy, status) in [("deregister", "INACTIVE"), ("drain", "DRAINING")] {
         let aws = standin().await;
         let home = aws.home();
@@ -106,7 +106,7 @@ async fn every_registration_of_the_instance() {
 }
 
 #[tokio::test]
-async fn a_dry_run_reads_everything_and_changes_nothing() {
+async fn dry_run_reads_everything_and_changes_nothing() {
     for (action, word) in [("terminate", "deregistered"), ("stop", "DRAINING")] {
         let aws = standin().await;
         let (arn, _) = register(&aws.home(), "web");
@@ -121,7 +121,7 @@ async fn a_dry_run_reads_everything_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_late_notice_still_gets_its_attempt() {
+async fn late_notice_is_still_handled() {
     let aws = standin().await;
     let (arn, _) = register(&aws.home(), "web");
     let function = function(&aws, &[]).await;
@@ -133,7 +133,7 @@ async fn a_late_notice_still_gets_its_attempt() {
 }
 
 #[tokio::test]
-async fn a_refused_drain_in_an_answer_of_200_is_an_error() {
+async fn failure_in_a_successful_answer_is_an_error() {
     let aws = standin().await;
     register(&aws.home(), "web");
     let function = function(&aws, &[("STRATEGY", "drain")]).await;
@@ -144,7 +144,7 @@ async fn a_refused_drain_in_an_answer_of_200_is_an_error() {
 }
 
 #[tokio::test]
-async fn gone_in_the_meantime_is_success() {
+async fn concurrent_deregistration_is_success() {
     for (strategy, write) in [("drain", "UpdateContainerInstancesState"), ("deregister", "DeregisterContainerInstance")]
     {
         let aws = standin().await;
@@ -164,7 +164,7 @@ async fn gone_in_the_meantime_is_success() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_to_a_write_is_no_failure() {
+async fn lost_answer_to_a_write_is_no_failure() {
     for (strategy, write, status) in [
         ("drain", "UpdateContainerInstancesState", "DRAINING"),
         ("deregister", "DeregisterContainerInstance", "INACTIVE"),
@@ -179,7 +179,7 @@ async fn a_lost_answer_to_a_write_is_no_failure() {
 }
 
 #[tokio::test]
-async fn a_deregistration_that_is_refused_is_an_error() {
+async fn rejected_deregistration_is_an_error() {
     let aws = standin().await;
     let (arn, _) = register(&aws.home(), "web");
     let function = function(&aws, &[]).await;
@@ -190,7 +190,7 @@ async fn a_deregistration_that_is_refused_is_an_error() {
 }
 
 #[tokio::test]
-async fn each_partition_has_its_arns() {
+async fn other_partitions_are_supported() {
     for region in ["cn-north-1", "us-gov-west-1"] {
         let aws = standin().await;
         let there = aws.region("123456789012", region);

@@ -1,4 +1,4 @@
-//! What goes wrong, and how it shows.
+//! Errors, and how they are reported.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use standin::{Cluster, ContainerInstance, Fault, Function, Instance};
 use crate::{ID, OTHER, crowd, failed, function, handled, notice, notice_of, register, standin};
 
 #[tokio::test]
-async fn a_malformed_event_calls_nothing_and_names_the_field() {
+async fn malformed_event_makes_no_call_and_names_the_field() {
     let aws = standin().await;
     register(&aws.home(), "web");
     let function = function(&aws, &[]).await;
@@ -31,12 +31,12 @@ async fn a_malformed_event_calls_nothing_and_names_the_field() {
         assert_eq!(answer.error_type(), Some("InvalidEvent"), "{payload}: {answer:?}");
     }
     assert_eq!(aws.calls().len(), 0);
-    // And the process is as good as before.
+    // The process is not affected.
     assert_eq!(handled(&function, notice(ID, "terminate")).await["outcome"], "deregistered");
 }
 
 #[tokio::test]
-async fn another_kind_of_event_is_ignored_with_a_warning() {
+async fn event_of_another_type_is_ignored_with_a_warning() {
     let aws = standin().await;
     let function = function(&aws, &[]).await;
     for (detail_type, detail, said) in [
@@ -46,7 +46,7 @@ async fn another_kind_of_event_is_ignored_with_a_warning() {
             "EC2 Spot Instance Request Fulfillment",
         ),
         ("EC2 Instance State-change Notification", json!({ "instance-id": ID, "state": "stopping" }), "State-change"),
-        // What is turned off.
+        // These are off by default.
         ("EC2 Instance State-change Notification", json!({ "instance-id": ID, "state": "terminated" }), "terminated"),
         ("EC2 Instance Rebalance Recommendation", json!({ "instance-id": ID }), "rebalance"),
     ] {
@@ -61,7 +61,7 @@ async fn another_kind_of_event_is_ignored_with_a_warning() {
 }
 
 #[tokio::test]
-async fn access_denied_is_said_in_the_words_of_aws() {
+async fn access_denied_repeats_the_message_of_aws() {
     let words = "User: arn:aws:sts::123456789012:assumed-role/r/f is not authorized to perform: \
                  ecs:DeregisterContainerInstance on resource: arn:aws:ecs:us-east-2:123456789012:cluster/web";
     let aws = standin().await;
@@ -75,7 +75,7 @@ async fn access_denied_is_said_in_the_words_of_aws() {
 }
 
 #[tokio::test]
-async fn what_may_pass_is_tried_again() {
+async fn transient_errors_are_retried() {
     for fault in [
         Fault::on_any().times(6).throttle(),
         Fault::on_any().times(6).status(500),
@@ -93,7 +93,7 @@ async fn what_may_pass_is_tried_again() {
 }
 
 #[tokio::test]
-async fn retries_end_before_the_function_does() {
+async fn retries_end_before_the_function_times_out() {
     let aws = standin().await;
     register(&aws.home(), "web");
     let function = Function::new(env!("CARGO_BIN_EXE_spot-interruption-handler"))
@@ -113,13 +113,13 @@ async fn retries_end_before_the_function_does() {
         let started = Instant::now();
         let (error_type, message) = failed(&function, notice_of(ID, "terminate", Duration::from_secs(5))).await;
         assert_eq!(error_type, expected, "{message}");
-        // The function has 6 s and keeps 2 of them for its answer.
+        // The function has 6 s and reserves a quarter of them for its answer.
         assert!((2.0..5.0).contains(&started.elapsed().as_secs_f64()), "{:?}", started.elapsed());
     }
 }
 
 #[tokio::test]
-async fn a_cluster_that_cannot_be_read_does_not_stop_the_scan() {
+async fn scan_goes_on_after_an_unreadable_cluster() {
     let aws = standin().await;
     crowd(&aws.home(), 5);
     let (arn, _) = register(&aws.home(), "web");
@@ -135,7 +135,7 @@ async fn a_cluster_that_cannot_be_read_does_not_stop_the_scan() {
 }
 
 #[tokio::test]
-async fn not_found_is_not_said_of_clusters_that_were_not_read() {
+async fn unreadable_cluster_is_an_error_rather_than_not_found() {
     for clusters in [2, 8] {
         let aws = standin().await;
         crowd(&aws.home(), clusters);
@@ -154,7 +154,7 @@ async fn not_found_is_not_said_of_clusters_that_were_not_read() {
 }
 
 #[tokio::test]
-async fn nor_when_it_is_not_known_which_clusters_there_are() {
+async fn denied_list_of_clusters_is_an_error_rather_than_not_found() {
     let aws = standin().await;
     aws.fault(Fault::on("ListClusters").always().error(400, "AccessDeniedException", "no lists"));
     let function = function(&aws, &[]).await;
@@ -186,13 +186,13 @@ async fn secrets_in_user_data_are_not_logged_at_any_level() {
 }
 
 #[tokio::test]
-async fn failing_clusters_keep_nobody_waiting() {
+async fn failing_clusters_do_not_delay_the_search() {
     let of_crowd = |params: &Value| params["cluster"].as_str().is_some_and(|cluster| cluster.starts_with("crowd"));
     let aws = standin().await;
     crowd(&aws.home(), 12);
     let home = aws.home();
     for n in 0..12 {
-        // They are scanned first.
+        // These clusters are scanned first.
         home.container_instance(&format!("crowd-{n}"), ContainerInstance::new(format!("i-1{n:016x}")));
     }
     home.instance(Instance::new(ID).user_data("ECS_CLUSTER=crowd-3"));
@@ -206,7 +206,7 @@ async fn failing_clusters_keep_nobody_waiting() {
 }
 
 #[tokio::test]
-async fn a_hint_beyond_the_named_clusters_is_no_concern() {
+async fn unreadable_cluster_outside_of_the_setting_is_no_error() {
     let aws = standin().await;
     aws.home().instance(Instance::new(ID).user_data("ECS_CLUSTER=other"));
     aws.home().cluster(Cluster::new("web")).cluster(Cluster::new("other"));
@@ -221,7 +221,7 @@ async fn a_hint_beyond_the_named_clusters_is_no_concern() {
 }
 
 #[tokio::test]
-async fn what_is_listed_but_not_described_is_looked_at_again() {
+async fn listed_but_not_described_is_read_again() {
     let aws = standin().await;
     let (arn, _) = register(&aws.home(), "web");
     let function = function(&aws, &[]).await;
@@ -231,7 +231,7 @@ async fn what_is_listed_but_not_described_is_looked_at_again() {
 }
 
 #[tokio::test]
-async fn a_function_with_little_time_still_tries() {
+async fn function_with_a_short_timeout_still_handles_the_notice() {
     let aws = standin().await;
     register(&aws.home(), "web");
     let function = Function::new(env!("CARGO_BIN_EXE_spot-interruption-handler"))
@@ -244,7 +244,7 @@ async fn a_function_with_little_time_still_tries() {
 }
 
 #[tokio::test]
-async fn a_failure_is_summed_up_in_one_line() {
+async fn failure_is_logged_in_one_line() {
     let aws = standin().await;
     register(&aws.home(), "web");
     let function = function(&aws, &[]).await;
@@ -256,13 +256,13 @@ async fn a_failure_is_summed_up_in_one_line() {
     let fields = &line["fields"];
     assert_eq!((&fields["instanceId"], &fields["errorType"]), (&json!(ID), &json!("AccessDenied")), "{line}");
     assert!(fields["calls"].is_u64() && fields["secondsLeft"].is_u64(), "{line}");
-    // Lambda takes a line without a time for INFO, whatever its level.
+    // Lambda treats a line without a timestamp as INFO, whatever its level.
     let time = line["timestamp"].as_str().unwrap();
     assert!(time.starts_with("20") && time.ends_with('Z'), "{time}");
 }
 
 #[tokio::test]
-async fn a_signature_of_another_time_is_corrected() {
+async fn clock_skew_is_corrected() {
     for ahead_s in [-86_400, -3_600, 600, 86_400] {
         let aws = standin().await;
         let (arn, _) = register(&aws.home(), "web");
@@ -277,7 +277,7 @@ async fn a_signature_of_another_time_is_corrected() {
 }
 
 #[tokio::test]
-async fn a_signature_that_was_too_old_when_it_arrived_is_made_anew() {
+async fn rejected_signature_is_renewed() {
     for (api, status, code) in [
         ("DeregisterContainerInstance", 400, "InvalidSignatureException"),
         ("ListContainerInstances", 400, "InvalidSignatureException"),
@@ -295,7 +295,7 @@ async fn a_signature_that_was_too_old_when_it_arrived_is_made_anew() {
 }
 
 #[tokio::test]
-async fn a_signature_that_is_never_accepted_is_given_up_soon() {
+async fn signature_that_is_always_rejected_is_tried_three_times() {
     let aws = standin().await;
     register(&aws.home(), "web");
     let function = function(&aws, &[]).await;

@@ -1,4 +1,4 @@
-//! How many calls a notice takes, and how many of them in a row.
+//! The number of calls and round trips that a notice takes.
 
 use std::time::Duration;
 
@@ -28,9 +28,9 @@ fn round_trips(calls: &[Call]) -> usize {
 }
 
 #[tokio::test]
-async fn with_a_hint_at_most_6_calls_and_4_round_trips_for_any_number_of_clusters() {
+async fn hint_takes_at_most_6_calls_and_4_round_trips() {
     for clusters in [5, 100, 1_000] {
-        for hint in ["tag", "user-data", "asg", "learned"] {
+        for hint in ["tag", "user-data", "asg", "group"] {
             let aws = slow_standin().await;
             let home = aws.home();
             crowd(&home, clusters);
@@ -45,15 +45,15 @@ async fn with_a_hint_at_most_6_calls_and_4_round_trips_for_any_number_of_cluster
             home.instance(instance(ID)).instance(instance(OTHER));
             let settings: &[_] = if hint == "tag" { &[("CLUSTER_TAG", "cluster")] } else { &[] };
             let function = function(&aws, settings).await;
-            // Past a page of clusters, a process does not know its clusters before it has had to ask once.
-            if hint == "learned" || (hint == "asg" && clusters > 99) {
+            // Beyond one page of clusters, a process knows its clusters only after it needed them once.
+            if hint == "group" || (hint == "asg" && clusters > 99) {
                 handled(&function, notice(OTHER, "terminate")).await;
                 aws.forget_calls();
             }
             assert_eq!(handled(&function, notice(ID, "terminate")).await["outcome"], "deregistered");
             let calls = aws.calls();
             let case = format!("{hint}, {clusters} clusters: {:?}", apis(&calls));
-            // Of a cluster that it does not know yet, a process reads the tags once, beside the other calls.
+            // A process reads the tags of an unknown cluster once, concurrently with other calls.
             let most = if hint == "user-data" && clusters > 99 { 6 } else { 5 };
             assert!(calls.len() <= most, "{case}");
             assert!(round_trips(&calls) <= 4, "{} in a row, {case}", round_trips(&calls));
@@ -62,7 +62,7 @@ async fn with_a_hint_at_most_6_calls_and_4_round_trips_for_any_number_of_cluster
 }
 
 #[tokio::test]
-async fn without_a_hint_at_most_16_calls_for_100_clusters_of_which_10_have_instances() {
+async fn scan_of_100_clusters_takes_at_most_16_calls() {
     for with_instance in 0..10 {
         let aws = slow_standin().await;
         let home = aws.home();
@@ -74,7 +74,7 @@ async fn without_a_hint_at_most_16_calls_for_100_clusters_of_which_10_have_insta
         home.container_instance(&format!("crowd-{with_instance}"), ContainerInstance::new(ID));
         let environment = crate::start(&aws, &[]).await;
         assert_eq!(handled(&environment, notice(ID, "terminate")).await["outcome"], "deregistered");
-        // The warm-up counts: this is all that the process asked.
+        // The warm-up is included: these are all calls of the process.
         let calls = aws.calls();
         assert!(calls.len() <= 16, "{:?}", apis(&calls));
         let empty = calls.iter().filter(|call| call.api == "ListContainerInstances");
@@ -83,7 +83,7 @@ async fn without_a_hint_at_most_16_calls_for_100_clusters_of_which_10_have_insta
 }
 
 #[tokio::test]
-async fn few_clusters_are_scanned_at_once() {
+async fn one_or_two_clusters_are_scanned_at_once() {
     for clusters in 1..=2 {
         let aws = slow_standin().await;
         crowd(&aws.home(), clusters - 1);

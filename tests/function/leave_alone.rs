@@ -1,4 +1,4 @@
-//! What is left alone, and why.
+//! Container instances that are left alone, and the reasons.
 
 use standin::{CapacityProvider, Cluster, ContainerInstance, Environment, Fault, Instance, Standin};
 
@@ -15,7 +15,7 @@ async fn skipped(aws: &Standin, function: &Environment, arn: &str, reason: &str)
 }
 
 #[tokio::test]
-async fn ecs_managed_instances_always() {
+async fn ecs_managed_instances_are_always_skipped() {
     let settings = [("MANAGED_DRAINING", "override"), ("CLUSTERS", "auto")];
     for settings in [&settings[..], &[]] {
         let aws = standin().await;
@@ -25,14 +25,14 @@ async fn ecs_managed_instances_always() {
             .instance(Instance::new(ID).operator("ecs.amazonaws.com"));
         let arn = home.container_instance("auto", ContainerInstance::new(ID).capacity_provider("mi"));
         let function = function(&aws, settings).await;
-        // Not even when EC2 can't be asked who operates it.
+        // Even if EC2 does not describe the instance.
         aws.fault(Fault::on("DescribeInstances").always().error(403, "UnauthorizedOperation", "no"));
         skipped(&aws, &function, &arn, "Managed Instances").await;
     }
 }
 
 #[tokio::test]
-async fn unless_it_can_be_ruled_out_nothing_is_changed() {
+async fn nothing_is_changed_if_the_capacity_provider_can_not_be_read() {
     let aws = standin().await;
     let home = aws.home();
     home.cluster(Cluster::new("web").capacity_provider("cp"));
@@ -46,7 +46,7 @@ async fn unless_it_can_be_ruled_out_nothing_is_changed() {
 }
 
 #[tokio::test]
-async fn a_provider_that_the_cluster_no_longer_lists_still_counts() {
+async fn capacity_provider_counts_after_the_cluster_drops_it() {
     let aws = standin().await;
     let home = aws.home();
     home.cluster(Cluster::new("web")).capacity_provider(CapacityProvider::asg("cp", "group").managed_draining(true));
@@ -56,7 +56,7 @@ async fn a_provider_that_the_cluster_no_longer_lists_still_counts() {
 }
 
 #[tokio::test]
-async fn a_provider_that_is_gone_drains_nothing() {
+async fn deleted_capacity_provider_is_no_reason_to_skip() {
     let aws = standin().await;
     aws.home().container_instance("web", ContainerInstance::new(ID).capacity_provider("deleted"));
     let function = function(&aws, &[]).await;
@@ -64,7 +64,7 @@ async fn a_provider_that_is_gone_drains_nothing() {
 }
 
 #[tokio::test]
-async fn managed_draining_unless_overridden() {
+async fn managed_draining_is_skipped_unless_overridden() {
     let aws = standin().await;
     let home = aws.home();
     home.cluster(Cluster::new("web").capacity_provider("cp"))
@@ -77,7 +77,7 @@ async fn managed_draining_unless_overridden() {
 }
 
 #[tokio::test]
-async fn a_provider_without_managed_draining_is_no_reason() {
+async fn capacity_provider_without_managed_draining_is_no_reason_to_skip() {
     let aws = standin().await;
     let home = aws.home();
     home.cluster(Cluster::new("web").capacity_provider("cp"))
@@ -88,7 +88,7 @@ async fn a_provider_without_managed_draining_is_no_reason() {
 }
 
 #[tokio::test]
-async fn aws_batch_unless_named() {
+async fn aws_batch_is_skipped_unless_its_cluster_is_named() {
     const CLUSTER: &str = "jobs_Batch_0a1b2c3d";
     let aws = standin().await;
     let arn = aws.home().container_instance(CLUSTER, ContainerInstance::new(ID));
@@ -101,7 +101,7 @@ async fn aws_batch_unless_named() {
 }
 
 #[tokio::test]
-async fn aws_batch_by_the_tag_of_its_cluster() {
+async fn aws_batch_is_known_by_the_tag_of_its_cluster() {
     let aws = standin().await;
     aws.home().cluster(Cluster::new("jobs").tag("AWSBatchServiceTag", "batch"));
     let arn = aws.home().container_instance("jobs", ContainerInstance::new(ID));
@@ -110,7 +110,7 @@ async fn aws_batch_by_the_tag_of_its_cluster() {
 }
 
 #[tokio::test]
-async fn clusters_that_the_settings_leave_out() {
+async fn clusters_excluded_by_settings_are_skipped() {
     for (settings, reason) in [
         ([("CLUSTERS", "prod-*")], "CLUSTERS"),
         ([("EXCLUDE_CLUSTERS", "we?")], "EXCLUDE_CLUSTERS"),
@@ -124,7 +124,7 @@ async fn clusters_that_the_settings_leave_out() {
 }
 
 #[tokio::test]
-async fn a_hint_to_a_cluster_that_is_not_named_says_so() {
+async fn hinted_cluster_that_is_not_included_is_reported() {
     let aws = standin().await;
     let (arn, _) = register(&aws.home(), "web");
     aws.home().instance(Instance::new(ID).user_data("#!/bin/sh\necho ECS_CLUSTER=web > /etc/ecs/ecs.config\n"));
@@ -133,7 +133,7 @@ async fn a_hint_to_a_cluster_that_is_not_named_says_so() {
 }
 
 #[tokio::test]
-async fn ecs_managed_instances_by_their_operator_alone() {
+async fn ecs_managed_instances_are_known_by_their_operator() {
     for clusters in [0, 5] {
         let aws = standin().await;
         crowd(&aws.home(), clusters);
@@ -145,7 +145,7 @@ async fn ecs_managed_instances_by_their_operator_alone() {
 }
 
 #[tokio::test]
-async fn a_provider_that_is_gone_counts_where_ec2_does_not_say_who_operates_the_instance() {
+async fn deleted_capacity_provider_is_an_error_without_an_answer_of_ec2() {
     let aws = standin().await;
     aws.home().container_instance("web", ContainerInstance::new(ID).capacity_provider("gone"));
     let function = function(&aws, &[]).await;
@@ -155,7 +155,7 @@ async fn a_provider_that_is_gone_counts_where_ec2_does_not_say_who_operates_the_
 }
 
 #[tokio::test]
-async fn aws_batch_by_the_tag_of_its_instance() {
+async fn aws_batch_is_known_by_the_tag_of_its_instance() {
     for clusters in [0, 5] {
         let aws = standin().await;
         crowd(&aws.home(), clusters);
@@ -167,7 +167,7 @@ async fn aws_batch_by_the_tag_of_its_instance() {
 }
 
 #[tokio::test]
-async fn aws_batch_by_the_tag_of_a_cluster_that_was_not_listed() {
+async fn aws_batch_is_known_by_the_tag_of_an_unlisted_cluster() {
     let aws = standin().await;
     for n in 0..120 {
         aws.home().cluster(Cluster::new(format!("empty-{n}")));
@@ -181,7 +181,7 @@ async fn aws_batch_by_the_tag_of_a_cluster_that_was_not_listed() {
 }
 
 #[tokio::test]
-async fn a_provider_may_be_named_by_its_arn() {
+async fn capacity_provider_may_be_given_by_arn() {
     let provider = "arn:aws:ecs:us-east-2:123456789012:capacity-provider/cp";
     let aws = standin().await;
     aws.home()
@@ -193,7 +193,7 @@ async fn a_provider_may_be_named_by_its_arn() {
 }
 
 #[tokio::test]
-async fn a_cluster_that_is_left_out_needs_no_look_at_its_provider() {
+async fn excluded_cluster_takes_no_read_of_its_capacity_provider() {
     let aws = standin().await;
     let arn = aws.home().container_instance("web", ContainerInstance::new(ID).capacity_provider("cp"));
     aws.fault(Fault::on("DescribeCapacityProviders").always().error(400, "AccessDeniedException", "no"));
@@ -202,7 +202,7 @@ async fn a_cluster_that_is_left_out_needs_no_look_at_its_provider() {
 }
 
 #[tokio::test]
-async fn aws_batch_by_the_name_or_the_tag_of_a_cluster_that_is_not_known_yet() {
+async fn aws_batch_is_known_by_the_name_or_tag_of_an_unknown_cluster() {
     for (name, has_tag) in [("AWSBatch-jobs-1a2b3c", true), ("AWSBatch-jobs-1a2b3c", false), ("queue", true)] {
         let aws = standin().await;
         let home = aws.home();
@@ -220,7 +220,7 @@ async fn aws_batch_by_the_name_or_the_tag_of_a_cluster_that_is_not_known_yet() {
 }
 
 #[tokio::test]
-async fn whatever_an_aws_service_manages_though_it_is_hidden() {
+async fn hidden_instances_of_aws_services_are_skipped() {
     for (principal, reason) in [("ecs.amazonaws.com", "Managed Instances"), ("eks.amazonaws.com", "eks.amazonaws.com")]
     {
         for settings in [&[("MANAGED_DRAINING", "override"), ("CLUSTERS", "auto")][..], &[]] {

@@ -1,4 +1,4 @@
-//! What comes before and after a notice: recommendations, instances that come back, and those that went without notice.
+//! Events before and after a notice: rebalance recommendations, restarts, and terminations without notice.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,7 +10,7 @@ use crate::{ID, OTHER, apis, crowd, failed, function, handled, register, standin
 /// The attribute that marks what the function drained.
 const MARK: &str = "spot-interruption-handler.drained";
 
-/// An event of EC2's about `ID`, of some time before now.
+/// An event about `ID`, of this age.
 fn event(detail_type: &str, detail: Value, age: Duration) -> Value {
     let mut event = crate::notice_of(ID, "stop", age);
     event["detail-type"] = detail_type.into();
@@ -30,14 +30,14 @@ fn mark(home: &Region, arn: &str) -> Option<String> {
     home.attributes(arn).remove(MARK)
 }
 
-/// An instance that was stopped, and came back: with a network interface from before.
+/// Makes `ID` an instance that was stopped and started again: its network interface is older than its start.
 fn came_back(home: &Region) {
     let launched = SystemTime::now();
     home.instance(Instance::new(ID).launched(launched).attached(launched - Duration::from_hours(5)));
 }
 
 #[tokio::test]
-async fn what_was_stopped_becomes_active_again_when_it_is_back() {
+async fn stopped_instance_is_reactivated_when_it_runs_again() {
     for action in ["stop", "hibernate"] {
         for strategy in ["deregister", "drain", "evacuate"] {
             let aws = standin().await;
@@ -57,7 +57,7 @@ async fn what_was_stopped_becomes_active_again_when_it_is_back() {
             assert_eq!(home.status(&other).as_deref(), Some("ACTIVE"));
             assert_eq!(mark(&home, &other), None);
 
-            // The event comes again.
+            // The event is delivered again.
             aws.forget_calls();
             assert_eq!(handled(&function, state_change("running", Duration::ZERO)).await["outcome"], "skipped");
             assert_eq!(aws.writes().len(), 0);
@@ -66,13 +66,13 @@ async fn what_was_stopped_becomes_active_again_when_it_is_back() {
 }
 
 #[tokio::test]
-async fn what_someone_else_drained_stays_so() {
+async fn draining_by_someone_else_is_not_undone() {
     let aws = standin().await;
     let home = aws.home();
     let (arn, _) = register(&home, "web");
     home.set_status(&arn, "DRAINING");
     let function = function(&aws, &[]).await;
-    // The notice finds it drained, and that is not ours to undo.
+    // The notice finds it drained by someone else, which is not to be undone.
     assert_eq!(handled(&function, crate::notice(ID, "stop")).await["outcome"], "draining");
     assert_eq!(mark(&home, &arn), None);
     came_back(&home);
@@ -82,7 +82,7 @@ async fn what_someone_else_drained_stays_so() {
 }
 
 #[tokio::test]
-async fn an_event_that_comes_late_does_not_undo_a_later_draining() {
+async fn late_running_event_does_not_undo_a_later_draining() {
     let aws = standin().await;
     let home = aws.home();
     let (arn, _) = register(&home, "web");
@@ -96,7 +96,7 @@ async fn an_event_that_comes_late_does_not_undo_a_later_draining() {
 }
 
 #[tokio::test]
-async fn a_reactivation_that_was_cut_short_is_finished() {
+async fn interrupted_reactivation_is_completed() {
     let aws = standin().await;
     let home = aws.home();
     let arn = home.container_instance("web", ContainerInstance::new(ID).attribute(MARK, "2026-01-01T00:00:00Z"));
@@ -105,7 +105,7 @@ async fn a_reactivation_that_was_cut_short_is_finished() {
     assert_eq!(handled(&function, state_change("running", Duration::ZERO)).await["outcome"], "reactivated");
     assert_eq!(mark(&home, &arn), None);
 
-    // And one that can't be finished is an error, so that it is tried again.
+    // A reactivation that can't be completed is an error, so that it is retried.
     let arn = home.container_instance("web", ContainerInstance::new(ID).attribute(MARK, "2026-01-01T00:00:00Z"));
     aws.fault(Fault::on("DeleteAttributes").error(400, "AccessDeniedException", "no"));
     assert_eq!(failed(&function, state_change("running", Duration::ZERO)).await.0, "AccessDenied");
@@ -113,7 +113,7 @@ async fn a_reactivation_that_was_cut_short_is_finished() {
 }
 
 #[tokio::test]
-async fn draining_counts_even_if_it_can_not_be_marked() {
+async fn draining_succeeds_without_a_mark() {
     let aws = standin().await;
     let home = aws.home();
     let (arn, _) = register(&home, "web");
@@ -138,7 +138,7 @@ async fn reactivation_can_be_turned_off() {
 }
 
 #[tokio::test]
-async fn an_ordinary_launch_costs_one_call() {
+async fn ordinary_launch_takes_one_call() {
     for clusters in [1, 5, 100] {
         let aws = standin().await;
         crowd(&aws.home(), clusters);
@@ -153,7 +153,7 @@ async fn an_ordinary_launch_costs_one_call() {
 }
 
 #[tokio::test]
-async fn it_may_be_back_where_ec2_does_not_say() {
+async fn instance_of_unknown_start_is_searched_for() {
     let aws = standin().await;
     let home = aws.home();
     let arn = home.instance(Instance::new(ID)).container_instance(
@@ -166,7 +166,7 @@ async fn it_may_be_back_where_ec2_does_not_say() {
 }
 
 #[tokio::test]
-async fn what_ec2_does_not_describe_is_not_searched_for_when_it_runs() {
+async fn running_instance_is_not_searched_for_without_its_description() {
     let aws = standin().await;
     register(&aws.home(), "web");
     let function = function(&aws, &[]).await;
@@ -176,7 +176,7 @@ async fn what_ec2_does_not_describe_is_not_searched_for_when_it_runs() {
 }
 
 #[tokio::test]
-async fn a_terminated_instance_is_deregistered_only_if_asked() {
+async fn terminated_instance_is_deregistered_only_if_configured() {
     for (settings, outcome, status) in [
         (&[][..], "ignored", "ACTIVE"),
         (&[("CLEAN_UP_TERMINATED", "true")], "deregistered", "INACTIVE"),
@@ -198,7 +198,7 @@ async fn a_terminated_instance_is_deregistered_only_if_asked() {
 }
 
 #[tokio::test]
-async fn what_went_with_notice_needs_no_cleaning_up() {
+async fn terminated_event_after_a_notice_changes_nothing() {
     let aws = standin().await;
     register(&aws.home(), "web");
     let function = function(&aws, &[("CLEAN_UP_TERMINATED", "true")]).await;
@@ -209,7 +209,7 @@ async fn what_went_with_notice_needs_no_cleaning_up() {
 }
 
 #[tokio::test]
-async fn a_rebalance_recommendation_drains_if_asked_and_never_deregisters() {
+async fn rebalance_recommendation_drains_only_if_configured() {
     for (strategy, later) in [("deregister", "INACTIVE"), ("drain", "DRAINING"), ("evacuate", "INACTIVE")] {
         let aws = standin().await;
         let home = aws.home();
@@ -223,14 +223,14 @@ async fn a_rebalance_recommendation_drains_if_asked_and_never_deregisters() {
         let answer = handled(&draining, rebalance_recommendation()).await;
         assert_eq!((&answer["outcome"], &answer["event"]), (&"draining".into(), &"rebalance".into()), "{answer}");
         assert_eq!(home.status(&arn).as_deref(), Some("DRAINING"));
-        // The notice carries on from there.
+        // The notice continues from there.
         handled(&draining, crate::notice(ID, "terminate")).await;
         assert_eq!(home.status(&arn).as_deref(), Some(later), "{strategy}");
     }
 }
 
 #[tokio::test]
-async fn what_was_drained_early_and_then_stopped_becomes_active_again() {
+async fn instance_drained_by_a_rebalance_recommendation_is_reactivated() {
     let aws = standin().await;
     let home = aws.home();
     let (arn, _) = register(&home, "web");
@@ -247,7 +247,7 @@ async fn what_was_drained_early_and_then_stopped_becomes_active_again() {
 }
 
 #[tokio::test]
-async fn a_notice_that_comes_after_the_instance_is_back_does_not_drain_it_for_ever() {
+async fn notice_before_a_restart_is_skipped() {
     let aws = standin().await;
     let home = aws.home();
     let (arn, _) = register(&home, "web");
@@ -259,7 +259,7 @@ async fn a_notice_that_comes_after_the_instance_is_back_does_not_drain_it_for_ev
 }
 
 #[tokio::test]
-async fn one_that_is_gone_does_not_cost_the_others_their_marks() {
+async fn deregistered_container_instance_does_not_fail_the_marks_of_others() {
     let aws = standin().await;
     let home = aws.home();
     let (gone, _) = register(&home, "web");
@@ -283,7 +283,7 @@ async fn one_that_is_gone_does_not_cost_the_others_their_marks() {
 }
 
 #[tokio::test]
-async fn several_events_about_one_instance_in_a_batch_end_as_the_last_word_has_it() {
+async fn most_decisive_event_of_an_instance_in_a_batch_counts() {
     let aws = standin().await;
     let home = aws.home();
     let (arn, _) = register(&home, "web");
@@ -302,9 +302,9 @@ async fn several_events_about_one_instance_in_a_batch_end_as_the_last_word_has_i
     assert_eq!(apis(&aws.writes()), ["DeregisterContainerInstance"]);
 }
 
-/// As Lambda runs it: a process, sockets and a clock that nobody has paused.
+/// As Lambda runs it: a process, sockets and a real clock.
 #[tokio::test]
-async fn an_evacuation_in_real_time() {
+async fn evacuation_works_in_real_time() {
     let aws = Standin::builder().start().await.unwrap();
     let home = aws.home();
     let (arn, other) = register(&home, "web");

@@ -1,4 +1,4 @@
-//! How the cluster of an instance is found.
+//! The search for the cluster of an instance.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use standin::{CapacityProvider, Cluster, ContainerInstance, Fault, Instance, Sta
 
 use crate::{ID, OTHER, crowd, function, handled, listed, notice, register, standin};
 
-/// Many clusters, so that a hint pays, and the one that it names.
+/// A stand-in with many clusters, so that a hint pays, and the cluster that it leads to.
 async fn crowded() -> (Standin, String, String) {
     let aws = standin().await;
     crowd(&aws.home(), 20);
@@ -14,7 +14,7 @@ async fn crowded() -> (Standin, String, String) {
     (aws, arn, other)
 }
 
-/// Interrupts the instance and expects one cluster to be looked at, the right one.
+/// Interrupts the instance and expects that only the right cluster is listed.
 async fn found_by_hint(aws: &Standin, settings: &[(&str, &str)], arn: &str) {
     let function = function(aws, settings).await;
     assert_eq!(handled(&function, notice(ID, "terminate")).await["outcome"], "deregistered");
@@ -23,7 +23,7 @@ async fn found_by_hint(aws: &Standin, settings: &[(&str, &str)], arn: &str) {
 }
 
 #[tokio::test]
-async fn by_the_operators_tag() {
+async fn cluster_is_found_by_the_operators_tag() {
     let (aws, arn, _) = crowded().await;
     aws.home().instance(Instance::new(ID).tag("cluster", "web"));
     found_by_hint(&aws, &[("CLUSTER_TAG", "cluster")], &arn).await;
@@ -31,14 +31,14 @@ async fn by_the_operators_tag() {
 }
 
 #[tokio::test]
-async fn by_the_arn_in_the_operators_tag() {
+async fn cluster_is_found_by_an_arn_in_the_operators_tag() {
     let (aws, arn, _) = crowded().await;
     aws.home().instance(Instance::new(ID).tag("cluster", "arn:aws:ecs:us-east-2:123456789012:cluster/web"));
     found_by_hint(&aws, &[("CLUSTER_TAG", "cluster")], &arn).await;
 }
 
 #[tokio::test]
-async fn by_the_capacity_provider_of_its_auto_scaling_group() {
+async fn cluster_is_found_by_the_capacity_provider_of_the_auto_scaling_group() {
     let (aws, arn, _) = crowded().await;
     aws.home()
         .cluster(Cluster::new("web").capacity_provider("web-spot"))
@@ -48,14 +48,14 @@ async fn by_the_capacity_provider_of_its_auto_scaling_group() {
 }
 
 #[tokio::test]
-async fn by_user_data() {
+async fn cluster_is_found_by_user_data() {
     let (aws, arn, _) = crowded().await;
     aws.home().instance(Instance::new(ID).user_data("#!/bin/bash\necho ECS_CLUSTER=web >> /etc/ecs/ecs.config\n"));
     found_by_hint(&aws, &[], &arn).await;
 }
 
 #[tokio::test]
-async fn by_what_was_learned_from_another_instance_of_the_group() {
+async fn cluster_is_found_by_another_instance_of_the_group() {
     let (aws, arn, _) = crowded().await;
     let home = aws.home();
     home.instance(Instance::new(ID).asg("group-7")).instance(Instance::new(OTHER).asg("group-7"));
@@ -67,7 +67,7 @@ async fn by_what_was_learned_from_another_instance_of_the_group() {
     assert_eq!(home.status(&arn).as_deref(), Some("INACTIVE"));
     assert_eq!(aws.calls_to("DescribeInstanceAttribute").len(), 0);
 
-    // The group moves to another cluster: the miss costs a list, and is not made twice.
+    // The group moves to another cluster. The miss costs one list, and happens once.
     for id in ["i-000000000000000a1", "i-000000000000000a2"] {
         home.instance(Instance::new(id).asg("group-7"));
         home.container_instance("crowd-3", ContainerInstance::new(id));
@@ -81,7 +81,7 @@ async fn by_what_was_learned_from_another_instance_of_the_group() {
 }
 
 #[tokio::test]
-async fn by_a_scan_when_every_hint_is_wrong() {
+async fn wrong_hints_fall_back_to_scan() {
     let (aws, arn, other) = crowded().await;
     aws.home().instance(
         Instance::new(ID).asg("nobody").tag("cluster", "crowd-2").user_data("#!/bin/sh\necho ECS_CLUSTER=crowd-3\n"),
@@ -91,7 +91,7 @@ async fn by_a_scan_when_every_hint_is_wrong() {
     assert_eq!(listed(&aws)[..2], ["crowd-2", "crowd-3"]);
     assert_eq!(aws.home().status(&arn).as_deref(), Some("INACTIVE"));
     assert_eq!(aws.home().status(&other).as_deref(), Some("ACTIVE"));
-    // What was listed for a hint is not listed again.
+    // A cluster that was listed for a hint is not listed again.
     let mut clusters = listed(&aws);
     clusters.sort();
     clusters.dedup();
@@ -99,7 +99,7 @@ async fn by_a_scan_when_every_hint_is_wrong() {
 }
 
 #[tokio::test]
-async fn by_a_scan_when_ec2_does_not_answer() {
+async fn throttled_or_denied_ec2_falls_back_to_scan() {
     let faults: [fn(&'static str) -> Fault; 2] = [
         |api| Fault::on(api).always().error(403, "UnauthorizedOperation", "You are not authorized."),
         |api| Fault::on(api).always().throttle(),
@@ -116,7 +116,7 @@ async fn by_a_scan_when_ec2_does_not_answer() {
 }
 
 #[tokio::test]
-async fn by_a_scan_when_ec2_no_longer_knows_it() {
+async fn instance_unknown_to_ec2_falls_back_to_scan() {
     let (aws, arn, _) = crowded().await;
     aws.home().forget_instance(ID);
     let function = function(&aws, &[]).await;
@@ -125,7 +125,7 @@ async fn by_a_scan_when_ec2_no_longer_knows_it() {
 }
 
 #[tokio::test]
-async fn past_a_hundred_clusters_and_short_pages() {
+async fn scan_reads_all_pages_and_skips_empty_clusters() {
     let aws = Standin::builder()
         .page_size("ListClusters", 70)
         .page_size("ListContainerInstances", 1)
@@ -149,7 +149,7 @@ async fn past_a_hundred_clusters_and_short_pages() {
 }
 
 #[tokio::test]
-async fn only_in_the_clusters_that_are_named() {
+async fn only_named_clusters_are_searched() {
     let (aws, arn, _) = crowded().await;
     let function = function(&aws, &[("CLUSTERS", "web,crowd-1")]).await;
     assert_eq!(handled(&function, notice(ID, "terminate")).await["outcome"], "deregistered");
@@ -159,10 +159,10 @@ async fn only_in_the_clusters_that_are_named() {
 }
 
 #[tokio::test]
-async fn in_a_cluster_that_came_after_the_warm_up() {
+async fn cluster_created_after_the_warm_up_is_found() {
     let aws = standin().await;
     let function = function(&aws, &[]).await;
-    // Past the age at which "in none of the clusters" is taken for granted.
+    // This is longer than "in none of the clusters" is relied on.
     tokio::time::sleep(Duration::from_secs(11)).await;
     let (arn, _) = register(&aws.home(), "new");
     assert_eq!(handled(&function, notice(ID, "terminate")).await["outcome"], "deregistered");
@@ -170,7 +170,7 @@ async fn in_a_cluster_that_came_after_the_warm_up() {
 }
 
 #[tokio::test]
-async fn an_instance_in_no_cluster_is_no_failure() {
+async fn instance_in_no_cluster_is_not_found() {
     for clusters in [0, 2, 12] {
         let aws = standin().await;
         crowd(&aws.home(), clusters);
@@ -184,7 +184,7 @@ async fn an_instance_in_no_cluster_is_no_failure() {
 }
 
 #[tokio::test]
-async fn never_by_the_name_default_when_nothing_is_known() {
+async fn instance_without_user_data_is_not_taken_for_default() {
     let aws = standin().await;
     let home = aws.home();
     let other = home.container_instance("default", ContainerInstance::new(OTHER));
@@ -196,7 +196,7 @@ async fn never_by_the_name_default_when_nothing_is_known() {
 }
 
 #[tokio::test]
-async fn by_a_scan_of_all_names_when_clusters_can_not_be_described() {
+async fn undescribed_clusters_are_scanned() {
     let denied = || Fault::on("DescribeClusters").always().error(400, "AccessDeniedException", "not authorized");
     let of_one = |body: &serde_json::Value| body["clusters"].to_string().contains("crowd-1");
     for fault in [denied(), denied().matching(of_one)] {
@@ -212,7 +212,7 @@ async fn by_a_scan_of_all_names_when_clusters_can_not_be_described() {
 }
 
 #[tokio::test]
-async fn by_a_capacity_provider_whose_group_has_slashes_in_its_name() {
+async fn auto_scaling_group_name_may_contain_slashes() {
     let aws = standin().await;
     let home = aws.home();
     crowd(&home, 60);

@@ -5,7 +5,6 @@
 mod accounts;
 mod act;
 mod cold_start;
-mod elsewhere;
 mod errors;
 mod events;
 mod frugality;
@@ -13,6 +12,7 @@ mod leave_alone;
 mod lifecycle;
 mod locate;
 mod malformed;
+mod other_platforms;
 mod outcomes;
 mod queue;
 mod registrations;
@@ -33,7 +33,7 @@ async fn standin() -> Standin {
     Standin::builder().start().await.unwrap()
 }
 
-/// The function's process, after its warm-up, which is forgotten: what is counted from here on, a notice cost.
+/// The function's process, after its warm-up. The log holds only calls that were made since.
 async fn function(aws: &Standin, settings: &[(&str, &str)]) -> Environment {
     let function = start(aws, settings).await;
     function.ready().await.unwrap();
@@ -52,12 +52,12 @@ async fn start(aws: &Standin, settings: &[(&str, &str)]) -> Environment {
         .unwrap()
 }
 
-/// A notice given at this moment.
+/// A notice that is given now.
 fn notice(id: &str, action: &str) -> Value {
     notice_of(id, action, Duration::ZERO)
 }
 
-/// A notice given a while ago.
+/// A notice of this age.
 fn notice_of(id: &str, action: &str, age: Duration) -> Value {
     let time = SystemTime::now() - age;
     let time =
@@ -75,7 +75,7 @@ fn notice_of(id: &str, action: &str, age: Duration) -> Value {
     })
 }
 
-/// Sends a notice and expects it to be handled.
+/// Sends a notice and expects success.
 async fn handled(function: &Environment, notice: Value) -> Value {
     match function.invoke(notice).await.unwrap() {
         Answer::Ok(answer) => answer,
@@ -93,14 +93,14 @@ async fn failed(function: &Environment, event: Value) -> (String, String) {
     }
 }
 
-/// Registers two instances in a cluster; gives the ARN of `ID`'s registration and that of `OTHER`'s.
+/// Registers two instances in a cluster. Returns the ARN of `ID`'s registration and that of `OTHER`'s.
 fn register(home: &Region, cluster: &str) -> (String, String) {
     let other = home.container_instance(cluster, ContainerInstance::new(OTHER).running_tasks(1));
     home.instance(Instance::new(ID)).instance(Instance::new(OTHER));
     (home.container_instance(cluster, ContainerInstance::new(ID).running_tasks(2)), other)
 }
 
-/// Makes clusters with an instance each, so that a scan costs more than a hint.
+/// Creates clusters with an instance each, so that a scan takes more calls than a hint.
 fn crowd(home: &Region, clusters: usize) {
     for n in 0..clusters {
         home.container_instance(&format!("crowd-{n}"), ContainerInstance::new(format!("i-{n:017x}")));
@@ -111,7 +111,7 @@ fn apis(calls: &[Call]) -> Vec<&str> {
     calls.iter().map(|call| call.api.as_str()).collect()
 }
 
-/// The cluster that each call to list container instances named.
+/// The cluster of each call to `ListContainerInstances`.
 fn listed(aws: &Standin) -> Vec<String> {
     let lists = aws.calls_to("ListContainerInstances");
     lists.iter().map(|call| call.params["cluster"].as_str().unwrap().to_owned()).collect()

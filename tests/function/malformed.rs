@@ -1,4 +1,4 @@
-//! What is no event of this function: what it is told to whoever sent it.
+//! Malformed and ignored events, and their explanations.
 
 use serde_json::{Value, json};
 use standin::Answer;
@@ -8,7 +8,7 @@ use crate::{ID, failed, function, handled, notice, standin};
 const TIME: &str = "a time, such as 2026-11-02T08:00:00Z";
 
 #[tokio::test]
-async fn a_malformed_event_names_the_field_what_came_and_what_was_expected() {
+async fn malformed_event_names_field_value_and_expectation() {
     let aws = standin().await;
     let function = function(&aws, &[]).await;
     for (pointer, value, message) in [
@@ -44,13 +44,13 @@ async fn a_malformed_event_names_the_field_what_came_and_what_was_expected() {
 }
 
 #[tokio::test]
-async fn a_wrapped_event_says_that_it_is_wrapped_and_what_to_do() {
+async fn wrapped_event_is_explained() {
     let aws = standin().await;
     let function = function(&aws, &[]).await;
     let event = notice(ID, "terminate");
     let text = event.to_string();
     let message = |body: Value| json!({ "Records": [{ "messageId": "1", "body": body, "eventSource": "aws:sqs" }] });
-    for (payload, place, advice) in [
+    for (payload, path, advice) in [
         (
             json!({ "Records": [{ "EventSource": "aws:sns", "Sns": { "Message": text } }] }),
             "Records[0].Sns.Message",
@@ -86,8 +86,8 @@ async fn a_wrapped_event_says_that_it_is_wrapped_and_what_to_do() {
     ] {
         let (error_type, said) = failed(&function, payload.clone()).await;
         assert_eq!(error_type, "InvalidEvent");
-        assert!(said.contains(place) && said.contains(advice), "{payload}: {said}");
-        assert_eq!(said.contains("it is wrapped"), !place.is_empty(), "{payload}: {said}");
+        assert!(said.contains(path) && said.contains(advice), "{payload}: {said}");
+        assert_eq!(said.contains("it is wrapped"), !path.is_empty(), "{payload}: {said}");
         let answer = handled(&function, message(json!(payload.to_string()))).await;
         assert_eq!(answer["batchItemFailures"][0]["itemIdentifier"], "1");
         let line = function.logs().into_iter().rfind(|line| line.contains("ERROR") && line.contains("fields")).unwrap();
@@ -99,7 +99,7 @@ async fn a_wrapped_event_says_that_it_is_wrapped_and_what_to_do() {
 }
 
 #[tokio::test]
-async fn a_bad_message_of_a_batch_is_named_in_the_log() {
+async fn malformed_message_is_logged_with_its_id() {
     let aws = standin().await;
     let function = function(&aws, &[]).await;
     let mut own = notice(ID, "terminate");
@@ -126,7 +126,7 @@ async fn a_bad_message_of_a_batch_is_named_in_the_log() {
 }
 
 #[tokio::test]
-async fn an_ignored_event_says_what_came_and_what_is_handled() {
+async fn ignored_event_is_explained() {
     let aws = standin().await;
     let function = function(&aws, &[("ACCOUNTS", "123456789012")]).await;
     let state_change = "EC2 Instance State-change Notification";

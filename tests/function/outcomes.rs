@@ -1,4 +1,4 @@
-//! What is told of outcomes: metrics, and events on a bus.
+//! Reports on outcomes: metrics, and events on a bus.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ fn metrics(function: &Environment) -> Vec<Value> {
     lines.filter(|line| line.get("_aws").is_some()).collect()
 }
 
-/// By what a metric is counted.
+/// The dimensions of a metric.
 fn dimensions(line: &Value, metric: &str) -> Option<Value> {
     let directives = line["_aws"]["CloudWatchMetrics"].as_array().unwrap().iter();
     let mut of = directives.filter(|d| d["Metrics"].as_array().unwrap().iter().any(|m| m["Name"] == metric));
@@ -24,7 +24,7 @@ fn dimensions(line: &Value, metric: &str) -> Option<Value> {
     Some(directive["Dimensions"].clone())
 }
 
-/// What `CloudWatch` asks of every line.
+/// Checks what `CloudWatch` requires of every line.
 fn assert_valid(line: &Value) {
     assert!(line["_aws"]["Timestamp"].as_u64().unwrap() > 1_700_000_000_000, "{line}");
     for directive in line["_aws"]["CloudWatchMetrics"].as_array().unwrap() {
@@ -39,7 +39,7 @@ fn assert_valid(line: &Value) {
 }
 
 #[tokio::test]
-async fn a_line_of_metrics_for_each_outcome() {
+async fn each_outcome_has_a_line_of_metrics() {
     let aws = standin().await;
     register(&aws.home(), "web");
     aws.home().instance(Instance::new(ID).instance_type("m7g.large").zone("us-east-2b"));
@@ -62,7 +62,7 @@ async fn a_line_of_metrics_for_each_outcome() {
 }
 
 #[tokio::test]
-async fn a_notice_from_the_future_counts_as_given_now() {
+async fn notice_from_the_future_counts_as_present() {
     let aws = standin().await;
     register(&aws.home(), "web");
     let function = function(&aws, &[]).await;
@@ -79,7 +79,7 @@ async fn a_notice_from_the_future_counts_as_given_now() {
 }
 
 #[tokio::test]
-async fn what_does_not_apply_is_not_measured() {
+async fn metrics_that_do_not_apply_are_left_out() {
     let aws = standin().await;
     register(&aws.home(), "web");
     let function = function(&aws, &[]).await;
@@ -102,7 +102,7 @@ async fn what_does_not_apply_is_not_measured() {
 }
 
 #[tokio::test]
-async fn a_batch_counts_its_calls_once() {
+async fn batch_counts_its_calls_once() {
     let aws = standin().await;
     let (home, mut records) = (aws.home(), Vec::new());
     for n in 0..5 {
@@ -122,7 +122,7 @@ async fn a_batch_counts_its_calls_once() {
 }
 
 #[tokio::test]
-async fn a_launch_in_front_takes_no_cost_with_it() {
+async fn launch_without_metrics_does_not_lose_calls() {
     let aws = standin().await;
     let (home, now) = (aws.home(), std::time::SystemTime::now());
     register(&home, "web");
@@ -139,17 +139,17 @@ async fn a_launch_in_front_takes_no_cost_with_it() {
 }
 
 #[tokio::test]
-async fn a_strict_log_level_keeps_no_metrics_back() {
+async fn strict_log_level_does_not_drop_metrics() {
     let aws = standin().await;
     register(&aws.home(), "web");
     let function = function(&aws, &[("AWS_LAMBDA_LOG_LEVEL", "ERROR")]).await;
     handled(&function, notice(ID, "terminate")).await;
-    // Lambda would drop it below the level that is set.
+    // Lambda would drop a line below the configured level.
     assert_eq!(metrics(&function)[0]["level"], "ERROR");
 }
 
 #[tokio::test]
-async fn outcomes_are_put_on_a_bus() {
+async fn outcomes_are_put_on_the_bus() {
     let aws = standin().await;
     let (arn, _) = register(&aws.home(), "web");
     let function = function(&aws, &[("OUTCOME_BUS", BUS)]).await;
@@ -164,7 +164,7 @@ async fn outcomes_are_put_on_a_bus() {
     let detail: Value = serde_json::from_str(event["Detail"].as_str().unwrap()).unwrap();
     assert_eq!(detail, answer);
 
-    // Failures are outcomes, too; what is no instance's is none.
+    // Failures are published, too. An invalid event belongs to no instance, and is not.
     aws.fault(Fault::on("DescribeContainerInstances").error(400, "AccessDeniedException", "no"));
     aws.home().container_instance("web", ContainerInstance::new("i-1234abcd"));
     failed(&function, notice("i-1234abcd", "terminate")).await;
@@ -177,7 +177,7 @@ async fn outcomes_are_put_on_a_bus() {
 }
 
 #[tokio::test]
-async fn a_failure_to_publish_fails_nothing() {
+async fn failure_to_publish_does_not_fail_the_invocation() {
     for fault in [
         Fault::on("PutEvents").error(400, "ResourceNotFoundException", "Event bus outcomes does not exist."),
         Fault::on("PutEvents").status(500),
@@ -193,7 +193,7 @@ async fn a_failure_to_publish_fails_nothing() {
 }
 
 #[tokio::test]
-async fn a_batch_puts_ten_outcomes_in_a_call() {
+async fn batch_publishes_ten_outcomes_per_call() {
     let aws = standin().await;
     let record =
         |n: u32| json!({ "messageId": n.to_string(), "body": notice(&format!("i-{n:017x}"), "terminate").to_string() });

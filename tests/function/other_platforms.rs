@@ -1,10 +1,10 @@
-//! Instances that are a part of something else than an ECS cluster.
+//! Instances of other platforms than ECS.
 
 use standin::{Instance, Standin};
 
 use crate::{ID, OTHER, apis, crowd, function, handled, notice, register, standin};
 
-/// What tells that an instance is a part of something else, and what the answer names.
+/// The tags of other platforms, and the platform that the answer names.
 const MARKS: [(&str, &str); 6] = [
     ("aws:eks:cluster-name", "Kubernetes"),
     ("eks:cluster-name", "Kubernetes"),
@@ -21,7 +21,7 @@ async fn crowded(clusters: usize) -> Standin {
 }
 
 #[tokio::test]
-async fn no_cluster_is_asked_about_it() {
+async fn instance_of_another_platform_takes_no_ecs_call() {
     for (tag, named) in MARKS {
         let aws = crowded(40).await;
         aws.home().instance(Instance::new(ID).tag(tag, "x").asg("group").user_data("ECS_CLUSTER=crowd-1"));
@@ -30,13 +30,14 @@ async fn no_cluster_is_asked_about_it() {
         assert_eq!(answer["outcome"], "not-found", "{tag}");
         assert!(answer["reason"].as_str().unwrap().contains(named), "{answer}");
         let calls = aws.calls();
-        // A cold process reads user data beside the description, which saves a round trip where it names a cluster.
+        // A cold process reads user data concurrently with the description, which saves a round trip if it names a
+        // cluster.
         assert!(calls.len() <= 2 && calls.iter().all(|call| call.api.starts_with("DescribeInstance")), "{calls:?}");
     }
 }
 
 #[tokio::test]
-async fn a_process_that_has_seen_one_takes_one_call_however_few_clusters_there_are() {
+async fn instance_of_another_platform_takes_one_call_in_a_warm_process() {
     for clusters in [0, 1, 2, 40] {
         let aws = crowded(clusters).await;
         for id in [ID, OTHER] {
@@ -53,7 +54,7 @@ async fn a_process_that_has_seen_one_takes_one_call_however_few_clusters_there_a
 }
 
 #[tokio::test]
-async fn an_instance_of_ecs_beside_them_is_found_as_before() {
+async fn ecs_instance_is_found_after_one_of_another_platform() {
     for clusters in [1, 20] {
         let aws = crowded(clusters).await;
         aws.home().instance(Instance::new("i-1234abcd").tag("aws:eks:cluster-name", "x"));
