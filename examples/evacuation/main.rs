@@ -35,7 +35,7 @@ struct StrategyRun {
 async fn main() -> Result<(), Box<dyn Error>> {
     let mut runs = Vec::new();
     for strategy in STRATEGIES {
-        runs.push(play(strategy).await?);
+        runs.push(run(strategy).await?);
     }
     println!("{}", timeline::moments(&runs));
     println!("{}", timeline::fates(&runs));
@@ -62,7 +62,7 @@ async fn batch(instances: usize) -> Result<String, Box<dyn Error>> {
     Ok(timeline::batch(instances, calls, &home.fates()))
 }
 
-async fn play(strategy: &'static str) -> Result<StrategyRun, Box<dyn Error>> {
+async fn run(strategy: &'static str) -> Result<StrategyRun, Box<dyn Error>> {
     let aws = Arc::new(Standin::builder().latency(LATENCY).start().await?);
     let home = aws.home();
     fleet::instances(&home, fleet::CLUSTER, &[ID.to_owned()]);

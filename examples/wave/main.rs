@@ -11,9 +11,9 @@ mod fleet;
 mod measured;
 mod notices;
 mod options;
-mod play;
 mod plot;
 mod report;
+mod run;
 mod template;
 
 use std::{error::Error, fs, process::ExitCode};
@@ -42,11 +42,11 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
         aws.fault(fault);
     }
 
-    let played = play::play(&aws, &options, &function, &fleet).await;
-    let measured = Figures::new(&played);
-    report::print(&aws, &options, &played, &measured);
+    let run = run::run(&aws, &options, &function, &fleet).await;
+    let measured = Figures::new(&run);
+    report::print(&aws, &options, &run, &measured);
     if let Some(path) = &options.plot {
-        fs::write(path, plot::svg(&options, &played, &measured))?;
+        fs::write(path, plot::svg(&options, &run, &measured))?;
     }
     Ok(if measured.lost == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::play::{NOTICE, Sent, WaveRun};
+use crate::run::{NOTICE, Sent, WaveRun};
 
 /// How many notices were handled, and when.
 pub(crate) struct Figures {
@@ -27,17 +27,17 @@ pub(crate) struct Figures {
 pub(crate) struct Spread(pub(crate) Vec<Duration>);
 
 impl Figures {
-    pub(crate) fn new(played: &WaveRun) -> Self {
-        let sent: Vec<_> = played.sent.iter().filter(|sent| sent.well_formed).collect();
+    pub(crate) fn new(run: &WaveRun) -> Self {
+        let sent: Vec<_> = run.sent.iter().filter(|sent| sent.well_formed).collect();
         let handled: Vec<_> = sent.iter().filter_map(|sent| in_time(sent).map(|at| (sent.at, at))).collect();
-        let first = played.sent.iter().map(|sent| sent.at).min();
+        let first = run.sent.iter().map(|sent| sent.at).min();
         Self {
             well_formed: sent.len(),
-            malformed: played.sent.len() - sent.len(),
+            malformed: run.sent.len() - sent.len(),
             handled: handled.len(),
             lost: sent.len() - handled.len(),
-            graceful: (!played.fates.is_empty())
-                .then(|| (played.fates.iter().filter(|fate| fate.is_graceful()).count(), played.fates.len())),
+            graceful: (!run.fates.is_empty())
+                .then(|| (run.fates.iter().filter(|fate| fate.is_graceful()).count(), run.fates.len())),
             after_notice: Spread::of(handled.iter().map(|(sent, at)| *at - *sent)),
             after_first: Spread::of(handled.iter().filter_map(|(_, at)| Some(*at - first?))),
         }

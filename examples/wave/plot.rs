@@ -10,7 +10,7 @@ use crate::{
     measured::Figures,
     notices::share,
     options::Options,
-    play::{NOTICE, WaveRun},
+    run::{NOTICE, WaveRun},
 };
 
 const WIDTH: f64 = 820.0;
@@ -44,10 +44,10 @@ text { fill: #f0f6fc }
 }";
 
 /// Draws the plot.
-pub(crate) fn svg(options: &Options, played: &WaveRun, measured: &Figures) -> String {
+pub(crate) fn svg(options: &Options, run: &WaveRun, measured: &Figures) -> String {
     let [left, top, right, bottom] = MARGINS;
     let bound = Bound::of(options);
-    let (arrived, handled) = (arrivals(played), seconds(&measured.after_first.0));
+    let (arrived, handled) = (arrivals(run), seconds(&measured.after_first.0));
     let x = Axis::new(end(&arrived, &handled, bound, measured), left, WIDTH - right);
     let y = Axis::new(share(measured.well_formed.max(1), 1), HEIGHT - bottom, top);
     let lines = [
@@ -94,9 +94,9 @@ fn subtitle(measured: &Figures, bound: Option<Bound>) -> String {
 }
 
 /// The times at which well-formed notices were sent, in seconds.
-fn arrivals(played: &WaveRun) -> Vec<f64> {
-    let first = played.sent.first().map(|sent| sent.at);
-    let sent = played.sent.iter().filter(|sent| sent.well_formed);
+fn arrivals(run: &WaveRun) -> Vec<f64> {
+    let first = run.sent.first().map(|sent| sent.at);
+    let sent = run.sent.iter().filter(|sent| sent.well_formed);
     sent.filter_map(|sent| Some(sent.at.saturating_duration_since(first?).as_secs_f64())).collect()
 }
 

@@ -7,15 +7,15 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use standin::{Bucket, Standin, Tally};
 
-use crate::{bound::Bound, measured::Figures, notices::share, options::Options, play::WaveRun};
+use crate::{bound::Bound, measured::Figures, notices::share, options::Options, run::WaveRun};
 
 /// Prints the report in the selected format.
-pub(crate) fn print(aws: &Standin, options: &Options, played: &WaveRun, measured: &Figures) {
+pub(crate) fn print(aws: &Standin, options: &Options, run: &WaveRun, measured: &Figures) {
     let (tally, needed) = (aws.tally(), needed(aws, options.quota_factor));
     if options.json {
-        println!("{:#}", json(options, played, measured, &tally));
+        println!("{:#}", json(options, run, measured, &tally));
     } else {
-        println!("{}", text(options, played, measured, &tally, &needed));
+        println!("{}", text(options, run, measured, &tally, &needed));
     }
 }
 
@@ -30,7 +30,7 @@ fn needed(aws: &Standin, factor: f64) -> Vec<Bound> {
 
 fn text(
     options: &Options,
-    played: &WaveRun,
+    run: &WaveRun,
     measured: &Figures,
     tally: &BTreeMap<String, Tally>,
     needed: &[Bound],
@@ -61,7 +61,7 @@ fn text(
     lines.push(format!("  {:<26} {:9.2}", "for each notice", per_notice(tally, options.events)));
     lines.push("\nquotas, by the calls that they admitted".to_owned());
     lines.extend(needed.iter().map(|bound| format!("  {bound}")));
-    lines.push(format!("\nfunction\n{}", function(played)));
+    lines.push(format!("\nfunction\n{}", function(run)));
     lines.join("\n")
 }
 
@@ -80,19 +80,19 @@ fn title(options: &Options) -> String {
     )
 }
 
-fn function(played: &WaveRun) -> String {
-    let pool = &played.pool;
+fn function(run: &WaveRun) -> String {
+    let pool = &run.pool;
     let mut lines = vec![format!(
         "  {} invocations, {} cold starts, at most {:.1} MB",
         pool.invocations,
         pool.cold_starts,
-        memory_mb(played)
+        memory_mb(run)
     )];
     lines.extend(pool.errors.iter().map(|(error, times)| format!("  {times} times {error}")));
     if pool.undelivered > 0 {
         lines.push(format!("  {} given up", pool.undelivered));
     }
-    if let Some(queue) = &played.queue {
+    if let Some(queue) = &run.queue {
         let batches: Vec<_> = queue.batches.iter().map(ToString::to_string).collect();
         lines.push(format!("  {} batches: {}", batches.len(), batches.join(", ")));
         lines.push(format!("  {} messages redelivered, {} dead", queue.redelivered, queue.dead.len()));
@@ -100,12 +100,12 @@ fn function(played: &WaveRun) -> String {
     lines.join("\n")
 }
 
-fn json(options: &Options, played: &WaveRun, measured: &Figures, tally: &BTreeMap<String, Tally>) -> Value {
+fn json(options: &Options, run: &WaveRun, measured: &Figures, tally: &BTreeMap<String, Tally>) -> Value {
     let calls: BTreeMap<_, _> = tally
         .iter()
         .map(|(api, of)| (api, json!({"calls": of.calls, "throttled": of.throttled, "failed": of.failed})))
         .collect();
-    let queue = played
+    let queue = run
         .queue
         .as_ref()
         .map(|queue| json!({ "batches": queue.batches, "redelivered": queue.redelivered, "dead": queue.dead.len() }));
@@ -134,11 +134,11 @@ fn json(options: &Options, played: &WaveRun, measured: &Figures, tally: &BTreeMa
         })),
         "calls": calls,
         "callsPerNotice": per_notice(tally, options.events),
-        "invocations": played.pool.invocations,
-        "coldStarts": played.pool.cold_starts,
-        "peakMemoryMb": memory_mb(played),
-        "errors": played.pool.errors,
-        "undelivered": played.pool.undelivered,
+        "invocations": run.pool.invocations,
+        "coldStarts": run.pool.cold_starts,
+        "peakMemoryMb": memory_mb(run),
+        "errors": run.pool.errors,
+        "undelivered": run.pool.undelivered,
         "queue": queue,
     })
 }
@@ -148,6 +148,6 @@ fn per_notice(tally: &BTreeMap<String, Tally>, events: usize) -> f64 {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a figure with one decimal")]
-fn memory_mb(played: &WaveRun) -> f64 {
-    (played.pool.peak_memory_kb as f64 / 1e2).round() / 10.0
+fn memory_mb(run: &WaveRun) -> f64 {
+    (run.pool.peak_memory_kb as f64 / 1e2).round() / 10.0
 }

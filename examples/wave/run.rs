@@ -41,7 +41,7 @@ pub(crate) struct Sent {
 }
 
 /// Runs the wave until every well-formed notice is handled or has expired.
-pub(crate) async fn play(aws: &Standin, options: &Options, function: &Path, fleet: &[Member]) -> WaveRun {
+pub(crate) async fn run(aws: &Standin, options: &Options, function: &Path, fleet: &[Member]) -> WaveRun {
     let home = &aws.home();
     let mut channel = Channel::open(home, options, configured(aws, options, function));
     let mut pending = notices(options, fleet).into_iter().peekable();
