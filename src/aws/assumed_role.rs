@@ -4,9 +4,14 @@ use std::sync::Arc;
 
 use aws_config::{SdkConfig, sts::AssumeRoleProvider};
 use aws_credential_types::provider::{self, ProvideCredentials, error::CredentialsError, future};
-use aws_sdk_sts::{error::SdkError, operation::assume_role::AssumeRoleError};
 
-use super::{calls::Calls, coalesce::Coalesced, failure::call_error, operation::Operation, session::Session};
+use super::{
+    calls::Calls,
+    coalesce::Coalesced,
+    failure::{call_error, not_assumed},
+    operation::Operation,
+    session::Session,
+};
 use crate::{
     config::MemberRole,
     error::{Error, ErrorClass},
@@ -64,8 +69,7 @@ impl AssumedRole {
     }
 
     fn refused(&self, error: &CredentialsError) -> Error {
-        let source = std::error::Error::source(error);
-        match source.and_then(|source| source.downcast_ref::<SdkError<AssumeRoleError>>()) {
+        match not_assumed(error) {
             Some(error) => call_error(Operation::AssumeRole, &self.0.role, error),
             None => Error::call(Operation::AssumeRole, &self.0.role, ErrorClass::Rejected, error.to_string()),
         }

@@ -1,6 +1,6 @@
 //! Classifies errors of the SDK.
 
-use std::{error::Error as _, fmt::Display, iter::successors};
+use std::{fmt::Display, iter::successors};
 
 use aws_runtime::retries::classifiers::{THROTTLING_ERRORS, TRANSIENT_ERRORS};
 use aws_sdk_sts::{
@@ -63,8 +63,8 @@ fn class<E: ProvideErrorMetadata + std::error::Error + 'static>(error: &SdkError
     }
 }
 
-/// The error of `AssumeRole`, if a role could not be assumed.
-fn not_assumed<E: std::error::Error + 'static>(error: &SdkError<E>) -> Option<&SdkError<AssumeRoleError>> {
+/// The error of `AssumeRole` behind an error, if a role could not be assumed.
+pub(super) fn not_assumed(error: &dyn std::error::Error) -> Option<&SdkError<AssumeRoleError>> {
     let mut causes = successors(error.source(), |&cause| cause.source());
     causes.find_map(|cause| cause.downcast_ref())
 }
