@@ -18,7 +18,7 @@ use aws_smithy_types::date_time::{DateTime, Format};
 use crate::identifier::Region;
 
 /// The time limit for opening a connection, 2 s: within a Region it takes milliseconds.
-const CONNECT: Duration = Duration::from_secs(2);
+pub(crate) const CONNECT: Duration = Duration::from_secs(2);
 
 /// Reads credentials, endpoints and the home Region as every AWS SDK does.
 pub(crate) async fn from_env() -> SdkConfig {

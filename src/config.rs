@@ -38,6 +38,12 @@ pub struct Config {
     pub member_role: Option<MemberRole>,
     /// `OUTCOME_BUS`
     pub outcome_bus: Option<EventBusArn>,
+    /// `EKS_CLUSTERS`: empty if no cluster is to be acted on.
+    pub eks_clusters: ClusterFilter,
+    /// `EKS_STRATEGY`
+    pub eks_strategy: EksStrategy,
+    /// `POD_DISRUPTION_BUDGETS`
+    pub pod_disruption_budgets: BudgetPolicy,
 }
 
 /// The role that the function assumes in other accounts.
@@ -107,6 +113,24 @@ pub enum RebalancePolicy {
     Drain,
 }
 
+/// What happens to a Kubernetes node whose EC2 instance is going to be interrupted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EksStrategy {
+    /// It is cordoned, and its pods are evicted.
+    Drain,
+    /// It is cordoned.
+    Cordon,
+}
+
+/// What happens to pods that a `PodDisruptionBudget` protects from eviction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BudgetPolicy {
+    /// They are deleted when their grace period would no longer fit into the notice.
+    UntilDeadline,
+    /// They run until EC2 ends the instance.
+    Respect,
+}
+
 /// Whether anything is changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -116,10 +140,11 @@ pub enum Mode {
     DryRun,
 }
 
-/// What happens to container instances that Amazon ECS drains by itself.
+/// What happens to container instances that Amazon ECS drains by itself, and to nodes of managed node groups and
+/// Karpenter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ManagedDrainingPolicy {
-    /// They are left to Amazon ECS.
+    /// They are left to those.
     Respect,
     /// They are treated like all others.
     Override,
@@ -158,7 +183,10 @@ impl Config {
                 ("evacuate", Strategy::Evacuate),
             ])?,
             mode: read("DRY_RUN").one_of(&[("false", Mode::Change), ("true", Mode::DryRun)])?,
-            clusters: ClusterFilter::new(read("CLUSTERS").patterns()?, read("EXCLUDE_CLUSTERS").patterns()?),
+            clusters: ClusterFilter::new(
+                Some(read("CLUSTERS").patterns()?).filter(|names| !names.is_empty()).unwrap_or_else(every_cluster),
+                read("EXCLUDE_CLUSTERS").patterns()?,
+            ),
             cluster_tag: read("CLUSTER_TAG").tag_key()?,
             managed_draining: read("MANAGED_DRAINING").one_of(&[
                 ("respect", ManagedDrainingPolicy::Respect),
@@ -175,6 +203,11 @@ impl Config {
             accounts: read("ACCOUNTS").accounts()?,
             member_role: MemberRole::read(read("MEMBER_ROLE_NAME"), read("EXTERNAL_ID"))?,
             outcome_bus: read("OUTCOME_BUS").event_bus()?,
+            eks_clusters: ClusterFilter::new(read("EKS_CLUSTERS").patterns()?, Vec::new()),
+            eks_strategy: read("EKS_STRATEGY")
+                .one_of(&[("drain", EksStrategy::Drain), ("cordon", EksStrategy::Cordon)])?,
+            pod_disruption_budgets: read("POD_DISRUPTION_BUDGETS")
+                .one_of(&[("until-deadline", BudgetPolicy::UntilDeadline), ("respect", BudgetPolicy::Respect)])?,
         })
     }
 
@@ -290,6 +323,10 @@ impl Setting {
     }
 }
 
+fn every_cluster() -> Vec<String> {
+    vec!["*".to_owned()]
+}
+
 fn is_pattern_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'*' | b'?')
 }
@@ -319,6 +356,9 @@ mod tests {
                 .map(|kind| config.reason_to_ignore_kind(kind).is_none());
             assert_eq!(concerns, [false, true, false]);
             assert_eq!(config.clusters.plain_names(), None);
+            assert!(config.eks_clusters.is_empty() && !config.clusters.is_empty());
+            assert_eq!(config.eks_strategy, EksStrategy::Drain);
+            assert_eq!(config.pod_disruption_budgets, BudgetPolicy::UntilDeadline);
         }
     }
 
@@ -372,6 +412,9 @@ mod tests {
             ("OUTCOME_BUS", "arn:aws:sns:us-east-1:123456789012:topic", "the ARN of an event bus"),
             ("DRY_RUN", "yes", "false or true"),
             ("MANAGED_DRAINING", "true", "respect or override"),
+            ("EKS_STRATEGY", "evict", "drain or cordon"),
+            ("POD_DISRUPTION_BUDGETS", "ignore", "until-deadline or respect"),
+            ("EKS_CLUSTERS", "web,a/b", "comma-separated cluster names"),
             ("CLUSTERS", "web,a/b", "comma-separated cluster names"),
             ("CLUSTERS", "arn:aws:ecs:us-east-1:123456789012:cluster/web", "comma-separated cluster names"),
             ("CLUSTERS", " , ", "comma-separated cluster names"),

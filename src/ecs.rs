@@ -15,7 +15,6 @@ pub(crate) mod evacuations;
 pub(crate) mod limits;
 pub(crate) mod locate;
 pub(crate) mod managed_by;
-pub(crate) mod mark;
 pub(crate) mod plan;
 pub(crate) mod registrations;
 pub(crate) mod services;
@@ -40,13 +39,13 @@ use self::{
     container_instance::ContainerInstance,
     evacuations::Evacuations,
     limits::{ATTRIBUTES, PAGE, SERVICES, UPDATE},
-    mark::Mark,
     task::{Listed, Task},
 };
 use crate::{
     aws::{coalesce::Coalesced, operation::Operation},
     error::{Error, ErrorClass},
     identifier::{ClusterName, ContainerInstanceArn, InstanceId, TaskArn},
+    mark::Mark,
     outcome::EndState,
 };
 

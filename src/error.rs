@@ -1,8 +1,13 @@
 //! Why an event could not be handled.
 
+use std::time::Duration;
+
 use lambda_runtime::Diagnostic;
 
 use crate::{aws::operation::Operation, identifier::AccountId};
+
+/// An error whose text is all that matters.
+pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why an event could not be handled.
 ///
@@ -32,6 +37,8 @@ pub enum Error {
         code: Option<String>,
         /// The error and its causes, as the SDK prints them.
         cause: String,
+        /// How long the server wants callers to wait, if its answer says so.
+        retry_after: Option<Duration>,
     },
 
     /// AWS accepted a change, but its answer says that this container instance was not changed.
@@ -90,7 +97,16 @@ impl Error {
         class: ErrorClass,
         cause: impl Into<String>,
     ) -> Self {
-        Self::Call { operation, resource: resource.to_string(), class, code: None, cause: cause.into() }
+        let (resource, cause) = (resource.to_string(), cause.into());
+        Self::Call { operation, resource, class, code: None, cause, retry_after: None }
+    }
+
+    /// How long the server wants callers to wait, if its answer says so.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Call { retry_after, .. } => *retry_after,
+            _ => None,
+        }
     }
 
     /// Whether the same call may succeed later.

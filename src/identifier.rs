@@ -118,9 +118,9 @@ identifier!(
 );
 
 identifier!(
-    /// The name of an ECS cluster.
+    /// The name of a cluster of Amazon ECS or Amazon EKS.
     ClusterName,
-    "the name of an ECS cluster (1 to 255 letters, digits, - and _)",
+    "the name of a cluster (1 to 255 letters, digits, - and _)",
     |name| (1..=255).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
 );
 

@@ -14,6 +14,7 @@ use crate::{
         deadline::{Deadline, Now},
     },
     config::Config,
+    ec2::instance::Instance,
     ecs::{
         Ecs,
         act::act,
@@ -22,6 +23,7 @@ use crate::{
         plan::{Action, Change, plan},
         registrations::identify_stale,
     },
+    eks::{self, Eks},
     error::Error,
     function::Function,
     interruption::{Interruption, Kind, NOTICE},
@@ -63,7 +65,7 @@ impl<'a> Invocation<'a> {
         if let Err(error) = scope.assume_role(calls).await {
             return InstanceOutcome::failed(error);
         }
-        let Scope { ec2, ecs, .. } = scope;
+        let Scope { ec2, ecs, eks, .. } = scope;
         if interruption.kind == Kind::Running {
             match is_launch(ec2, &calls.clone().in_background(), &interruption.instance).await {
                 Ok(true) => return InstanceOutcome::default(),
@@ -73,23 +75,75 @@ impl<'a> Invocation<'a> {
         }
         let started = Instant::now();
         let (instance, located, error) = locate(ec2, ecs, self.config, calls, interruption).await;
+        if located.is_empty() && error.is_none() {
+            return self.handle_node(eks, calls, instance, interruption, started).await;
+        }
         let (locate_ms, acting) = (ms(started.elapsed()), Instant::now());
         let located = match interruption.kind {
             Kind::Running => identify_stale(ecs, calls, located).await,
             _ => located,
         };
-        let other_platform =
-            instance.as_ref().and_then(|instance| instance.other_platform()).filter(|_| located.is_empty());
         let react = |located| self.react(ecs, calls, located, interruption);
         let done = join_all(located.into_iter().map(react)).await;
         let (container_instances, errors): (Vec<_>, Vec<_>) = done.into_iter().partition(Result::is_ok);
         InstanceOutcome {
             container_instances: container_instances.into_iter().flatten().collect(),
-            reason: other_platform.map(|other_platform| other_platform.to_string()),
             error: error.or_else(|| errors.into_iter().find_map(Result::err)),
-            pool: instance.map(|instance| instance.pool.clone()),
+            pool: instance.ok().flatten().map(|instance| instance.pool.clone()),
             locate_ms,
             act_ms: ms(acting.elapsed()),
+            ..InstanceOutcome::default()
+        }
+    }
+
+    /// Handles an instance that is in no ECS cluster, and may be a Kubernetes node.
+    async fn handle_node(
+        &self,
+        eks: &Eks,
+        calls: &Calls,
+        instance: Result<Option<Arc<Instance>>, Error>,
+        interruption: &Interruption,
+        started: Instant,
+    ) -> InstanceOutcome {
+        let instance = match instance {
+            Ok(Some(instance)) => instance,
+            // It may be a node.
+            Err(error) if !self.config.eks_clusters.is_empty() => return InstanceOutcome::failed(error),
+            Ok(None) | Err(_) => return InstanceOutcome { locate_ms: ms(started.elapsed()), ..Default::default() },
+        };
+        let outcome = InstanceOutcome { pool: Some(instance.pool.clone()), ..InstanceOutcome::default() };
+        let clusters = match eks::plan::clusters_to_search(&instance, interruption.kind, self.config) {
+            Ok(clusters) => clusters,
+            Err(reason) => {
+                let nodes = eks::plan::left_alone(&instance, &reason);
+                let locate_ms = ms(started.elapsed());
+                return InstanceOutcome {
+                    nodes,
+                    is_skipped: true,
+                    reason: Some(reason.to_string()),
+                    locate_ms,
+                    ..outcome
+                };
+            }
+        };
+        let located = eks::locate::locate(eks, calls, &clusters, (&interruption.instance, &instance)).await;
+        let (locate_ms, acting) = (ms(started.elapsed()), Instant::now());
+        let done = match located {
+            Ok(Some(located)) => {
+                let action = eks::plan::plan(&located.node, instance.start, interruption, self.config);
+                eks::act::act(calls, self.now, &located, action).await.map(Some)
+            }
+            Ok(None) => Ok(None),
+            Err(error) => Err(error),
+        };
+        let other_platform = instance.other_platform().filter(|_| clusters.is_empty());
+        InstanceOutcome {
+            reason: other_platform.map(|other_platform| other_platform.to_string()),
+            error: done.as_ref().err().cloned(),
+            nodes: done.ok().flatten().into_iter().collect(),
+            locate_ms,
+            act_ms: ms(acting.elapsed()),
+            ..outcome
         }
     }
 

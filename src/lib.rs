@@ -1,4 +1,4 @@
-//! Takes interrupted EC2 Spot instances out of their Amazon ECS clusters before EC2 reclaims them.
+//! Takes interrupted EC2 Spot instances out of their Amazon ECS or Amazon EKS clusters before EC2 reclaims them.
 //!
 //! ```text
 //!  JSON ─► event ─► interruption ─► scope ─► locate ─► plan ─► act ─► outcome ─► report ─► JSON, log, metrics, events
@@ -21,6 +21,7 @@ pub(crate) mod invocation;
 
 pub mod ec2;
 pub(crate) mod ecs;
+pub(crate) mod eks;
 
 pub mod outcome;
 
@@ -33,6 +34,7 @@ pub mod error;
 pub mod function;
 pub mod identifier;
 pub mod log;
+pub(crate) mod mark;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 

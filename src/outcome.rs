@@ -18,14 +18,18 @@ pub enum Outcome {
     Ignored,
     /// The instance is in no cluster.
     NotFound,
-    /// The container instance was left alone.
+    /// The container instance or node was left alone.
     Skipped,
     /// `DRY_RUN` is set: nothing was changed.
     DryRun,
-    /// The container instance is `ACTIVE` again.
+    /// The container instance is `ACTIVE` again, or the node is schedulable again.
     Reactivated,
+    /// The node is cordoned, and pods were left on it.
+    Cordoned,
     /// The container instance is `DRAINING`.
     Draining,
+    /// The node is cordoned, and all its pods were asked to stop.
+    Drained,
     /// The container instance is no longer registered.
     Deregistered,
     /// Handling failed with an error.
@@ -69,11 +73,69 @@ pub struct ContainerInstanceOutcome {
     pub changed: Option<SystemTime>,
 }
 
+/// The outcome of a Kubernetes node.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeOutcome {
+    /// Its cluster.
+    pub cluster_name: ClusterName,
+    /// Its name, if it was looked up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node_name: Option<String>,
+    /// The outcome.
+    pub outcome: Outcome,
+    /// The reason why nothing was changed, or why pods are left.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What became of its pods, if it was drained.
+    #[serde(flatten)]
+    pub pods: Option<PodCounts>,
+    /// The time of the change, if there was one.
+    #[serde(skip)]
+    pub changed: Option<SystemTime>,
+}
+
+/// The numbers of pods on a node, without those that stay in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum PodCounts {
+    /// Of a drained node.
+    #[serde(rename_all = "camelCase")]
+    Drained {
+        /// Pods that were evicted.
+        pods_evicted: usize,
+        /// Pods that were deleted because their grace period would no longer have fitted into the notice.
+        pods_deleted: usize,
+        /// Pods that were not asked to stop.
+        pods_left: usize,
+    },
+    /// Of a node that would be drained.
+    #[serde(rename_all = "camelCase")]
+    DryRun {
+        /// Pods that would be evicted.
+        pods_to_evict: usize,
+        /// Those that can't be evicted at present.
+        pods_blocked: usize,
+    },
+}
+
+impl NodeOutcome {
+    /// A node whose pods were not touched.
+    #[must_use]
+    pub fn new(cluster_name: ClusterName, node_name: Option<String>, outcome: Outcome, reason: Option<String>) -> Self {
+        Self { cluster_name, node_name, outcome, reason, pods: None, changed: None }
+    }
+}
+
 /// The outcome of an instance.
 #[derive(Clone, Debug, Default)]
 pub struct InstanceOutcome {
     /// The outcomes of its container instances, except those that failed.
     pub container_instances: Vec<ContainerInstanceOutcome>,
+    /// The outcomes of its Kubernetes nodes, of which there is one at most.
+    pub nodes: Vec<NodeOutcome>,
+    /// Whether it was left alone for `reason`.
+    pub is_skipped: bool,
     /// The reason why no cluster was searched for it.
     pub reason: Option<String>,
     /// The error, if there was one.
@@ -98,8 +160,19 @@ impl InstanceOutcome {
     pub fn outcome(&self) -> Outcome {
         match self.error {
             Some(_) => Outcome::Failed,
-            None => self.container_instances.iter().map(|of| of.outcome).max().unwrap_or(Outcome::NotFound),
+            None => self.outcomes().max().unwrap_or(if self.is_skipped { Outcome::Skipped } else { Outcome::NotFound }),
         }
+    }
+
+    fn outcomes(&self) -> impl Iterator<Item = Outcome> {
+        self.container_instances.iter().map(|of| of.outcome).chain(self.nodes.iter().map(|of| of.outcome))
+    }
+
+    /// The time of the last change.
+    #[must_use]
+    pub fn changed(&self) -> Option<SystemTime> {
+        let container_instances = self.container_instances.iter().filter_map(|of| of.changed);
+        container_instances.chain(self.nodes.iter().filter_map(|of| of.changed)).max()
     }
 }
 

@@ -9,9 +9,9 @@ use crate::{
     aws::calls::CallCounts,
     error::Error,
     event::IgnoredEvent,
-    identifier::{AccountId, ContainerInstanceArn, InstanceId, Region},
+    identifier::{AccountId, ClusterName, ContainerInstanceArn, InstanceId, Region},
     interruption::{InstanceAction, Interruption, Kind},
-    outcome::{ContainerInstanceOutcome, InstanceOutcome, Outcome},
+    outcome::{ContainerInstanceOutcome, InstanceOutcome, NodeOutcome, Outcome, PodCounts},
 };
 
 /// The function's answer.
@@ -75,6 +75,8 @@ pub struct Answer {
     error: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     container_instances: Vec<ContainerInstanceOutcome>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    nodes: Vec<NodeOutcome>,
 }
 
 /// The report on an event, with the error that Lambda is answered with, if there was one.
@@ -130,7 +132,7 @@ pub(crate) fn handled(interruption: &Interruption, outcome: &InstanceOutcome, co
         metrics::write(Measurement {
             interruption: Some(interruption),
             pool: outcome.pool.as_ref(),
-            changed: outcome.container_instances.iter().filter_map(|of| of.changed).max(),
+            changed: outcome.changed(),
             calls: counts.take_unreported(),
             ..answer.measurement()
         });
@@ -152,6 +154,7 @@ impl Answer {
             error_type: None,
             error: None,
             container_instances: Vec::new(),
+            nodes: Vec::new(),
         }
     }
 
@@ -171,6 +174,7 @@ impl Answer {
             error_type: of.error.as_ref().map(Error::error_type),
             error: of.error.as_ref().map(ToString::to_string),
             container_instances: of.container_instances.clone(),
+            nodes: of.nodes.clone(),
             ..Self::without_instance(of.outcome())
         }
     }
@@ -191,6 +195,11 @@ impl Answer {
         self.container_instances.iter().map(|of| &of.container_instance_arn)
     }
 
+    fn clusters(&self) -> impl Iterator<Item = &ClusterName> {
+        let container_instances = self.container_instances.iter().map(|of| &of.cluster_name);
+        container_instances.chain(self.nodes.iter().map(|of| &of.cluster_name))
+    }
+
     /// The measurements that the answer holds.
     fn measurement(&self) -> Measurement<'_> {
         Measurement {
@@ -198,7 +207,7 @@ impl Answer {
             error_type: self.error_type,
             interruption: None,
             pool: None,
-            cluster: self.container_instances.first().map(|of| &of.cluster_name),
+            cluster: self.clusters().next(),
             changed: None,
             calls: None,
         }
@@ -206,8 +215,16 @@ impl Answer {
 
     fn log(&self, of: &InstanceOutcome, counts: &CallCounts) {
         let all = &self.container_instances;
-        let clusters: Vec<_> = all.iter().map(|of| of.cluster_name.as_str()).collect();
-        let reason = self.reason.as_deref().or_else(|| all.iter().find_map(|of| of.reason.as_deref()));
+        let clusters: Vec<_> = self.clusters().map(ClusterName::as_str).collect();
+        let mut reasons = all.iter().map(|of| &of.reason).chain(self.nodes.iter().map(|of| &of.reason));
+        let reason = self.reason.as_deref().or_else(|| reasons.find_map(Option::as_deref));
+        let node = self.nodes.first();
+        let (pods_evicted, pods_deleted, pods_left) = match node.and_then(|node| node.pods) {
+            Some(PodCounts::Drained { pods_evicted, pods_deleted, pods_left }) => {
+                (Some(pods_evicted), Some(pods_deleted), Some(pods_left))
+            }
+            _ => (None, None, None),
+        };
         let sum =
             |count: fn(&ContainerInstanceOutcome) -> Option<usize>| all.iter().filter_map(count).reduce(|a, b| a + b);
         macro_rules! line {
@@ -225,6 +242,10 @@ impl Answer {
                     error = self.error,
                     tasksStopped = sum(|of| of.tasks_stopped),
                     tasksLeft = sum(|of| of.tasks_left),
+                    node = node.and_then(|node| node.node_name.as_deref()),
+                    podsEvicted = pods_evicted,
+                    podsDeleted = pods_deleted,
+                    podsLeft = pods_left,
                     secondsLeft = self.seconds_left,
                     calls = counts.made(),
                     locateMs = of.locate_ms,

@@ -8,6 +8,7 @@ use std::{
 use aws_config::{ConfigLoader, SdkConfig, identity::IdentityCache};
 use aws_credential_types::provider::SharedCredentialsProvider;
 
+pub use crate::eks::connection::Connect;
 use crate::{
     aws::{
         self,
@@ -19,6 +20,7 @@ use crate::{
     config::MemberRole,
     ec2::Ec2,
     ecs::Ecs,
+    eks::Eks,
     error::Error,
     function::Function,
     identifier::{AccountId, Region},
@@ -32,6 +34,7 @@ const MAX_SCOPES: usize = 100;
 #[derive(Debug)]
 pub struct Scopes {
     sdk: SdkConfig,
+    connect: Connect,
     cache: Mutex<ScopeCache>,
 }
 
@@ -40,6 +43,7 @@ pub struct Scopes {
 pub struct Scope {
     pub(crate) ec2: Ec2,
     pub(crate) ecs: Ecs,
+    pub(crate) eks: Eks,
     buckets: Arc<TokenBuckets>,
     role: Option<AssumedRole>,
 }
@@ -58,12 +62,13 @@ struct ScopeCache {
 impl Scopes {
     /// Reads credentials, endpoints and the home Region as every AWS SDK does.
     pub async fn from_env() -> Self {
-        Self { sdk: aws::from_env().await, cache: Mutex::default() }
+        Self { sdk: aws::from_env().await, connect: Connect::default(), cache: Mutex::default() }
     }
 
     /// Like [`Scopes::from_env`], but what the loader sets takes precedence: a transport, credentials, a Region.
-    pub async fn load(loader: ConfigLoader) -> Self {
-        Self { sdk: aws::load(loader).await, cache: Mutex::default() }
+    /// Kubernetes API servers are reached by `connect`.
+    pub async fn load(loader: ConfigLoader, connect: Connect) -> Self {
+        Self { sdk: aws::load(loader).await, connect, cache: Mutex::default() }
     }
 
     /// The scope of the function's own account and Region, if the Region is known.
@@ -74,7 +79,7 @@ impl Scopes {
     }
 
     fn in_own_account(&self, region: &Region) -> Arc<Scope> {
-        self.lock().get((None, region.clone()), || Scope::new(&self.sdk, region, None))
+        self.lock().get((None, region.clone()), || Scope::new(&self.sdk, region, &self.connect, None))
     }
 
     /// Returns the scope of an account and Region. The function's own account uses its own credentials, any other the
@@ -102,7 +107,7 @@ impl Scopes {
             // Another event of the same account may have been faster.
             self.lock().roles.entry(account.clone()).or_insert(role).clone()
         };
-        let make = || Scope::new(&self.sdk, region, Some(role));
+        let make = || Scope::new(&self.sdk, region, &self.connect, Some(role));
         Ok(self.lock().get((Some(account.clone()), region.clone()), make))
     }
 
@@ -139,7 +144,7 @@ impl ScopeCache {
 }
 
 impl Scope {
-    fn new(sdk: &SdkConfig, region: &Region, role: Option<AssumedRole>) -> Self {
+    fn new(sdk: &SdkConfig, region: &Region, connect: &Connect, role: Option<AssumedRole>) -> Self {
         let mut sdk = aws::in_region(sdk, region);
         if let Some(role) = &role {
             sdk = sdk
@@ -149,7 +154,8 @@ impl Scope {
                 .identity_cache(IdentityCache::no_cache())
                 .build();
         }
-        Self { ec2: Ec2::new(&sdk), ecs: Ecs::new(&sdk), buckets: Arc::default(), role }
+        let (ec2, ecs, eks) = (Ec2::new(&sdk), Ecs::new(&sdk), Eks::new(&sdk, region, connect));
+        Self { ec2, ecs, eks, buckets: Arc::default(), role }
     }
 
     /// Ensures that calls can be made: in another account, the role has to be assumed.

@@ -150,6 +150,11 @@ impl Calls {
         Self { deadline: Deadline { urgency, ..self.deadline }, ..self.clone() }
     }
 
+    /// The same calls to a server that has request quotas of its own.
+    pub(crate) fn to_server(&self, buckets: &Arc<TokenBuckets>) -> Self {
+        Self { buckets: Arc::clone(buckets), ..self.clone() }
+    }
+
     fn until(&self, at: Instant) -> Self {
         Self { deadline: Deadline { at: self.deadline.at.min(at), ..self.deadline }, ..self.clone() }
     }
@@ -228,7 +233,7 @@ impl Calls {
     }
 
     /// Like [`Calls::make`], for attempts whose errors are classified already.
-    pub(super) async fn repeat<T, F>(
+    pub(crate) async fn repeat<T, F>(
         &self,
         operation: Operation,
         resource: &impl Display,
@@ -287,7 +292,8 @@ impl Calls {
                 return Err(error);
             }
             // Full jitter: clients that were throttled together do not retry together.
-            let pause = longest.min(left).mul_f64(fastrand::f64());
+            let jitter = longest.min(left).mul_f64(fastrand::f64());
+            let pause = error.retry_after().filter(|wait| *wait < left).unwrap_or_default() + jitter;
             tracing::debug!(%error, "the call is retried");
             last = Some(error);
             sleep(pause).await;

@@ -21,6 +21,7 @@ where
         class: class(error),
         code: error.code().map(str::to_owned),
         cause: cause(error),
+        retry_after: None,
     }
 }
 

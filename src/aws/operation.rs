@@ -10,6 +10,7 @@ pub enum Operation {
     DeleteAttributes,
     DeregisterContainerInstance,
     DescribeCapacityProviders,
+    DescribeCluster,
     DescribeClusters,
     DescribeContainerInstances,
     DescribeInstanceAttribute,
@@ -17,6 +18,7 @@ pub enum Operation {
     DescribeServices,
     DescribeTaskDefinition,
     DescribeTasks,
+    GetCallerIdentity,
     ListClusters,
     ListContainerInstances,
     ListTasks,
@@ -24,9 +26,17 @@ pub enum Operation {
     PutEvents,
     StopTask,
     UpdateContainerInstancesState,
+    // Of the Kubernetes API.
+    GetNode,
+    ListNodes,
+    PatchNode,
+    ListPods,
+    EvictPod,
+    DeletePod,
 }
 
-/// A request quota of an account and Region: a token bucket that all callers share.
+/// A request quota: a token bucket that all callers share. Those of AWS are an account's in a Region, those of Kubernetes
+/// a cluster's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Quota {
     ClusterRead,
@@ -38,6 +48,9 @@ pub(super) enum Quota {
     Ec2Read,
     AssumeRole,
     PutEvents,
+    EksRead,
+    Kubernetes,
+    Eviction,
 }
 
 impl Operation {
@@ -56,8 +69,11 @@ impl Operation {
             Self::DescribeServices => Quota::ServiceRead,
             Self::DescribeTaskDefinition => Quota::TaskDefinitionRead,
             Self::DescribeInstances | Self::DescribeInstanceAttribute => Quota::Ec2Read,
-            Self::AssumeRole => Quota::AssumeRole,
+            Self::AssumeRole | Self::GetCallerIdentity => Quota::AssumeRole,
             Self::PutEvents => Quota::PutEvents,
+            Self::DescribeCluster => Quota::EksRead,
+            Self::GetNode | Self::ListNodes | Self::PatchNode | Self::ListPods | Self::DeletePod => Quota::Kubernetes,
+            Self::EvictPod => Quota::Eviction,
         }
     }
 }
@@ -69,7 +85,7 @@ impl fmt::Display for Operation {
 }
 
 impl Quota {
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 12] = [
         Self::ClusterRead,
         Self::ClusterResourceRead,
         Self::ClusterResourceModify,
@@ -79,20 +95,25 @@ impl Quota {
         Self::Ec2Read,
         Self::AssumeRole,
         Self::PutEvents,
+        Self::EksRead,
+        Self::Kubernetes,
+        Self::Eviction,
     ];
 
     /// The burst of requests that is admitted at once, and the requests per second after that.
     ///
     /// Sources: "Request throttling for the Amazon ECS API" in the Amazon ECS API Reference, "Request throttling for
     /// the Amazon EC2 API" in the Amazon EC2 Developer Guide, "Quotas" in the IAM User Guide, and the lowest of "Amazon
-    /// `EventBridge` quotas" for any Region. The quota for task definitions is not documented; it is assumed to be the
-    /// lowest of the others.
+    /// `EventBridge` quotas" for any Region. The quotas for task definitions and of Amazon EKS are not documented; they are
+    /// assumed to be the lowest of the others. Kubernetes has none: it queues requests, and rejects them when it is
+    /// overloaded.
     pub(super) fn limits(self) -> (f64, f64) {
         match self {
-            Self::ClusterRead | Self::CapacityProviderRead | Self::TaskDefinitionRead => (50.0, 20.0),
+            Self::ClusterRead | Self::CapacityProviderRead | Self::TaskDefinitionRead | Self::EksRead => (50.0, 20.0),
             Self::ClusterResourceRead | Self::ServiceRead | Self::Ec2Read => (100.0, 20.0),
             Self::ClusterResourceModify => (100.0, 40.0),
             Self::AssumeRole | Self::PutEvents => (600.0, 600.0),
+            Self::Kubernetes | Self::Eviction => (400.0, 100.0),
         }
     }
 }

@@ -4,7 +4,8 @@ use wildmatch::WildMatch;
 
 use crate::identifier::ClusterName;
 
-/// The clusters that the function may act on: `CLUSTERS` matches them, and `EXCLUDE_CLUSTERS` does not.
+/// The clusters that the function may act on: one list of patterns matches them, and another does not. For ECS these are
+/// `CLUSTERS` and `EXCLUDE_CLUSTERS`.
 #[derive(Clone, Debug)]
 pub struct ClusterFilter {
     include: Vec<WildMatch>,
@@ -16,20 +17,23 @@ pub struct ClusterFilter {
 pub enum Verdict {
     /// The function may act on it.
     Included,
-    /// `CLUSTERS` doesn't match it.
+    /// No pattern matches it.
     NotIncluded,
-    /// `EXCLUDE_CLUSTERS` matches it.
+    /// A pattern excludes it.
     Excluded,
 }
 
 impl ClusterFilter {
-    /// Patterns of letters, digits, `-`, `_` and the wildcards `*` and `?`. An empty `include` means every cluster.
-    pub(super) fn new(mut include: Vec<String>, exclude: Vec<String>) -> Self {
-        if include.is_empty() {
-            include.push("*".to_owned());
-        }
+    /// Patterns of letters, digits, `-`, `_` and the wildcards `*` and `?`.
+    pub(super) fn new(include: Vec<String>, exclude: Vec<String>) -> Self {
         let compiled = |patterns: Vec<String>| patterns.iter().map(|pattern| WildMatch::new(pattern)).collect();
         Self { include: compiled(include), exclude: compiled(exclude) }
+    }
+
+    /// Whether it matches no cluster.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.include.is_empty()
     }
 
     /// What the settings say about a cluster.
@@ -95,11 +99,10 @@ mod tests {
     }
 
     #[test]
-    fn no_pattern_means_every_cluster() {
+    fn no_pattern_means_no_cluster() {
         let set = clusters(&[], &[]);
-        assert_eq!(set.verdict(&name("web")), Verdict::Included);
-        assert_eq!(set.plain_names(), None);
-        assert!(!set.names_literally(&name("web")));
+        assert!(set.is_empty());
+        assert_eq!(set.verdict(&name("web")), Verdict::NotIncluded);
     }
 
     #[test]

@@ -7,10 +7,18 @@ use std::{
 
 use aws_sdk_ec2::types;
 
+use crate::identifier::ClusterName;
+
 /// The tags that name what launched an instance. Instances of one group mostly join one cluster.
 const GROUP_TAGS: [&str; 3] = [AUTO_SCALING_GROUP_TAG, "aws:ec2spot:fleet-request-id", "aws:ec2:fleet-id"];
 
 const AUTO_SCALING_GROUP_TAG: &str = "aws:autoscaling:groupName";
+
+/// The tags whose value is the name of an instance's EKS cluster.
+const EKS_TAGS: [&str; 3] = ["aws:eks:cluster-name", "eks:cluster-name", "eks:eks-cluster-name"];
+
+/// The prefix of tags whose key ends with the name of a Kubernetes cluster.
+const CLUSTER_TAG: &str = "kubernetes.io/cluster/";
 
 /// The `Operator.Principal` of Amazon ECS Managed Instances.
 pub(crate) const ECS: &str = "ecs.amazonaws.com";
@@ -28,6 +36,8 @@ pub struct Instance {
     pub(crate) start: LastStart,
     /// The time of its last start.
     started: Option<SystemTime>,
+    /// Its host name within the VPC, unless it is terminated.
+    pub(crate) private_dns_name: Option<String>,
     pub(crate) pool: CapacityPool,
 }
 
@@ -63,6 +73,15 @@ pub(crate) enum OtherPlatform {
     Service(String),
 }
 
+/// What drains a Kubernetes node by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NodeManager {
+    /// Amazon EKS, as for all nodes of a managed node group.
+    ManagedNodeGroup,
+    /// Karpenter, if its interruption queue is set.
+    Karpenter,
+}
+
 impl Instance {
     pub(crate) fn new(described: &types::Instance) -> Self {
         let tag = |tag: &types::Tag| Some((tag.key()?.to_owned(), tag.value()?.to_owned()));
@@ -71,6 +90,7 @@ impl Instance {
             operator: described.operator().and_then(operator),
             start: start(described),
             started: described.launch_time().and_then(|time| (*time).try_into().ok()),
+            private_dns_name: described.private_dns_name().filter(|name| !name.is_empty()).map(str::to_owned),
             pool: CapacityPool {
                 instance_type: described.instance_type().map(|instance_type| instance_type.as_str().to_owned()),
                 availability_zone: described
@@ -106,12 +126,36 @@ impl Instance {
         self.started.is_some_and(|started| started.elapsed().is_ok_and(|elapsed| elapsed < age))
     }
 
+    /// The EKS clusters that the instance may be a node of, by its tags. AWS sets the first one on every instance that
+    /// joins a cluster; the last ones are the users', and an instance may have several.
+    pub(crate) fn eks_clusters(&self) -> Vec<ClusterName> {
+        let name = |name: &str| ClusterName::try_from(name.to_owned()).ok();
+        if let Some(cluster) = EKS_TAGS.iter().find_map(|key| name(self.tag(key)?)) {
+            return vec![cluster];
+        }
+        let mut clusters: Vec<_> = self.tags.keys().filter_map(|key| name(key.strip_prefix(CLUSTER_TAG)?)).collect();
+        clusters.sort();
+        clusters
+    }
+
+    /// What drains the instance's node by itself: its tags say so, and EC2 does not.
+    pub(crate) fn node_manager(&self) -> Option<NodeManager> {
+        let has = |prefix: &str| self.tags.keys().any(|key| key.starts_with(prefix));
+        if has("eks:nodegroup-name") {
+            Some(NodeManager::ManagedNodeGroup)
+        } else if has("karpenter.sh/") || has("karpenter.k8s.aws/") {
+            Some(NodeManager::Karpenter)
+        } else {
+            None
+        }
+    }
+
     /// The other platform that the instance belongs to, if it does.
     pub(crate) fn other_platform(&self) -> Option<OtherPlatform> {
         let has = |prefixes: &[&str]| self.tags.keys().any(|key| prefixes.iter().any(|prefix| key.starts_with(prefix)));
         match &self.operator {
             Some(principal) if principal != ECS => Some(OtherPlatform::Service(principal.clone())),
-            _ if has(&["aws:eks:", "eks:", "kubernetes.io/cluster/"]) => Some(OtherPlatform::Kubernetes),
+            _ if has(&["aws:eks:", "eks:", CLUSTER_TAG]) => Some(OtherPlatform::Kubernetes),
             _ if has(&["aws:elasticmapreduce:"]) => Some(OtherPlatform::Emr),
             _ => None,
         }
@@ -151,12 +195,20 @@ fn start(described: &types::Instance) -> LastStart {
 }
 
 #[cfg(test)]
+impl Instance {
+    /// An instance of which only these tags are known.
+    pub(crate) fn with_tags(tags: &[(&str, &str)]) -> Self {
+        let tags = tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        Self { tags, ..Self::default() }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
     fn with_tags(tags: &[(&str, &str)]) -> Instance {
-        let tags = tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        Instance { tags, ..Instance::default() }
+        Instance::with_tags(tags)
     }
 
     #[test]

@@ -4,15 +4,16 @@ use std::collections::HashMap;
 
 use aws_sdk_ecs::types::{Attribute, TargetType};
 
-use super::{
-    Ecs, ItemAnswer,
-    mark::{ATTRIBUTE, Mark},
-};
+use super::{Ecs, ItemAnswer};
 use crate::{
     aws::{calls::Calls, coalesce::bisecting, operation::Operation},
     error::Error,
     identifier::{ClusterName, ContainerInstanceArn},
+    mark::Mark,
 };
+
+/// The name of the attribute whose value is a [`Mark`].
+pub(crate) const MARK: &str = "spot-interruption-handler.drained";
 
 /// A container instance, and the mark to put on it; `None` takes its mark off.
 type Marking = (ContainerInstanceArn, Option<Mark>);
@@ -51,7 +52,7 @@ impl Ecs {
         let Some((_, first)) = markings.first() else { return Ok(()) };
         let (ecs, cluster, is_put) = (&self.client, cluster.as_str(), first.is_some());
         let attributes = markings.into_iter().filter_map(|(arn, mark)| {
-            let attribute = Attribute::builder().name(ATTRIBUTE).set_value(mark.map(Mark::value));
+            let attribute = Attribute::builder().name(MARK).set_value(mark.map(Mark::value));
             // An attribute with a name can always be built.
             attribute.target_type(TargetType::ContainerInstance).target_id(arn.as_str()).build().ok()
         });

@@ -5,11 +5,11 @@ use std::time::Duration;
 use super::{
     Ecs,
     container_instance::{ContainerInstance, Status},
-    mark::Mark,
 };
 use crate::{
     aws::{calls::Calls, operation::Operation},
     error::{Error, ErrorClass},
+    mark::Mark,
     outcome::EndState,
 };
 

@@ -66,7 +66,7 @@ pub(crate) async fn locate(
     config: &Config,
     calls: &Calls,
     interruption: &Interruption,
-) -> (Option<Arc<Instance>>, Vec<Located>, Option<Error>) {
+) -> (Result<Option<Arc<Instance>>, Error>, Vec<Located>, Option<Error>) {
     let _active = ActiveSearch::begin(&ecs.searches);
     // Concurrent searches are counted before this one goes on.
     yield_now().await;
@@ -77,7 +77,7 @@ pub(crate) async fn locate(
             search.describe(calls).await;
             Ok(())
         }
-        Some(known) if is_cheap(ecs, &known) => search.scan_at_once(&known).await,
+        Some(known) if is_cheap(ecs, config, &known) => search.scan_at_once(&known).await,
         known => search.try_hints_then_scan(known).await,
     };
     let (instance, found) = search.into_parts();
@@ -89,7 +89,7 @@ pub(crate) async fn locate(
             Err(unknown) => error = error.or(Some(unknown)),
         }
     }
-    (instance.ok().flatten(), located, error)
+    (instance, located, error)
 }
 
 /// Whether a running instance was launched, rather than started again. An ordinary launch costs only this call: only an
@@ -108,8 +108,13 @@ pub(crate) async fn warm_up(ecs: &Ecs, config: &Config, calls: &Calls) {
 
 /// Whether a scan takes no more calls than a hint. Where instances of other platforms are interrupted, EC2 is asked
 /// first, since its answer alone can make a scan unnecessary.
-fn is_cheap(ecs: &Ecs, known: &ClusterList) -> bool {
-    known.scan_lists(ecs.searches.load(Relaxed)) <= CHEAP_SCAN && !ecs.cache.has_other_platforms()
+fn is_cheap(ecs: &Ecs, config: &Config, known: &ClusterList) -> bool {
+    known.scan_lists(ecs.searches.load(Relaxed)) <= CHEAP_SCAN && !expects_other_platforms(ecs, config)
+}
+
+/// Whether instances of other platforms are interrupted.
+fn expects_other_platforms(ecs: &Ecs, config: &Config) -> bool {
+    ecs.cache.has_other_platforms() || !config.eks_clusters.is_empty()
 }
 
 async fn with_managers(

@@ -2,10 +2,11 @@
 
 use std::{fmt, time::SystemTime};
 
-use super::{container_instance::Status, locate::Located, managed_by::ManagedBy, mark::Mark};
+use super::{container_instance::Status, locate::Located, managed_by::ManagedBy};
 use crate::{
     config::{Config, ManagedDrainingPolicy, Mode, ResumedPolicy, StandaloneTasks, Strategy, Verdict},
     interruption::{InstanceAction, Interruption, Kind, NOTICE},
+    mark::Mark,
     outcome::EndState,
 };
 

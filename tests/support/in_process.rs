@@ -14,7 +14,13 @@ use aws_smithy_runtime_api::client::{
 use aws_smithy_types::body::SdkBody;
 use lambda_runtime::{Context, LambdaEvent};
 use serde_json::Value;
-use spot_interruption_handler::{config::Config, error::Error, handle, scope::Scopes, warm_up};
+use spot_interruption_handler::{
+    config::Config,
+    error::Error,
+    handle,
+    scope::{Connect, Scopes},
+    warm_up,
+};
 use standin::{ACCOUNT, REGION, Standin};
 
 /// A process of the function, with the state that it keeps from one event to the next.
@@ -36,7 +42,9 @@ impl Process {
             .endpoint_url("http://standin");
         let variable = |name: &str| settings.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned());
         let config = Config::read(variable).unwrap_or_else(|error| unreachable!("{error}"));
-        let scopes = Scopes::load(loader).await;
+        let direct = Direct(Arc::clone(standin));
+        let connect = Connect::new(move |_| Ok(SharedHttpConnector::new(direct.clone())));
+        let scopes = Scopes::load(loader, connect).await;
         warm_up(&scopes, &config).await;
         Self { scopes, config }
     }

@@ -9,7 +9,10 @@ use std::{
 use futures_util::{FutureExt, future::select_all};
 use tokio::time::{Instant, timeout_at};
 
-use super::user_data::{ConfiguredCluster, configured_cluster};
+use super::{
+    expects_other_platforms,
+    user_data::{ConfiguredCluster, configured_cluster},
+};
 use crate::{
     aws::calls::Calls,
     config::Config,
@@ -223,7 +226,7 @@ impl<'a> Search<'a> {
         // User data is read concurrently with the description, unless the description is likely to be enough: a call
         // for a round trip.
         let description_may_suffice =
-            self.config.cluster_tag.is_some() || ecs.cache.has_groups() || ecs.cache.has_other_platforms();
+            self.config.cluster_tag.is_some() || ecs.cache.has_groups() || expects_other_platforms(ecs, self.config);
         let is_eager = user_data_pays && !description_may_suffice;
         let mut user_data = None;
         if is_eager && self.described.is_none() {

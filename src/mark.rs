@@ -1,4 +1,4 @@
-//! The mark on container instances that this function drained and that may come back.
+//! The mark on container instances and nodes that this function drained and that may come back.
 
 use std::time::SystemTime;
 
@@ -6,10 +6,8 @@ use aws_smithy_types::date_time::{DateTime, Format};
 
 use crate::aws::timestamp;
 
-/// The name of the ECS attribute.
-pub(crate) const ATTRIBUTE: &str = "spot-interruption-handler.drained";
-
-/// Shows that this function drained a container instance: an ECS attribute, whose value is the time of the event.
+/// Shows that this function drained a container instance or node: an ECS attribute or a Kubernetes annotation, whose
+/// value is the time of the event.
 ///
 /// The time prevents a late "running" event from undoing a draining that came after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -21,13 +19,13 @@ impl Mark {
         Self(time)
     }
 
-    /// Reads an attribute's value. An invalid time counts as a very old one.
+    /// Reads the value of an attribute or annotation. An invalid time counts as a very old one.
     pub(crate) fn read(value: &str) -> Self {
         let time = DateTime::from_str(value, Format::DateTime).ok().and_then(|time| time.try_into().ok());
         Self(time.unwrap_or(SystemTime::UNIX_EPOCH))
     }
 
-    /// The attribute's value.
+    /// The value of the attribute or annotation.
     pub(crate) fn value(self) -> String {
         timestamp(self.0)
     }

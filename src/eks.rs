@@ -1,0 +1,52 @@
+//! Amazon EKS: find the node, decide, act.
+
+pub(crate) mod act;
+pub(crate) mod api_server;
+pub(crate) mod api_servers;
+pub(crate) mod connection;
+pub(crate) mod control_plane;
+pub(crate) mod drain;
+pub(crate) mod eviction;
+pub(crate) mod identity;
+pub(crate) mod list;
+pub(crate) mod locate;
+pub(crate) mod node;
+pub(crate) mod plan;
+pub(crate) mod pod;
+pub(crate) mod token;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
+
+use aws_config::SdkConfig;
+
+use self::{api_server::ApiServer, connection::Connect, control_plane::ControlPlane, node::NodeNames};
+use crate::{
+    aws::{coalesce::Coalesced, operation::Operation},
+    identifier::{ClusterName, Region},
+};
+
+/// Amazon EKS in one account and Region.
+#[derive(Clone, Debug)]
+pub(crate) struct Eks(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    control_plane: Arc<ControlPlane>,
+    api_servers: Mutex<HashMap<ClusterName, Arc<ApiServer>>>,
+    describing: Coalesced<ClusterName, (), Option<Arc<ApiServer>>>,
+    listing: Coalesced<ClusterName, (), Arc<NodeNames>>,
+}
+
+impl Eks {
+    pub(crate) fn new(sdk: &SdkConfig, region: &Region, connect: &Connect) -> Self {
+        Self(Arc::new(Inner {
+            control_plane: Arc::new(ControlPlane::new(sdk, region, connect)),
+            api_servers: Mutex::default(),
+            describing: Coalesced::shared(Operation::DescribeCluster),
+            listing: Coalesced::shared(Operation::ListNodes),
+        }))
+    }
+}

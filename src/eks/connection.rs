@@ -1,0 +1,126 @@
+//! Connections to Kubernetes API servers.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use aws_smithy_http_client::{
+    Connector,
+    tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode},
+};
+use aws_smithy_runtime_api::{
+    client::{
+        http::{HttpConnector, HttpConnectorSettings, SharedHttpConnector},
+        orchestrator::HttpRequest,
+    },
+    http::Headers,
+};
+use aws_smithy_types::{body::SdkBody, byte_stream::ByteStream};
+use rustls::{
+    RootCertStore,
+    pki_types::{CertificateDer, pem::PemObject},
+};
+
+use super::token::Token;
+use crate::{aws::CONNECT, error::BoxError};
+
+/// Makes connectors that trust a certificate authority, given in PEM.
+#[derive(Clone)]
+pub struct Connect(Arc<dyn Fn(&[u8]) -> Result<SharedHttpConnector, BoxError> + Send + Sync>);
+
+impl Connect {
+    /// Makes connectors with this function, in place of TLS.
+    pub fn new(connect: impl Fn(&[u8]) -> Result<SharedHttpConnector, BoxError> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(connect))
+    }
+
+    pub(super) fn connector(&self, certificate_authority: &[u8]) -> Result<SharedHttpConnector, BoxError> {
+        (self.0)(certificate_authority)
+    }
+}
+
+impl Default for Connect {
+    fn default() -> Self {
+        Self::new(over_tls)
+    }
+}
+
+impl fmt::Debug for Connect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Connect")
+    }
+}
+
+/// The HTTP client of the SDK, which is linked in any case.
+fn over_tls(certificate_authority: &[u8]) -> Result<SharedHttpConnector, BoxError> {
+    // The client panics if it can't parse the certificates.
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(certificate_authority) {
+        roots.add(certificate?)?;
+    }
+    let roots = TrustStore::empty().with_pem_certificate(certificate_authority);
+    let connector = Connector::builder()
+        .connector_settings(HttpConnectorSettings::builder().connect_timeout(CONNECT).build())
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .tls_context(TlsContext::builder().with_trust_store(roots).build()?)
+        .build();
+    Ok(SharedHttpConnector::new(connector))
+}
+
+/// An answer of a Kubernetes API server.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    /// The `Retry-After` header.
+    pub(crate) retry_after: Option<Duration>,
+    pub(crate) body: Vec<u8>,
+}
+
+/// A request to a Kubernetes API server.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub(crate) method: &'static str,
+    /// With the query.
+    pub(crate) path: String,
+    pub(crate) content_type: &'static str,
+    pub(crate) body: String,
+}
+
+impl Request {
+    pub(crate) fn get(path: String) -> Self {
+        Self { method: "GET", path, content_type: "application/json", body: String::new() }
+    }
+
+    /// Sends the request, and reads the answer.
+    pub(super) async fn send(
+        &self,
+        connector: &SharedHttpConnector,
+        endpoint: &str,
+        token: &Token,
+    ) -> Result<Answer, BoxError> {
+        let mut request = HttpRequest::new(SdkBody::from(self.body.as_str()));
+        request.set_method(self.method)?;
+        request.set_uri(format!("{}{}", endpoint.trim_end_matches('/'), self.path))?;
+        let headers = request.headers_mut();
+        headers.insert("accept", "application/json");
+        headers.insert("authorization", token.bearer());
+        headers.insert("user-agent", concat!("spot-interruption-handler/", env!("CARGO_PKG_VERSION")));
+        if !self.body.is_empty() {
+            headers.insert("content-type", self.content_type);
+        }
+        let answer = connector.call(request).await?;
+        let (status, retry_after) = (answer.status().as_u16(), retry_after(answer.headers()));
+        let body = ByteStream::new(answer.into_body()).collect().await?.into_bytes().into();
+        Ok(Answer { status, retry_after, body })
+    }
+}
+
+fn retry_after(headers: &Headers) -> Option<Duration> {
+    headers.get("retry-after")?.parse().ok().map(Duration::from_secs)
+}
+
+/// Escapes a segment of a path, or a value of a query.
+pub(super) fn escape(text: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+    text.bytes()
+        .map(|byte| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
+}

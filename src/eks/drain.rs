@@ -1,0 +1,100 @@
+//! Draining a node: every pod is asked to stop while its grace period fits into the notice.
+//!
+//! ```text
+//!    0 s           evict all pods
+//!    :             evict the blocked ones again every 1 to 2 s, once their pods were read again
+//!  110 s - grace   delete the pods that are still blocked
+//!  120 s           EC2 ends the instance
+//! ```
+//!
+//! No state is carried from one invocation to the next: pods that are stopping already are left out.
+
+mod clock;
+mod tracked;
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep_until},
+};
+
+use self::{
+    clock::{Clock, Step},
+    tracked::{Completion, Tracked},
+};
+use super::{api_server::ApiServer, eviction::EvictionMode, plan::Drain, pod::Pod};
+use crate::{
+    aws::{calls::Calls, deadline::Now},
+    error::Error,
+};
+
+/// How long a failing eviction is retried, 3 s, before the pods are read again.
+const EVICTION_RETRY_FOR: Duration = Duration::from_secs(3);
+
+/// What became of a node's pods.
+#[derive(Debug)]
+pub(super) struct Drained {
+    pub(super) evicted: usize,
+    pub(super) deleted: usize,
+    /// Pods that were not asked to stop, by namespace and name.
+    pub(super) left: Vec<String>,
+}
+
+/// Drains a node until all its pods are asked to stop, or there is no more time.
+///
+/// Requests run concurrently, so that none waits for another one that is slow or fails.
+///
+/// # Errors
+///
+/// If a request failed for good, once everything else is done.
+pub(super) async fn drain(
+    calls: &Calls,
+    now: Now,
+    api_server: &Arc<ApiServer>,
+    node: &str,
+    plan: Drain,
+) -> Result<Drained, Error> {
+    let clock = Clock::new(plan, now, calls.deadline());
+    let mut tracked = Tracked::new(api_server.pods(calls, node).await?);
+    let target = Arc::new(Target { api_server: Arc::clone(api_server), calls: calls.clone(), node: node.to_owned() });
+    // Dropping the set aborts all requests.
+    let mut in_flight = JoinSet::new();
+    loop {
+        let (steps, wakes) = tracked.tick(&clock, Instant::now());
+        for (pod, step) in steps {
+            in_flight.spawn(perform(Arc::clone(&target), pod, step));
+        }
+        if tracked.is_done() {
+            return tracked.conclude();
+        }
+        tokio::select! {
+            Some(Ok(completion)) = in_flight.join_next() => tracked.record(completion),
+            () = sleep_until(wakes) => {}
+        }
+    }
+}
+
+/// What a request needs.
+struct Target {
+    api_server: Arc<ApiServer>,
+    calls: Calls,
+    node: String,
+}
+
+/// Performs a step for a pod, or for the node if there is none.
+async fn perform(target: Arc<Target>, pod: Option<Arc<Pod>>, step: Step) -> Completion {
+    let Target { api_server, calls, node } = &*target;
+    match (pod, step) {
+        (Some(pod), Step::Delete(grace)) => {
+            let now = calls.due_at(Instant::now());
+            Completion::Deleted(pod.uid().to_owned(), api_server.delete(&now, &pod, grace).await)
+        }
+        (Some(pod), Step::Evict(grace)) => {
+            let calls = calls.retrying_for(EVICTION_RETRY_FOR);
+            let evicted = api_server.evict(&calls, &pod, EvictionMode::Evict(grace)).await;
+            Completion::Evicted(pod.uid().to_owned(), evicted)
+        }
+        _ => Completion::Read(api_server.pods(&calls.retrying_for(EVICTION_RETRY_FOR), node).await),
+    }
+}
