@@ -10,7 +10,7 @@ use crate::arn;
 pub struct Credentials {
     /// The access key id.
     pub access_key: String,
-    /// The secret access key; the stand-in never reads it.
+    /// The secret access key, which is used only to check bearer tokens of EKS.
     pub secret_key: String,
     /// The session token, which is required with the access key.
     pub session_token: String,
@@ -82,6 +82,8 @@ pub(crate) struct Principal {
     pub(crate) account: String,
     pub(crate) arn: String,
     session_token: Option<String>,
+    /// `None` where the key was not issued here.
+    pub(crate) secret_key: Option<String>,
     expires: Option<SystemTime>,
 }
 
@@ -128,6 +130,7 @@ impl Accounts {
             account: account.to_owned(),
             arn,
             session_token: Some(credentials.session_token.clone()),
+            secret_key: Some(credentials.secret_key.clone()),
             expires,
         };
         self.keys.insert(credentials.access_key.clone(), principal);
@@ -154,6 +157,7 @@ impl Accounts {
                 account: account.clone(),
                 arn: format!("arn:aws:iam::{account}:user/standin"),
                 session_token: None,
+                secret_key: None,
                 expires: None,
             });
         };

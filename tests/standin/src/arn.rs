@@ -1,5 +1,8 @@
 //! Amazon Resource Names of one account and Region.
 
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+
 /// The partition that a Region belongs to.
 pub(crate) fn partition(region: &str) -> &'static str {
     if region.starts_with("cn-") {
@@ -30,4 +33,17 @@ pub(crate) fn hex(digits: usize) -> String {
 pub(crate) fn uuid() -> String {
     let parts: Vec<String> = [8, 4, 4, 4, 12].into_iter().map(hex).collect();
     parts.join("-")
+}
+
+/// Bytes as hexadecimal digits in lower case.
+pub(crate) fn hex_of(bytes: &[u8]) -> String {
+    let digit = |value: u8| char::from_digit(value.into(), 16).unwrap_or_default();
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
+/// A number that depends on a text only.
+pub(crate) fn hash(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
 }

@@ -10,25 +10,27 @@ use crate::request::AwsService;
 /// A request to the stand-in, and its answer.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// `ecs`, `ec2` or `sts`, as the signature's scope names it.
+    /// `ecs`, `ec2`, `eks` or `sts`, as the signature's scope names it; `kubernetes` for a cluster's API server.
     pub service: String,
     /// The API's name, such as `ListContainerInstances`.
     pub api: String,
-    /// The account of the access key; empty where the key is unknown.
+    /// The account of the access key; empty where the key is unknown. That of the cluster for `kubernetes`.
     pub account: String,
-    /// The Region of the signature's scope.
+    /// The Region of the signature's scope; that of the cluster for `kubernetes`.
     pub region: String,
-    /// The access key id that signed the request.
+    /// The access key id that signed the request or the bearer token.
     pub access_key: String,
     /// When the request had been read.
     pub started: Instant,
     /// When the answer was handed over; latency and delays are included.
     pub finished: Instant,
-    /// The request's body; for EC2 and STS the query as an object of strings.
+    /// The request's body; for EC2 and STS the query as an object of strings; for EKS `name`; for `kubernetes` `cluster`,
+    /// and `namespace`, `name`, `query` and `body` where there are any.
     pub params: Value,
     /// The HTTP status; 0 where the connection was cut without an answer.
     pub status: u16,
-    /// The error's code, such as `ThrottlingException`; `ConnectionCut` where there was no answer.
+    /// The error's code, such as `ThrottlingException`; `ConnectionCut` where there was no answer. For `kubernetes` the
+    /// reason of the `Status`, `Failure` where it has none, and `Throttling` for the 429 of API priority and fairness.
     pub error: Option<String>,
 }
 
@@ -52,10 +54,16 @@ impl Call {
     }
 
     /// Whether the call requests a change: `DeregisterContainerInstance`, `UpdateContainerInstancesState`, `StopTask`,
-    /// `PutAttributes` or `DeleteAttributes`.
+    /// `PutAttributes` or `DeleteAttributes`; `PatchNode`, `EvictPod` or `DeletePod`, unless it is a dry run.
     #[must_use]
     pub fn is_write(&self) -> bool {
-        is_write(&self.api)
+        is_write(&self.api) || self.service == "kubernetes" && self.is_kubernetes_write()
+    }
+
+    fn is_kubernetes_write(&self) -> bool {
+        let body = &self.params["body"];
+        let dry_runs = [&self.params["query"]["dryRun"], &body["dryRun"], &body["deleteOptions"]["dryRun"]];
+        matches!(self.api.as_str(), "PatchNode" | "EvictPod" | "DeletePod") && dry_runs.iter().all(|run| run.is_null())
     }
 }
 

@@ -31,10 +31,14 @@ impl Clock {
         self.started + now().saturating_duration_since(self.started).mul_f64(self.speed)
     }
 
+    /// The date at a moment.
+    pub(crate) fn date(&self, moment: Instant) -> SystemTime {
+        self.date + moment.saturating_duration_since(self.started)
+    }
+
     /// Seconds since 1970 at a moment, as ECS gives times.
     pub(crate) fn epoch_s(&self, moment: Instant) -> f64 {
-        let date = self.date + moment.saturating_duration_since(self.started);
-        date.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+        self.date(moment).duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
     }
 }
 

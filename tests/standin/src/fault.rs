@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::error::ApiError;
-use crate::request::{AwsService, Request};
+use crate::request::AwsService;
 
 type Predicate = Box<dyn Fn(&Value) -> bool + Send + Sync>;
 
@@ -30,6 +30,7 @@ pub(crate) struct Effect {
     pub(crate) delay: Duration,
     pub(crate) after_call: bool,
     pub(crate) response: FaultResponse,
+    pub(crate) retry_after_s: Option<u64>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -68,7 +69,7 @@ impl Fault {
         Self::on("*")
     }
 
-    /// Applies only to matching request bodies; for EC2 and STS, to the query as an object of strings.
+    /// Applies only to calls with matching [`params`](crate::Call::params).
     #[must_use]
     pub fn matching(mut self, predicate: impl Fn(&Value) -> bool + Send + Sync + 'static) -> Self {
         self.predicate = Some(Box::new(predicate));
@@ -110,7 +111,8 @@ impl Fault {
         self
     }
 
-    /// The call is throttled, in the words of its service.
+    /// The call is throttled, in the words of its service; by a Kubernetes API server, with the 429 of API priority and
+    /// fairness.
     #[must_use]
     pub fn throttle(self) -> Self {
         self.response(FaultResponse::Throttle)
@@ -128,7 +130,7 @@ impl Fault {
         self.response(FaultResponse::Cut)
     }
 
-    /// The call is answered with this error.
+    /// The call is answered with this error. For a Kubernetes API server, the code is the reason of the `Status`.
     #[must_use]
     pub fn error(self, status: u16, code: impl Into<String>, message: impl Into<String>) -> Self {
         self.response(FaultResponse::Error(ApiError::new(status, code, message)))
@@ -137,7 +139,8 @@ impl Fault {
     /// The call is answered with success, and every item of it fails in `failures[]` for this reason.
     ///
     /// For `DescribeClusters`, `DescribeCapacityProviders`, `DescribeContainerInstances`, `DescribeTasks`,
-    /// `DescribeServices` and `UpdateContainerInstancesState`.
+    /// `DescribeServices` and `UpdateContainerInstancesState`. `EvictPod` is answered with 201 and a `Status` of failure
+    /// with this message.
     #[must_use]
     pub fn failure(self, reason: impl Into<String>) -> Self {
         let reason = reason.into();
@@ -158,6 +161,13 @@ impl Fault {
         self
     }
 
+    /// The answer of a Kubernetes API server says to wait for so many seconds.
+    #[must_use]
+    pub fn retry_after_s(mut self, seconds: u64) -> Self {
+        self.effect.retry_after_s = Some(seconds);
+        self
+    }
+
     /// The call has its effect first, and only its answer is lost.
     #[must_use]
     pub fn after_effect(mut self) -> Self {
@@ -171,12 +181,12 @@ impl Fault {
     }
 
     /// The effect, if the fault applies to this call.
-    pub(crate) fn apply(&mut self, request: &Request, account: &str) -> Option<Effect> {
-        let fits = (self.api == "*" || self.api == request.api)
+    pub(crate) fn apply(&mut self, api: &str, params: &Value, region: &str, account: &str) -> Option<Effect> {
+        let fits = (self.api == "*" || self.api == api)
             && self.times != Some(0)
             && self.account.as_deref().is_none_or(|wanted| wanted == account)
-            && self.region.as_ref().is_none_or(|wanted| *wanted == request.region)
-            && self.predicate.as_ref().is_none_or(|fits| fits(&request.params))
+            && self.region.as_ref().is_none_or(|wanted| wanted == region)
+            && self.predicate.as_ref().is_none_or(|fits| fits(params))
             && (self.probability >= 1.0 || fastrand::f64() < self.probability);
         if !fits {
             return None;

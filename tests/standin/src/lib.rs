@@ -43,6 +43,8 @@ mod call;
 mod clock;
 mod ec2;
 mod ecs;
+mod eks;
+mod eks_fleet;
 mod error;
 pub mod evacuation_fleet;
 mod events;
@@ -51,9 +53,11 @@ mod fault;
 mod fleet;
 mod function;
 mod history;
+mod kubernetes;
 mod model;
 mod notice;
 mod page;
+mod pod_fate;
 mod queue;
 mod quota;
 mod region;
@@ -68,17 +72,24 @@ mod state;
 mod sts;
 mod timestamp;
 mod tls;
+pub mod token;
 mod xml;
 
 pub use account::{Credentials, Role};
 pub use call::{Call, Tally};
+pub use eks_fleet::eks_fleet;
 pub use fate::{Ending, Fate};
 pub use fault::Fault;
 pub use fleet::fleet;
 pub use function::{Answer, Environment, Event, Function, FunctionError, Pool, PoolFigures, Retries, Undelivered};
 pub use history::Moment;
-pub use model::{CapacityProvider, Cluster, Container, ContainerInstance, Instance, Service, Task, TaskDefinition};
+pub use kubernetes::{PodEnding, Told};
+pub use model::{
+    Budget, CapacityProvider, Cluster, Container, ContainerInstance, Deployment, EksCluster, Instance, Node, Owner,
+    Pdb, Pod, Service, Task, TaskDefinition,
+};
 pub use notice::{notice, rebalance_recommendation, sqs_batch, state_change};
+pub use pod_fate::PodFate;
 pub use queue::{EventSourceMapping, Queue, QueueFigures};
 pub use quota::{Bucket, Quotas};
 pub use region::Region;

@@ -38,11 +38,13 @@ pub(crate) fn cut<T: AsRef<str>>(
     Ok(Page { items, next })
 }
 
-fn seal(query: &str, after: &str) -> String {
+/// The token of the page after this key.
+pub(crate) fn seal(query: &str, after: &str) -> String {
     URL_SAFE_NO_PAD.encode(format!("{:016x}{after}", digest(query)))
 }
 
-fn open(query: &str, token: &str) -> Result<String, BadToken> {
+/// The last key seen, from a token for this query.
+pub(crate) fn open(query: &str, token: &str) -> Result<String, BadToken> {
     let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| BadToken)?;
     let text = String::from_utf8(bytes).map_err(|_| BadToken)?;
     let after = text.strip_prefix(&format!("{:016x}", digest(query)));

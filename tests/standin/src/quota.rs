@@ -28,6 +28,8 @@ pub enum Bucket {
     Ec2Read,
     /// `DescribeInstances` without a filter or ids.
     Ec2UnfilteredRead,
+    /// `DescribeCluster` of EKS, whose quota is not published.
+    EksClusterRead,
 }
 
 impl Bucket {
@@ -44,6 +46,7 @@ impl Bucket {
             (AwsService::Ecs, "DescribeTaskDefinition") => Some(Self::TaskDefinitionRead),
             (AwsService::Ec2, "DescribeInstances") if !is_filtered(params) => Some(Self::Ec2UnfilteredRead),
             (AwsService::Ec2, _) => Some(Self::Ec2Read),
+            (AwsService::Eks, "DescribeCluster") => Some(Self::EksClusterRead),
             _ => None,
         }
     }

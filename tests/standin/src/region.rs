@@ -1,6 +1,7 @@
 //! A handle to one account's resources in one Region.
 
 mod interruptions;
+mod kubernetes;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

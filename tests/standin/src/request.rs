@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use hyper::HeaderMap;
+use hyper::Method;
+use hyper::http::request::Parts;
 use serde_json::{Map, Value, json};
 
 use crate::account::Refusal;
@@ -17,6 +18,7 @@ pub(crate) enum AwsService {
     Ec2,
     Sts,
     Events,
+    Eks,
 }
 
 /// A request, understood as far as every service's is.
@@ -48,8 +50,8 @@ pub(crate) struct Reply {
 }
 
 impl Request {
-    pub(crate) fn parse(headers: &HeaderMap, body: &[u8]) -> Result<Self, (AwsService, ApiError)> {
-        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    pub(crate) fn parse(parts: &Parts, body: &[u8]) -> Result<Self, (AwsService, ApiError)> {
+        let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
         let scope = header("authorization").map(Scope::parse).unwrap_or_default();
         let target = header("x-amz-target");
         let service = match scope.service.as_str() {
@@ -57,6 +59,8 @@ impl Request {
             "ec2" => AwsService::Ec2,
             "sts" => AwsService::Sts,
             "events" => AwsService::Events,
+            "eks" => AwsService::Eks,
+            _ if parts.uri.path().starts_with("/clusters/") => AwsService::Eks,
             _ if target.is_some() => AwsService::Ecs,
             _ if find(body, b"Version=2011-06-15") => AwsService::Sts,
             _ => AwsService::Ec2,
@@ -66,6 +70,7 @@ impl Request {
             AwsService::Events => json_call(target, "AWSEvents.", body),
             AwsService::Ec2 => query_call(body, "2016-11-15"),
             AwsService::Sts => query_call(body, "2011-06-15"),
+            AwsService::Eks => eks_call(parts),
         }
         .map_err(|error| (service, error))?;
         Ok(Self {
@@ -111,6 +116,15 @@ fn query_call(body: &[u8], version: &str) -> Result<(String, Value), ApiError> {
     Ok((api, Value::Object(params)))
 }
 
+fn eks_call(parts: &Parts) -> Result<(String, Value), ApiError> {
+    match parts.uri.path().strip_prefix("/clusters/") {
+        Some(name) if parts.method == Method::GET && !name.is_empty() && !name.contains('/') => {
+            Ok(("DescribeCluster".to_owned(), json!({"name": name})))
+        }
+        _ => Err(ApiError::new(404, "UnknownOperationException", "")),
+    }
+}
+
 /// What an `Authorization` header says of a request: key and credential scope.
 #[derive(Debug, Default)]
 struct Scope {
@@ -140,11 +154,12 @@ impl AwsService {
             Self::Ec2 => "ec2",
             Self::Sts => "sts",
             Self::Events => "events",
+            Self::Eks => "eks",
         }
     }
 
     pub(crate) fn named(name: &str) -> Option<Self> {
-        [Self::Ecs, Self::Ec2, Self::Sts, Self::Events].into_iter().find(|service| service.name() == name)
+        [Self::Ecs, Self::Ec2, Self::Sts, Self::Events, Self::Eks].into_iter().find(|service| service.name() == name)
     }
 
     /// The error for a call over its quota.
@@ -153,14 +168,17 @@ impl AwsService {
             Self::Ecs | Self::Events => ApiError::new(400, "ThrottlingException", "Rate exceeded"),
             Self::Ec2 => ApiError::new(503, "RequestLimitExceeded", "Request limit exceeded."),
             Self::Sts => ApiError::new(400, "Throttling", "Rate exceeded"),
+            Self::Eks => ApiError::new(429, "ThrottlingException", "Rate exceeded"),
         }
     }
 
     /// An error that goes with an HTTP status.
     pub(crate) fn failed(self, status: u16) -> ApiError {
         let (code, message) = match (self, status) {
+            (Self::Eks, 503) => ("ServiceUnavailableException", "The service is unavailable."),
+            (Self::Eks, 500..) => ("ServerException", "An internal error has occurred"),
             (Self::Ecs | Self::Events, 500..) => ("ServerException", "AwsService Unavailable. Please try again later."),
-            (Self::Ecs | Self::Events, _) => ("ClientException", "The request was refused."),
+            (Self::Ecs | Self::Events | Self::Eks, _) => ("ClientException", "The request was refused."),
             (Self::Ec2, 503) => ("Unavailable", "The server is overloaded and can't handle the request."),
             (Self::Ec2, 500..) => ("InternalError", "An internal error has occurred"),
             (Self::Sts, 500..) => ("InternalFailure", "An internal error has occurred"),
@@ -189,6 +207,18 @@ impl AwsService {
             }
             (Self::Ec2, Refusal::Expired | Refusal::Skewed) => (400, "RequestExpired", "Request has expired."),
             (Self::Ec2, _) => (401, "AuthFailure", "AWS was not able to validate the provided access credentials"),
+            (Self::Eks, Refusal::Unsigned) => {
+                (403, "MissingAuthenticationTokenException", "Missing Authentication Token")
+            }
+            (Self::Eks, Refusal::Unknown) => {
+                (403, "UnrecognizedClientException", "The security token included in the request is invalid.")
+            }
+            (Self::Eks, Refusal::Expired) => {
+                (403, "ExpiredTokenException", "The security token included in the request is expired")
+            }
+            (Self::Eks, Refusal::Skewed) => {
+                (403, "InvalidSignatureException", "Signature expired: it is now earlier than it may be")
+            }
             (Self::Sts, Refusal::Unsigned) => {
                 (403, "MissingAuthenticationToken", "Request is missing Authentication Token")
             }
@@ -207,6 +237,7 @@ impl AwsService {
             Self::Ecs | Self::Events => "application/x-amz-json-1.1",
             Self::Ec2 => "text/xml;charset=UTF-8",
             Self::Sts => "text/xml",
+            Self::Eks => "application/json",
         }
     }
 }
@@ -220,7 +251,7 @@ impl Reply {
             Ok(Body::Json(value)) => (200, value.to_string()),
             Ok(Body::Xml(xml)) => (200, xml.replace(REQUEST_ID, &id)),
             Err(error) => {
-                if matches!(service, AwsService::Ecs | AwsService::Events) {
+                if matches!(service, AwsService::Ecs | AwsService::Events | AwsService::Eks) {
                     headers.insert("x-amzn-errortype", error.code.clone());
                 }
                 (error.status, error_body(service, error, &id))
@@ -240,6 +271,7 @@ fn error_body(service: AwsService, error: &ApiError, id: &str) -> String {
             let key = if error.code == "AccessDeniedException" { "Message" } else { "message" };
             json!({"__type": error.code, key: error.message}).to_string()
         }
+        AwsService::Eks => json!({"message": error.message}).to_string(),
         AwsService::Ec2 => {
             let errors = element("Errors", &element("Error", &code_and_message));
             let response = element("Response", &(errors + &text("RequestID", id)));

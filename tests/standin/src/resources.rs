@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::history::History;
+use crate::kubernetes::PlacedCluster;
 use crate::model::{CapacityProvider, Cluster, Instance, Record, Task, TaskDefinition};
 pub(crate) use interruption::Interruption;
 pub(crate) use placed_task::{PlacedTask, RunningContainer};
@@ -34,6 +35,8 @@ pub(crate) struct Resources {
     /// Task definitions by family.
     pub(crate) definitions: BTreeMap<String, TaskDefinition>,
     pub(crate) services: Services,
+    /// EKS clusters by name.
+    pub(crate) eks: BTreeMap<String, PlacedCluster>,
     pub(crate) interruptions: Vec<Interruption>,
     pub(crate) history: History,
     /// The time that it has caught up to.
@@ -54,6 +57,7 @@ impl Resources {
             records: BTreeMap::new(),
             definitions: BTreeMap::from([(DEFAULT_FAMILY.to_owned(), TaskDefinition::new(DEFAULT_FAMILY))]),
             services: BTreeMap::new(),
+            eks: BTreeMap::new(),
             interruptions: Vec::new(),
             history: History::default(),
             now,
@@ -88,7 +92,9 @@ impl Resources {
     fn next(&self) -> Option<Instant> {
         let runs = self.records.values().flat_map(BTreeMap::values).flat_map(|record| &record.runs);
         let ends = self.interruptions.iter().filter_map(Interruption::due);
-        runs.filter_map(PlacedTask::due).chain(self.services.values().filter_map(Scheduled::due)).chain(ends).min()
+        let services = self.services.values().filter_map(Scheduled::due);
+        let pods = self.eks.values().filter_map(|cluster| cluster.world.due());
+        runs.filter_map(PlacedTask::due).chain(services).chain(pods).chain(ends).min()
     }
 
     /// Makes the changes that are due now.
@@ -100,6 +106,9 @@ impl Resources {
         let is_due = |run: &&mut PlacedTask| run.due().is_some_and(|due| due <= now);
         for run in in_order(runs_mut(&mut self.records).filter(is_due)) {
             run.advance(now, &mut self.history);
+        }
+        for cluster in self.eks.values_mut() {
+            cluster.world.advance(now, &mut self.history);
         }
         self.end_instances();
     }

@@ -20,25 +20,28 @@ use crate::call::Call;
 use crate::clock;
 use crate::error::ApiError;
 use crate::fault::{Effect, FaultResponse};
+use crate::kubernetes::{self, ClusterId};
 use crate::request::{AwsService, Body, Reply, Request};
 use crate::state::Shared;
 use crate::timestamp::http_date;
 
 /// Accepts connections until it is aborted; they end with it.
-pub(crate) async fn run(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Shared) {
+///
+/// `cluster` is the EKS cluster whose API server listens here; AWS does if `None`.
+pub(crate) async fn run(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Shared, cluster: Option<ClusterId>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => {
                 let Ok((stream, _)) = accepted else { continue };
                 let _ = stream.set_nodelay(true);
-                let (tls, shared) = (tls.clone(), shared.clone());
+                let (tls, shared, cluster) = (tls.clone(), shared.clone(), cluster.clone());
                 connections.spawn(async move {
                     match tls {
-                        None => serve(stream, shared).await,
+                        None => serve(stream, shared, cluster).await,
                         Some(tls) => {
                             if let Ok(stream) = tls.accept(stream).await {
-                                serve(stream, shared).await;
+                                serve(stream, shared, cluster).await;
                             }
                         }
                     }
@@ -49,23 +52,33 @@ pub(crate) async fn run(listener: TcpListener, tls: Option<TlsAcceptor>, shared:
     }
 }
 
-async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, shared: Shared) {
+async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, shared: Shared, cluster: Option<ClusterId>) {
     let service = service_fn(move |request: hyper::Request<Incoming>| {
-        let shared = shared.clone();
+        let (shared, cluster) = (shared.clone(), cluster.clone());
         async move {
             let (parts, body) = request.into_parts();
             let body = body.collect().await.map_err(|_| ConnectionCut)?.to_bytes();
-            Ok::<_, ConnectionCut>(answer(shared, hyper::Request::from_parts(parts, body)).await?.map(Full::new))
+            let request = hyper::Request::from_parts(parts, body);
+            Ok::<_, ConnectionCut>(answer(shared, cluster, request).await?.map(Full::new))
         }
     });
     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
-/// Answers a request.
-pub(crate) async fn answer(shared: Shared, request: hyper::Request<Bytes>) -> Result<Response<Bytes>, ConnectionCut> {
+/// Answers a request to a cluster's API server, or to AWS if `None`.
+pub(crate) async fn answer(
+    shared: Shared,
+    cluster: Option<ClusterId>,
+    request: hyper::Request<Bytes>,
+) -> Result<Response<Bytes>, ConnectionCut> {
     let (parts, body) = request.into_parts();
     // A separate task: a client that disconnects does not undo its request.
-    let handled = tokio::spawn(async move { handle(&shared, &parts, &body).await });
+    let handled = tokio::spawn(async move {
+        match cluster {
+            None => handle(&shared, &parts, &body).await,
+            Some(cluster) => kubernetes::handle(&shared, &cluster, &parts, &body).await,
+        }
+    });
     respond(handled.await.map_err(|_| ConnectionCut)??).map_err(|_| ConnectionCut)
 }
 
@@ -94,7 +107,7 @@ async fn handle(shared: &Shared, parts: &Parts, body: &[u8]) -> Result<Reply, Co
     let started = clock::now();
     let latency = shared.lock().settings.latency;
     pause(latency).await;
-    let request = match Request::parse(&parts.headers, body) {
+    let request = match Request::parse(parts, body) {
         Ok(request) => request,
         Err((service, error)) => {
             let request = unreadable(service);
@@ -138,7 +151,7 @@ async fn play(
     if spoilt { effect.response.error(service).map(Err) } else { done }
 }
 
-async fn pause(duration: Duration) {
+pub(crate) async fn pause(duration: Duration) {
     if !duration.is_zero() {
         tokio::time::sleep(duration).await;
     }

@@ -14,6 +14,7 @@ use crate::account::{Accounts, Credentials, Role};
 use crate::call::{Call, Tally};
 use crate::clock::Clock;
 use crate::fault::Fault;
+use crate::kubernetes;
 use crate::quota::Quotas;
 use crate::region::Region;
 use crate::server;
@@ -53,7 +54,7 @@ impl Standin {
         };
         let shared = Shared::new(State::new(builder.settings, Clock::new(builder.speed), Accounts::new(builder.open)));
         let acceptor = tls.as_ref().map(|tls| tls.acceptor.clone());
-        let server = tokio::spawn(server::run(listener, acceptor, shared.clone())).abort_handle();
+        let server = tokio::spawn(server::run(listener, acceptor, shared.clone(), None)).abort_handle();
         Ok(Self { url, region: builder.region, tls, shared, server })
     }
 
@@ -66,9 +67,17 @@ impl Standin {
     /// Answers a request as if it had come over the wire, with latency, quotas and faults, and logs it; `None` if the
     /// connection is cut.
     ///
-    /// A client that sends its requests this way needs no sockets, so that it can run while tokio's time is paused.
+    /// A client that sends its requests this way needs no sockets, so that it can run while tokio's time is paused. A
+    /// request whose URI or `Host` has the port of an EKS cluster's endpoint goes there; `None` also where that endpoint
+    /// refuses connections or is no longer there.
     pub async fn answer(&self, request: Request<Bytes>) -> Option<Response<Bytes>> {
-        server::answer(self.shared.clone(), request).await.ok()
+        let host = request.headers().get("host").and_then(|host| host.to_str().ok()?.rsplit_once(':')?.1.parse().ok());
+        let port = request.uri().port_u16().or(host);
+        let cluster = port.and_then(|port| self.shared.lock().endpoints.get(&port).cloned().zip(Some(port)));
+        if let Some((cluster, port)) = &cluster {
+            kubernetes::connect(&self.shared, cluster, *port).await?;
+        }
+        server::answer(self.shared.clone(), cluster.map(|(cluster, _)| cluster), request).await.ok()
     }
 
     /// The environment that points an SDK here: endpoint, Region, credentials of [`ACCOUNT`], and the certificate
@@ -207,5 +216,6 @@ impl Standin {
 impl Drop for Standin {
     fn drop(&mut self) {
         self.server.abort();
+        self.shared.lock().close_endpoints();
     }
 }

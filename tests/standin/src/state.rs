@@ -11,11 +11,12 @@ use crate::call::{Call, is_write};
 use crate::clock::{self, Clock};
 use crate::error::ApiError;
 use crate::fault::{Effect, Fault};
+use crate::kubernetes::ClusterId;
 use crate::quota::{Bucket, Meter};
 use crate::request::{AwsService, Body, Request};
 use crate::resources::Resources;
 use crate::settings::Settings;
-use crate::{arn, ec2, ecs, events, sts};
+use crate::{arn, ec2, ecs, eks, events, sts};
 
 /// The state of the stand-in.
 #[derive(Debug, Default)]
@@ -28,6 +29,8 @@ pub(crate) struct State {
     /// Entries that were put on event buses.
     pub(crate) events: Vec<Value>,
     pub(crate) meter: Meter,
+    /// The clusters that listen at a port, or did.
+    pub(crate) endpoints: BTreeMap<u16, ClusterId>,
     resources: BTreeMap<(String, String), Resources>,
 }
 
@@ -82,6 +85,12 @@ impl State {
         resources_of(&mut self.resources, self.clock, account, region).change()
     }
 
+    /// Closes the endpoints of all EKS clusters.
+    pub(crate) fn close_endpoints(&mut self) {
+        let clusters = self.resources.values_mut().flat_map(|resources| resources.eks.values_mut());
+        clusters.for_each(|cluster| cluster.endpoint.close());
+    }
+
     /// The caller, and the effect of a fault; an error if the call is rejected before that.
     pub(crate) fn admit(&mut self, request: &Request) -> (String, Result<(Principal, Effect), ApiError>) {
         if self.settings.is_skewed(request.signed.as_deref()) {
@@ -94,7 +103,10 @@ impl State {
         };
         let account = principal.account.clone();
         let admitted = self.within_quota(request, &account).map(|()| {
-            let effect = self.faults.iter_mut().find_map(|fault| fault.apply(request, &account));
+            let effect = self
+                .faults
+                .iter_mut()
+                .find_map(|fault| fault.apply(&request.api, &request.params, &request.region, &account));
             (principal, effect.unwrap_or_default())
         });
         (account, admitted)
@@ -138,6 +150,7 @@ impl State {
         };
         match request.service {
             AwsService::Ecs => ecs::call(&mut context, &request.api, &request.params).map(Body::Json),
+            AwsService::Eks => eks::call(&context, &request.api, &request.params).map(Body::Json),
             _ => ec2::call(&context, &request.api, &request.params).map(Body::Xml),
         }
     }

@@ -1,4 +1,4 @@
-//! A certificate authority that lives as long as the stand-in.
+//! Certificate authorities: AWS's, and one for each EKS cluster.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -13,14 +13,15 @@ use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use crate::scratch::Scratch;
 
-/// The certificate authority's file, and an acceptor with a certificate of that authority.
-pub(crate) struct Tls {
-    pub(crate) roots: Scratch,
+/// A certificate authority, and an acceptor with a certificate that it signed.
+pub(crate) struct Authority {
+    /// The authority's certificate, in PEM.
+    pub(crate) pem: String,
     pub(crate) acceptor: TlsAcceptor,
 }
 
-impl Tls {
-    /// Signs a certificate for `localhost` and 127.0.0.1.
+impl Authority {
+    /// Creates an authority that signs a certificate for `localhost` and 127.0.0.1.
     pub(crate) fn new() -> io::Result<Self> {
         let ca_key = KeyPair::generate().map_err(io::Error::other)?;
         let mut ca = CertificateParams::default();
@@ -36,8 +37,6 @@ impl Tls {
         leaf.distinguished_name.push(DnType::CommonName, "localhost");
         let certificate = leaf.signed_by(&key, &issuer).map_err(io::Error::other)?;
 
-        let (roots, mut file) = Scratch::new("pem")?;
-        file.write_all(pem(root.der()).as_bytes())?;
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
@@ -45,7 +44,22 @@ impl Tls {
             .with_no_client_auth()
             .with_single_cert(vec![certificate.der().clone()], key)
             .map_err(io::Error::other)?;
-        Ok(Self { roots, acceptor: TlsAcceptor::from(Arc::new(config)) })
+        Ok(Self { pem: pem(root.der()), acceptor: TlsAcceptor::from(Arc::new(config)) })
+    }
+}
+
+/// The certificate authority of AWS, in a file that lives as long as the stand-in.
+pub(crate) struct Tls {
+    pub(crate) roots: Scratch,
+    pub(crate) acceptor: TlsAcceptor,
+}
+
+impl Tls {
+    pub(crate) fn new() -> io::Result<Self> {
+        let authority = Authority::new()?;
+        let (roots, mut file) = Scratch::new("pem")?;
+        file.write_all(authority.pem.as_bytes())?;
+        Ok(Self { roots, acceptor: authority.acceptor })
     }
 }
 

@@ -48,6 +48,7 @@ fn check_filter(filter: &Filter<'_>) -> Result<(), ApiError> {
         | "instance-type"
         | "instance-lifecycle"
         | "availability-zone"
+        | "private-dns-name"
         | "operator.principal"
         | "tag-key" => Ok(()),
         name if name.starts_with("tag:") => Ok(()),
@@ -62,6 +63,7 @@ fn fits(context: &CallContext<'_>, instance: &Instance, filter: &Filter<'_>) -> 
         "instance-type" => filter.has(&instance.instance_type),
         "instance-lifecycle" => instance.spot && filter.has("spot"),
         "availability-zone" => filter.has(&zone(context, instance)),
+        "private-dns-name" => filter.has(&instance.private_dns_in(context.region)),
         "operator.principal" => instance.operator.as_ref().is_some_and(|operator| filter.has(operator)),
         "tag-key" => instance.tags.keys().any(|key| filter.has(key)),
         name => {
@@ -103,6 +105,7 @@ fn show(context: &CallContext<'_>, instance: &Instance) -> String {
         text("instanceId", &instance.id),
         text("imageId", "ami-0123456789abcdef0"),
         element("instanceState", &state),
+        text("privateDnsName", &instance.private_dns_in(context.region)),
         text("instanceType", &instance.instance_type),
         text("launchTime", &instance.launched.map_or("2026-01-01T00:00:00.000Z".to_owned(), iso8601_ms)),
         element("placement", &text("availabilityZone", &zone(context, instance))),

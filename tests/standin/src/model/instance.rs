@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
+use crate::arn;
+
 /// An EC2 instance.
 #[derive(Clone, Debug)]
 pub struct Instance {
@@ -16,6 +18,8 @@ pub struct Instance {
     pub zone: Option<String>,
     /// Whether it is a Spot instance, as it is by default.
     pub spot: bool,
+    /// Its private DNS name; one that depends on its id where nothing is set.
+    pub private_dns_name: Option<String>,
     /// The service that manages it, such as `ecs.amazonaws.com`.
     pub operator: Option<String>,
     /// Its tags.
@@ -38,6 +42,7 @@ impl Instance {
             instance_type: "m6i.large".to_owned(),
             zone: None,
             spot: true,
+            private_dns_name: None,
             operator: None,
             tags: BTreeMap::new(),
             user_data: None,
@@ -106,6 +111,13 @@ impl Instance {
         self
     }
 
+    /// Sets the private DNS name.
+    #[must_use]
+    pub fn private_dns(mut self, name: impl Into<String>) -> Self {
+        self.private_dns_name = Some(name.into());
+        self
+    }
+
     /// Makes it an on-demand instance.
     #[must_use]
     pub fn on_demand(mut self) -> Self {
@@ -125,5 +137,19 @@ impl Instance {
     pub fn attached(mut self, time: SystemTime) -> Self {
         self.attached = Some(time);
         self
+    }
+
+    /// Its private DNS name in a Region; empty once it is terminated.
+    pub(crate) fn private_dns_in(&self, region: &str) -> String {
+        if self.state == "terminated" {
+            return String::new();
+        }
+        self.private_dns_name.clone().unwrap_or_else(|| {
+            let [.., a, b, c] = arn::hash(&self.id).to_be_bytes();
+            match region {
+                "us-east-1" => format!("ip-10-{a}-{b}-{c}.ec2.internal"),
+                _ => format!("ip-10-{a}-{b}-{c}.{region}.compute.internal"),
+            }
+        })
     }
 }

@@ -44,7 +44,7 @@ impl Resources {
     /// Ends the instances whose time has come.
     pub(super) fn end_instances(&mut self) {
         let now = self.now;
-        let Self { records, instances, interruptions, history, .. } = self;
+        let Self { records, instances, interruptions, history, eks, .. } = self;
         for over in interruptions.iter_mut().filter(|other| other.due().is_some_and(|due| due <= now)) {
             over.is_over = true;
             let state = if over.action == "terminate" { "terminated" } else { "stopped" };
@@ -54,6 +54,9 @@ impl Resources {
             history.note(now, &over.instance, format!("{state} by EC2"));
             for run in in_order(runs_mut(records).filter(|run| run.instance == over.instance)) {
                 run.end_with_instance(over.action == "hibernate", now, history);
+            }
+            for cluster in eks.values_mut() {
+                cluster.world.end_instance(&over.instance, over.action == "terminate", now, history);
             }
             connect(records, &over.instance, false);
         }
@@ -66,6 +69,9 @@ impl Resources {
             instance.launched = Some(date);
             connect(&mut self.records, id, true);
             self.history.note(self.now, id, "started by EC2");
+            for cluster in self.eks.values_mut() {
+                cluster.world.start_again(id, self.now, &mut self.history);
+            }
         }
     }
 
