@@ -1,4 +1,5 @@
-//! Compares the templates with the code: environment variables, parameter values, versions and IAM actions.
+//! Compares the templates and the Kubernetes roles with the code: environment variables, parameter values, versions, IAM
+//! actions and RBAC verbs.
 
 #![expect(clippy::unwrap_used, reason = "an unwrap fails the test")]
 
@@ -13,9 +14,33 @@ use spot_interruption_handler::config::Config;
 
 const TEMPLATE: &str = include_str!("../template.yaml");
 const MEMBER: &str = include_str!("../member.yaml");
+const ACCESS: &str = include_str!("../kubernetes/access.yaml");
+
+/// The calls to a Kubernetes API server, with the resource and the verb that each needs.
+const KUBERNETES: [(&str, &str, &str); 6] = [
+    ("GetNode", "nodes", "get"),
+    ("ListNodes", "nodes", "list"),
+    ("PatchNode", "nodes", "patch"),
+    ("ListPods", "pods", "list"),
+    ("EvictPod", "pods/eviction", "create"),
+    ("DeletePod", "pods", "delete"),
+];
+
+/// AWS's calls that need no permission.
+const ALLOWED_TO_ALL: [&str; 1] = ["GetCallerIdentity"];
+
+/// The actions with which Lambda connects the function to a VPC: those on EC2 in `AWSLambdaVPCAccessExecutionRole`.
+const NETWORK_INTERFACES: [&str; 6] = [
+    "AssignPrivateIpAddresses",
+    "CreateNetworkInterface",
+    "DeleteNetworkInterface",
+    "DescribeNetworkInterfaces",
+    "DescribeSubnets",
+    "UnassignPrivateIpAddresses",
+];
 
 /// The parameters that become environment variables.
-const VARIABLES: [(&str, &str); 14] = [
+const VARIABLES: [(&str, &str); 17] = [
     ("Strategy", "STRATEGY"),
     ("DryRun", "DRY_RUN"),
     ("Clusters", "CLUSTERS"),
@@ -30,6 +55,9 @@ const VARIABLES: [(&str, &str); 14] = [
     ("MemberRoleName", "MEMBER_ROLE_NAME"),
     ("ExternalId", "EXTERNAL_ID"),
     ("OutcomeBusArn", "OUTCOME_BUS"),
+    ("EksClusters", "EKS_CLUSTERS"),
+    ("EksStrategy", "EKS_STRATEGY"),
+    ("PodDisruptionBudgets", "POD_DISRUPTION_BUDGETS"),
 ];
 
 #[test]
@@ -76,7 +104,7 @@ fn longest_values_fit_into_the_environment() {
             return allowed_values(parameter).into_iter().max_by_key(String::len).unwrap();
         };
         let (start, fill) = match parameter {
-            "Clusters" | "ExcludeClusters" => ("", "x,"),
+            "Clusters" | "ExcludeClusters" | "EksClusters" => ("", "x,"),
             // The longest character has four bytes.
             "ClusterTag" => ("", "𝕏"),
             "Accounts" => ("", "123456789012,"),
@@ -109,10 +137,11 @@ fn versions_are_that_of_the_code() {
 
 #[test]
 fn role_allows_exactly_the_operations_that_the_code_calls() {
-    let allowed = actions(TEMPLATE, &["ecs", "ec2", "sts", "events"]);
-    let operations = include_str!("../src/aws/operation.rs");
-    let variants = operations.split("pub enum Operation {").nth(1).unwrap().split('}').next().unwrap();
-    let operations: BTreeSet<_> = variants.split_whitespace().map(|word| word.trim_matches(',').to_owned()).collect();
+    let mut allowed = actions(TEMPLATE, &["ecs", "ec2", "eks", "sts", "events"]);
+    for action in NETWORK_INTERFACES {
+        assert!(allowed.remove(action), "{action}");
+    }
+    let operations = operations();
     let mut called = BTreeSet::new();
     for file in sources(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))) {
         let source = fs::read_to_string(&file).unwrap();
@@ -121,13 +150,45 @@ fn role_allows_exactly_the_operations_that_the_code_calls() {
         called.extend(words.filter(|word| !file.ends_with("operation.rs") && operations.contains(word)));
     }
     assert_eq!(operations, called, "every operation is called");
+    let needs_no_action =
+        |operation: &str| ALLOWED_TO_ALL.contains(&operation) || KUBERNETES.iter().any(|(name, ..)| *name == operation);
+    called.retain(|operation| !needs_no_action(operation));
     assert_eq!(allowed, called);
+}
+
+#[test]
+fn kubernetes_roles_allow_exactly_the_operations_that_the_code_calls() {
+    let operations = operations();
+    for (operation, ..) in KUBERNETES {
+        assert!(operations.contains(operation), "{operation}");
+    }
+    let mut rules = BTreeSet::new();
+    let mut resource = "";
+    for line in ACCESS.lines().map(str::trim) {
+        if let Some(of) = line.strip_prefix("resources: ") {
+            resource = of.trim_matches(['[', ']']);
+        } else if let Some(verbs) = line.strip_prefix("verbs: ") {
+            rules.extend(verbs.trim_matches(['[', ']']).split(", ").map(|verb| (resource, verb)));
+        }
+    }
+    let needed: BTreeSet<_> = KUBERNETES.iter().map(|(_, resource, verb)| (*resource, *verb)).collect();
+    assert_eq!(rules, needed);
 }
 
 /// `tests/stack/templates.py` compares the statements one by one, for every setting.
 #[test]
-fn member_role_allows_the_same_ecs_and_ec2_actions() {
-    assert_eq!(actions(TEMPLATE, &["ecs", "ec2"]), actions(MEMBER, &["ecs", "ec2"]));
+fn member_role_allows_the_same_ecs_ec2_and_eks_actions() {
+    let mut allowed = actions(TEMPLATE, &["ecs", "ec2", "eks"]);
+    allowed.retain(|action| !NETWORK_INTERFACES.contains(&action.as_str()));
+    assert_eq!(allowed, actions(MEMBER, &["ecs", "ec2", "eks"]));
+}
+
+/// The names of all operations.
+fn operations() -> BTreeSet<String> {
+    let source = include_str!("../src/aws/operation.rs");
+    let variants = source.split("pub enum Operation {").nth(1).unwrap().split('}').next().unwrap();
+    let lines = variants.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//"));
+    lines.map(|line| line.trim_end_matches(',').to_owned()).collect()
 }
 
 /// The value of a parameter's field.

@@ -3,7 +3,7 @@
 The checks compare the deployed resources with the parameters, send every sample event through the deployed function,
 directly and from the queue, and handle dead letters again as docs/troubleshooting.md describes.
 
-The emulator drops the encryption of the queues and the account in the function's permissions, so these are not
+The emulator drops the encryption of the queues, the function's VPC and the account in its permissions, so these are not
 compared. It drops the queue's redrive policy too, which is read from the deployed template instead.
 
     sam build && python tests/stack/deploy.py target/debug/examples/standin --port 0
@@ -73,7 +73,8 @@ def main():
 
         checks.heading("every parameter set to another value: a dry run that may change nothing, a direct hub")
         deploy("all-set", ALL_SET)
-        check_stack(checks, "all-set", ALL_SET, ["AssumeMemberRolePolicy", "OutcomeBusPolicy"])
+        policies = ["AssumeMemberRolePolicy", "OutcomeBusPolicy", "ReadEksClustersPolicy"]
+        check_stack(checks, "all-set", ALL_SET, policies)
 
         checks.heading("Strategy=drain, ReactivateResumed=false: no permission to deregister or write attributes")
         drain = {"Strategy": "drain", "ReactivateResumed": "false"}
@@ -91,6 +92,12 @@ def main():
         deploy("evacuate", evacuate)
         policies = ["AttributesPolicy", "DeregisterPolicy", "DrainPolicy", "EvacuatePolicy"]
         check_stack(checks, "evacuate", DEFAULTS | evacuate, [*policies, "NoticeQueueConsumerPolicy"])
+
+        checks.heading("EksClusters: the same, since draining a node may take the whole notice")
+        eks = {"EksClusters": "*"}
+        deploy("eks", eks)
+        policies = ["AttributesPolicy", "DeregisterPolicy", "DrainPolicy", "NoticeQueueConsumerPolicy"]
+        check_stack(checks, "eks", DEFAULTS | eks, [*policies, "ReadEksClustersPolicy"])
 
         checks.heading("OrganizationId, MemberRoleName: a hub with four rules on two buses and one queue")
         hub = {"OrganizationId": "o-exampleorgid", "MemberRoleName": "spot-interruption-handler-member"}
@@ -122,13 +129,15 @@ def check_stack(checks, name, parameters, policies):
     function, function_arn = deployed["FunctionName"], deployed["FunctionArn"]
     queue_arn, awslambda = deployed["DeadLetterQueueArn"], boto3.client("lambda")
     queued = parameters["Delivery"] == "queue"
-    evacuates = parameters["Strategy"] == "evacuate"
+    drains_nodes = parameters["EksClusters"] != "" and parameters["EksStrategy"] == "drain"
+    is_long_running = parameters["Strategy"] == "evacuate" or drains_nodes
 
     config = awslambda.get_function_configuration(FunctionName=function)
     checks.same("runtime", "provided.al2023", config["Runtime"])
     checks.same("architecture", [parameters["Architecture"]], config["Architectures"])
-    timeout = 60 if queued and not evacuates else 120
-    checks.same("memory in MB, timeout in s", [128, timeout], [config["MemorySize"], config["Timeout"]])
+    timeout = 60 if queued and not is_long_running else 120
+    memory = int(parameters["MemorySize"])
+    checks.same("memory in MB, timeout in s", [memory, timeout], [config["MemorySize"], config["Timeout"]])
     checks.same(
         "environment",
         {
@@ -146,6 +155,9 @@ def check_stack(checks, name, parameters, policies):
             "MEMBER_ROLE_NAME": parameters["MemberRoleName"],
             "EXTERNAL_ID": parameters["ExternalId"],
             "OUTCOME_BUS": parameters["OutcomeBusArn"],
+            "EKS_CLUSTERS": parameters["EksClusters"],
+            "EKS_STRATEGY": parameters["EksStrategy"],
+            "POD_DISRUPTION_BUDGETS": parameters["PodDisruptionBudgets"],
         },
         config["Environment"]["Variables"],
     )
@@ -185,7 +197,7 @@ def check_stack(checks, name, parameters, policies):
     check_queue(checks, "dead-letter queue", deployed["DeadLetterQueueUrl"], arns, times)
     mappings = awslambda.list_event_source_mappings(FunctionName=function)["EventSourceMappings"]
     if queued:
-        concurrency = 50 if evacuates else 2
+        concurrency = 50 if is_long_running else 2
         check_delivery(checks, name, deployed, mappings, arns, timeout, concurrency)
     else:
         checks.same("event source mappings", [], mappings)

@@ -42,6 +42,8 @@ class Template:
         for name, about in self.body["Parameters"].items():
             pattern, value = about.get("AllowedPattern", ""), str(self.values[name])
             is_allowed = re.search(pattern, value) and value in map(str, about.get("AllowedValues", [value]))
+            if about["Type"] == "Number":
+                is_allowed &= about.get("MinValue", int(value)) <= int(value) <= about.get("MaxValue", int(value))
             if not is_allowed or len(value) > about.get("MaxLength", len(value)):
                 messages.append(f"{name} {about['ConstraintDescription']}")
         for rule in self.body.get("Rules", {}).values():

@@ -24,6 +24,7 @@ def check_members(checks, hub):
         "RebalanceRecommendation": "drain",
         "ReactivateResumed": "false",
         "CleanUpTerminated": "true",
+        "EksClusters": "web-*",
     }
     dry_run = needed | {"DryRun": "true", "ReactivateResumed": "false"}
     for what, parameters, account, region in [

@@ -15,7 +15,18 @@ METRICS = {
     "ColdStarts": {ALL},
 }
 
-OUTCOMES = {"deregistered", "draining", "reactivated", "dry-run", "skipped", "not-found", "ignored", "failed"}
+OUTCOMES = {
+    "deregistered",
+    "drained",
+    "draining",
+    "cordoned",
+    "reactivated",
+    "dry-run",
+    "skipped",
+    "not-found",
+    "ignored",
+    "failed",
+}
 
 # The other fields of a metrics line.
 PROPERTIES = {

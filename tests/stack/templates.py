@@ -1,4 +1,4 @@
-"""Compares template.yaml with member.yaml for every setting that both have.
+"""Compares template.yaml with member.yaml for every setting that both have, and reads kubernetes/access.yaml.
 
     python tests/stack/templates.py
 
@@ -9,8 +9,10 @@ import json
 from fnmatch import fnmatchcase
 from itertools import product
 
+import yaml
+
 from intrinsics import Template
-from local import ACCOUNT, REGION, Checks
+from local import ACCOUNT, REGION, ROOT, Checks
 from settings import ALL_SET, DEFAULTS
 
 ORGANIZATION = {"OrganizationId": "o-exampleorgid", "MemberRoleName": "spot-interruption-handler-member"}
@@ -26,7 +28,10 @@ SETTINGS = {
     "RebalanceRecommendation": ["ignore", "drain"],
     "ReactivateResumed": ["true", "false"],
     "CleanUpTerminated": ["true", "false"],
+    "EksClusters": ["", "web-*"],
 }
+GROUP = "spot-interruption-handler"
+NETWORK = {"SubnetIds": "subnet-0123456789abcdef0,subnet-0123456789abcdef1", "SecurityGroupIds": "sg-0123456789abcdef0"}
 
 
 def main():
@@ -40,8 +45,14 @@ def main():
     check_pairs(checks)
     checks.heading("all Regions only with OrganizationId or MemberRoleName")
     check_regions(checks)
-    checks.heading("permissions outside EC2 and ECS")
+    checks.heading("permissions outside EC2, ECS and EKS")
     check_policies(checks)
+    checks.heading("a VPC only with SubnetIds")
+    check_network(checks)
+    checks.heading("times of a function that uses the whole notice")
+    check_times(checks)
+    checks.heading("Kubernetes: kubernetes/access.yaml")
+    check_access(checks)
     checks.heading("resources of a member's stack, by account and Region")
     check_members(checks)
     checks.heading("parameters that CloudFormation rejects or accepts")
@@ -53,7 +64,7 @@ def check_pairs(checks):
     """Finds the settings for which permissions or rules differ between hub and member."""
     every = [dict(zip(SETTINGS, values, strict=True)) for values in product(*SETTINGS.values())]
     pairs = [(" ".join(values.values()), *pair(values)) for values in every]
-    checks.same("settings", 48, len(pairs))
+    checks.same("settings", 96, len(pairs))
     differ = {
         "statements of the roles": lambda hub, member: permissions(hub) != permissions(member),
         "rules on the hub's bus and the member's": lambda hub, member: patterns(hub, "Hub") != patterns(member),
@@ -70,7 +81,7 @@ def pair(settings):
 
 
 def permissions(resources):
-    """The EC2 and ECS statements of a stack's roles, as text in which all accounts look the same."""
+    """The EC2, ECS and EKS statements of a stack's roles, as text in which all accounts look the same."""
     text = json.dumps(of_services(statements(resources)), sort_keys=True)
     return text.replace(ACCOUNT, "account").replace(MEMBER, "account")
 
@@ -84,12 +95,12 @@ def statements(resources):
 
 
 def of_services(all_statements):
-    """The statements about EC2 and ECS, which both roles have."""
+    """The statements about EC2, ECS and EKS, which both roles have."""
 
     def service(statement):
         return actions(statement)[0].partition(":")[0]
 
-    return {sid: statement for sid, statement in all_statements.items() if service(statement) in ("ec2", "ecs")}
+    return {sid: statement for sid, statement in all_statements.items() if service(statement) in ("ec2", "ecs", "eks")}
 
 
 def actions(statement):
@@ -121,7 +132,7 @@ def patterns(resources, prefix=""):
 
 
 def check_regions(checks):
-    every = {"Strategy": "evacuate", "CleanUpTerminated": "true"}
+    every = {"Strategy": "evacuate", "CleanUpTerminated": "true", "EksClusters": "*"}
     accounts = {"Accounts": f"{ACCOUNT},{MEMBER}"}
     for name, parameters, expected in [
         ("no organization", {}, [REGION]),
@@ -168,9 +179,65 @@ def check_policies(checks):
     checks.same("OutcomeBusArn", ["events:PutEvents", bus], [publish["Action"], publish["Resource"]])
     # IAM limits the inline policies of a role to 10,240 characters without white space.
     widest = {"Strategy": "evacuate", "Delivery": "queue", "OutcomeBusArn": bus, "Accounts": ",".join([ACCOUNT] * 100)}
+    widest |= {"EksClusters": "*"} | NETWORK
     everything = statements(Template("template.yaml", ORGANIZATION | widest).resources())
     written = sum(len(json.dumps(statement, separators=(",", ":"))) for statement in everything.values())
     checks.same("all policies fit into the 10,240 of a role", True, written < 9_500)
+
+
+def check_network(checks):
+    for name, parameters, expected in [
+        ("neither by default", {}, None),
+        ("SubnetIds", NETWORK, {key: ids.split(",") for key, ids in NETWORK.items()}),
+    ]:
+        created = Template("template.yaml", parameters).resources()
+        checks.same(name, expected, created["Function"]["Properties"].get("VpcConfig"))
+        # Lambda checks the permissions when the function is created. Only the role's own policies exist by then.
+        policies = [policy["PolicyName"] for policy in created["FunctionRole"]["Properties"]["Policies"]]
+        checks.same(f"{name}: permissions", expected is not None, "ManageNetworkInterfaces" in policies)
+    condition = statements(created)["ManageNetworkInterfaces"]["Condition"]
+    checks.same("not for the function's own code", {"Null": {"lambda:SourceFunctionArn": "true"}}, condition)
+
+
+def check_times(checks):
+    eks = {"EksClusters": "*"}
+    for parameters, expected in [
+        ({}, [60, 60, 2]),
+        ({"Strategy": "evacuate"}, [120, 120, 50]),
+        ({"EksStrategy": "drain"}, [60, 60, 2]),
+        (eks, [120, 120, 50]),
+        (eks | {"PodDisruptionBudgets": "respect"}, [120, 120, 50]),
+        (eks | {"EksStrategy": "cordon"}, [60, 60, 2]),
+        (eks | {"EksStrategy": "cordon", "Strategy": "evacuate"}, [120, 120, 50]),
+    ]:
+        created = {name: of["Properties"] for name, of in Template("template.yaml", parameters).resources().items()}
+        concurrency = created["NoticeQueueMapping"]["ScalingConfig"]["MaximumConcurrency"]
+        found = [created["Function"]["Timeout"], created["NoticeQueue"]["VisibilityTimeout"], concurrency]
+        checks.same(" ".join(f"{key}={value}" for key, value in parameters.items()) or "the defaults", expected, found)
+    direct = Template("template.yaml", eks | {"EksStrategy": "cordon", "Delivery": "direct"}).resources()
+    checks.same("Delivery=direct", 120, direct["Function"]["Properties"]["Timeout"])
+
+
+def check_access(checks):
+    documents = list(yaml.safe_load_all((ROOT / "kubernetes/access.yaml").read_text()))
+    rbac = "rbac.authorization.k8s.io"
+    checks.same("API versions", [f"{rbac}/v1"] * len(documents), [document["apiVersion"] for document in documents])
+    kinds = ("ClusterRole", "ClusterRoleBinding")
+    roles, bindings = ({d["metadata"]["name"]: d for d in documents if d["kind"] == kind} for kind in kinds)
+    checks.same("objects", len(documents), len(roles) + len(bindings))
+    checks.same("roles and bindings", sorted(roles), sorted(bindings))
+    # tests/template.rs compares the rules with the calls that the code makes.
+    for name, expected in {
+        GROUP: {"nodes": ["get", "list", "patch"], "pods": ["list"], "pods/eviction": ["create"]},
+        f"{GROUP}-until-deadline": {"pods": ["delete"]},
+    }.items():
+        rules = roles[name]["rules"]
+        checks.same(f"{name}: rules", expected, {rule["resources"][0]: rule["verbs"] for rule in rules})
+        checks.same(f"{name}: each of one resource", [1] * len(rules), [len(rule["resources"]) for rule in rules])
+        checks.same(f"{name}: API groups", [[""]] * len(rules), [rule["apiGroups"] for rule in rules])
+        binding = bindings[name]
+        checks.same(f"{name}: role", {"apiGroup": rbac, "kind": "ClusterRole", "name": name}, binding["roleRef"])
+        checks.same(f"{name}: group", [{"apiGroup": rbac, "kind": "Group", "name": GROUP}], binding["subjects"])
 
 
 def check_members(checks):
@@ -205,8 +272,22 @@ def check_rejections(checks):
         ("an external ID of 128 characters", ORGANIZATION | {"ExternalId": "x" * 128}, None),
         ("101 accounts", {"Accounts": ",".join([ACCOUNT] * 101)}, "Accounts"),
         ("100 accounts", {"Accounts": ",".join([ACCOUNT] * 100)}, None),
-        ("a cluster list of 701 characters", {"Clusters": "name," * 140 + "x"}, "Clusters"),
-        ("a cluster list of 700 characters", {"ExcludeClusters": "name," * 139 + "names"}, None),
+        ("a cluster list of 401 characters", {"Clusters": "name," * 80 + "x"}, "Clusters"),
+        ("a cluster list of 400 characters", {"ExcludeClusters": "name," * 79 + "names"}, None),
+        ("EKS clusters", {"EksClusters": "web-?, *"}, None),
+        ("an EKS cluster's name of 101 characters", {"EksClusters": "x" * 101}, "EksClusters"),
+        ("a list of EKS clusters of 401 characters", {"EksClusters": "name," * 80 + "x"}, "EksClusters"),
+        ("the ARN of an EKS cluster", {"EksClusters": f"arn:aws:eks:{REGION}:{ACCOUNT}:cluster/web"}, "EksClusters"),
+        ("EKS clusters of commas alone", {"EksClusters": ","}, "EksClusters"),
+        ("subnets and security groups", NETWORK, None),
+        ("subnets without security groups", NETWORK | {"SecurityGroupIds": ""}, "SubnetIds"),
+        ("security groups without subnets", NETWORK | {"SubnetIds": ""}, "SecurityGroupIds"),
+        ("subnets separated by spaces", NETWORK | {"SubnetIds": "subnet-12345678, subnet-12345679"}, "SubnetIds"),
+        ("17 subnets", NETWORK | {"SubnetIds": ",".join(["subnet-12345678"] * 17)}, "SubnetIds"),
+        ("6 security groups", NETWORK | {"SecurityGroupIds": ",".join(["sg-12345678"] * 6)}, "SecurityGroupIds"),
+        ("127 MB", {"MemorySize": "127"}, "MemorySize"),
+        ("10,240 MB", {"MemorySize": "10240"}, None),
+        ("10,241 MB", {"MemorySize": "10241"}, "MemorySize"),
         ("accounts separated by spaces", {"Accounts": f"{ACCOUNT}, {MEMBER}"}, "Accounts"),
         ("the name of an account", {"Accounts": "production"}, "Accounts"),
         ("the name of a bus", {"OutcomeBusArn": "default"}, "OutcomeBusArn"),
