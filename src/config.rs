@@ -267,13 +267,13 @@ impl Setting {
         // Commas alone name no cluster. They must not mean every cluster.
         let names_something = self.value.is_none() || !patterns.is_empty();
         if names_something
-            && value.len() <= 700
+            && value.len() <= 400
             && patterns.iter().all(|p| p.len() <= 255 && p.bytes().all(is_pattern_byte))
         {
             Ok(patterns)
         } else {
             Err(self.invalid(
-                "comma-separated cluster names of letters, digits, - and _, with * and ? as wildcards, at most 700 characters",
+                "comma-separated cluster names of letters, digits, - and _, with * and ? as wildcards, at most 400 characters",
             ))
         }
     }

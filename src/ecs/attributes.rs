@@ -4,16 +4,13 @@ use std::collections::HashMap;
 
 use aws_sdk_ecs::types::{Attribute, TargetType};
 
-use super::{Ecs, ItemAnswer};
+use super::{Ecs, ItemAnswer, container_instance::MARK};
 use crate::{
     aws::{calls::Calls, coalesce::bisecting, operation::Operation},
     error::Error,
     identifier::{ClusterName, ContainerInstanceArn},
     mark::Mark,
 };
-
-/// The name of the attribute whose value is a [`Mark`].
-pub(crate) const MARK: &str = "spot-interruption-handler.drained";
 
 /// A container instance, and the mark to put on it; `None` takes its mark off.
 type Marking = (ContainerInstanceArn, Option<Mark>);

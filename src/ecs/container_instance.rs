@@ -2,11 +2,14 @@
 
 use aws_sdk_ecs::types;
 
-use super::{attributes, capacity_provider::CapacityProviderName};
+use super::capacity_provider::CapacityProviderName;
 use crate::{
     identifier::{ClusterName, ContainerInstanceArn, InstanceId},
     mark::Mark,
 };
+
+/// The name of the attribute whose value is a [`Mark`].
+pub(crate) const MARK: &str = "spot-interruption-handler.drained";
 
 /// An EC2 instance's registration in a cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +52,7 @@ pub(crate) enum Status {
 impl ContainerInstance {
     /// `None` without a valid ARN and EC2 instance id, which are the proof that it is the right one.
     pub(crate) fn new(cluster: &ClusterName, described: types::ContainerInstance) -> Option<Self> {
-        let mark = described.attributes().iter().find(|attribute| attribute.name() == attributes::MARK);
+        let mark = described.attributes().iter().find(|attribute| attribute.name() == MARK);
         Some(Self {
             cluster: cluster.clone(),
             mark: mark.map(|mark| Mark::read(mark.value().unwrap_or_default())),

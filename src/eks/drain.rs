@@ -12,6 +12,8 @@
 mod clock;
 mod tracked;
 
+pub(super) use tracked::Drained;
+
 use std::{sync::Arc, time::Duration};
 
 use tokio::{
@@ -31,15 +33,6 @@ use crate::{
 
 /// How long a failing eviction is retried, 3 s, before the pods are read again.
 const EVICTION_RETRY_FOR: Duration = Duration::from_secs(3);
-
-/// What became of a node's pods.
-#[derive(Debug)]
-pub(super) struct Drained {
-    pub(super) evicted: usize,
-    pub(super) deleted: usize,
-    /// Pods that were not asked to stop, by namespace and name.
-    pub(super) left: Vec<String>,
-}
 
 /// Drains a node until all its pods are asked to stop, or there is no more time.
 ///

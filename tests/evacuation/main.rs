@@ -9,6 +9,7 @@ mod faults;
 mod in_process;
 mod lag;
 mod many;
+mod nodes;
 mod phases;
 mod resumed;
 mod scans;

@@ -5,6 +5,7 @@
 mod accounts;
 mod act;
 mod cold_start;
+mod eks;
 mod errors;
 mod events;
 mod frugality;

@@ -8,10 +8,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{
-    Drained,
-    clock::{Clock, State, Step},
-};
+use super::clock::{Clock, State, Step};
 use crate::{
     eks::{eviction::Eviction, pod::Pod},
     error::Error,
@@ -19,6 +16,15 @@ use crate::{
 
 /// The shortest and the longest time between two evictions of a blocked pod, 1 to 2 s.
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(2));
+
+/// What became of a node's pods.
+#[derive(Debug)]
+pub(crate) struct Drained {
+    pub(crate) evicted: usize,
+    pub(crate) deleted: usize,
+    /// Pods that were not asked to stop, by namespace and name.
+    pub(crate) left: Vec<String>,
+}
 
 /// A completed request, with the pod's uid.
 #[derive(Debug)]

@@ -140,7 +140,8 @@ impl Instance {
     }
 
     /// Its private DNS name in a Region; empty once it is terminated.
-    pub(crate) fn private_dns_in(&self, region: &str) -> String {
+    #[must_use]
+    pub fn private_dns_in(&self, region: &str) -> String {
         if self.state == "terminated" {
             return String::new();
         }

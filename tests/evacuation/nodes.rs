@@ -1,0 +1,365 @@
+//! Kubernetes nodes: what their pods get of the two minutes.
+
+use std::{sync::Arc, time::SystemTime};
+
+use proptest::prelude::*;
+use serde_json::Value;
+use standin::{
+    Deployment, EksCluster, Fault, Instance, Node, Pdb, Pod, PodEnding, PodFate, Quotas, Standin, Told, eks_fleet,
+    rebalance_recommendation, state_change,
+};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::{ID, aged, batch, in_process::Process, s, standin, start};
+
+const EKS: &[(&str, &str)] = &[("EKS_CLUSTERS", "*")];
+const RESPECT: &[(&str, &str)] = &[("EKS_CLUSTERS", "*"), ("POD_DISRUPTION_BUDGETS", "respect")];
+
+/// The node of `ID` in cluster `prod`, which runs these pods. Returns the node's name.
+fn node(aws: &Standin, pods: impl IntoIterator<Item = Pod>) -> String {
+    let home = aws.home();
+    home.eks_cluster(EksCluster::new("prod"));
+    let instance = Instance::new(ID).tag("aws:eks:cluster-name", "prod");
+    let name = instance.private_dns_in(home.name());
+    home.instance(instance).node("prod", Node::new(&name, ID));
+    pods.into_iter().for_each(|pod| drop(home.pod("prod", &name, pod)));
+    name
+}
+
+fn pod(app: &str, grace_s: u64) -> Pod {
+    Pod::new("default", app).replica_set(app).grace_period_s(grace_s).ignores_sigterm()
+}
+
+fn never(app: &str) -> Pdb {
+    Pdb::new("default", app).never()
+}
+
+/// Handles a notice for `ID`, and lets its two minutes pass.
+async fn handle(aws: &Arc<Standin>, settings: &[(&str, &str)]) -> Value {
+    let process = Process::start(aws, settings).await;
+    let answer = process.invoke(&aws.home().interrupt(ID, "terminate")).await.unwrap();
+    sleep(s(121)).await;
+    answer
+}
+
+fn fate(aws: &Standin, name: &str) -> PodFate {
+    aws.home().pod_fates("prod").into_iter().find(|fate| fate.name == name).unwrap()
+}
+
+fn calls(aws: &Standin, api: &str) -> usize {
+    aws.calls_to(api).len()
+}
+
+#[tokio::test(start_paused = true)]
+async fn blocked_pods_are_deleted_while_their_grace_period_fits() {
+    let aws = standin().await;
+    let graces = [5, 30, 90, 300];
+    node(&aws, graces.map(|grace| pod(&format!("g{grace}"), grace)));
+    for grace in graces {
+        aws.home().pdb("prod", never(&format!("g{grace}")));
+    }
+    let answer = handle(&aws, EKS).await;
+    assert_eq!(answer["outcome"], "drained", "{answer}");
+    assert_eq!(answer["nodes"][0]["podsDeleted"], 4);
+    for (grace, told_at) in [(5, 105), (30, 80), (90, 20), (300, 1)] {
+        let fate = fate(&aws, &format!("g{grace}"));
+        let sigterm = fate.sigterm.unwrap().as_secs();
+        assert!((told_at - 1..=told_at + 1).contains(&sigterm), "{fate:?}");
+        assert_eq!(fate.told, Told::Deleted);
+        assert!(fate.is_graceful(), "{fate:?}");
+    }
+    // It was given what was left, and EC2 ended the node after that.
+    let given = fate(&aws, "g300").given.unwrap();
+    assert!((s(116)..=s(118)).contains(&given), "{given:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn budget_that_opens_in_time_is_kept() {
+    let aws = standin().await;
+    node(&aws, [pod("web", 30)]);
+    aws.home().pdb("prod", Pdb::new("default", "web").opens_after(s(40)));
+    let answer = handle(&aws, EKS).await;
+    assert_eq!((&answer["outcome"], &answer["nodes"][0]["podsEvicted"]), (&"drained".into(), &1.into()));
+    let fate = fate(&aws, "web");
+    assert!(fate.told == Told::Evicted && (40..43).contains(&fate.sigterm.unwrap().as_secs()), "{fate:?}");
+    // An eviction and a list every one to two seconds.
+    let (evictions, lists) = (calls(&aws, "EvictPod"), calls(&aws, "ListPods"));
+    assert!((20..=42).contains(&evictions) && lists == evictions, "{evictions} {lists}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn respected_budget_leaves_its_pod_and_is_no_error() {
+    let aws = standin().await;
+    node(&aws, [pod("web", 30), pod("db", 30)]);
+    aws.home().pdb("prod", never("db"));
+    let answer = handle(&aws, RESPECT).await;
+    assert_eq!(answer["outcome"], "cordoned");
+    let of = &answer["nodes"][0];
+    assert_eq!((&of["podsEvicted"], &of["podsDeleted"], &of["podsLeft"]), (&1.into(), &0.into(), &1.into()));
+    assert!(of["reason"].as_str().unwrap().contains("PodDisruptionBudgets"), "{of}");
+    assert_eq!((fate(&aws, "db").ending, calls(&aws, "DeletePod")), (PodEnding::KilledUntold, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn pods_of_a_deployment_leave_as_their_budget_allows() {
+    let aws = standin().await;
+    let home = aws.home();
+    node(&aws, (0..4).map(|n| Pod::new("default", format!("web-{n}")).replica_set("web").stops_after(s(3))));
+    home.deployment("prod", Deployment::new("default", "web").replicas(4).ready_after(Some(s(5))));
+    home.pdb("prod", Pdb::new("default", "web").max_unavailable(1));
+    let answer = handle(&aws, EKS).await;
+    assert_eq!(answer["nodes"][0]["podsEvicted"], 4, "{answer}");
+    assert_eq!(calls(&aws, "DeletePod"), 0);
+    for n in 0..4 {
+        assert_eq!(fate(&aws, &format!("web-{n}")).ending, PodEnding::Exited);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn pod_with_two_budgets_counts_as_blocked() {
+    let aws = standin().await;
+    node(&aws, [pod("web", 60)]);
+    aws.home().pdb("prod", Pdb::new("default", "web")).pdb("prod", Pdb::new("default", "web").named("second"));
+    let answer = handle(&aws, EKS).await;
+    let of = &answer["nodes"][0];
+    assert_eq!((&of["podsEvicted"], &of["podsDeleted"]), (&0.into(), &1.into()), "{answer}");
+    let fate = fate(&aws, "web");
+    assert!((49..=51).contains(&fate.sigterm.unwrap().as_secs()) && fate.is_graceful(), "{fate:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn evictions_that_time_out_delay_no_other_pod() {
+    let aws = standin().await;
+    node(&aws, (0..40).map(|n| pod(&format!("slow-{n}"), 30)).chain((0..5).map(|n| pod(&format!("web-{n}"), 30))));
+    for n in 0..40 {
+        aws.home().pdb("prod", Pdb::new("default", format!("slow-{n}")).conflicting());
+    }
+    let answer = handle(&aws, EKS).await;
+    assert_eq!(answer["outcome"], "drained", "{answer}");
+    for fate in aws.home().pod_fates("prod") {
+        assert!(fate.is_graceful(), "{fate:?}");
+        let latest = if fate.name.starts_with("web") { 35 } else { 84 };
+        assert!(fate.sigterm.unwrap() < s(latest), "{fate:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn overloaded_api_server_is_given_the_time_that_it_asks_for() {
+    let aws = standin().await;
+    node(&aws, [pod("web", 30)]);
+    aws.fault(Fault::on("EvictPod").times(3).error(429, "", "Too many requests").retry_after_s(7));
+    handle(&aws, EKS).await;
+    let evictions = aws.calls_to("EvictPod");
+    assert_eq!(evictions.len(), 4);
+    for pair in evictions.windows(2) {
+        let pause = pair[1].started - pair[0].finished;
+        assert!(pause >= s(7) && pause <= s(9), "{pause:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn eviction_without_permission_is_an_error_and_pods_get_their_time() {
+    for (settings, deleted) in [(EKS, 1), (RESPECT, 0)] {
+        let aws = standin().await;
+        node(&aws, [pod("web", 30)]);
+        aws.home().change_eks_cluster("prod", |cluster| cluster.deny("create", "pods/eviction"));
+        let process = Process::start(&aws, settings).await;
+        let error = process.invoke(&aws.home().interrupt(ID, "terminate")).await.unwrap_err();
+        assert_eq!(error.error_type(), "AccessDenied");
+        assert!(error.to_string().contains("cannot create resource \"pods/eviction\""), "{error}");
+        sleep(s(121)).await;
+        assert_eq!(calls(&aws, "DeletePod"), deleted);
+        assert_eq!(fate(&aws, "web").is_graceful(), deleted == 1);
+        assert_eq!(calls(&aws, "EvictPod"), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn deletion_without_permission_is_an_error() {
+    let aws = standin().await;
+    node(&aws, [pod("web", 30)]);
+    aws.home().pdb("prod", never("web"));
+    aws.home().change_eks_cluster("prod", |cluster| cluster.deny("delete", "pods"));
+    let process = Process::start(&aws, EKS).await;
+    let error = process.invoke(&aws.home().interrupt(ID, "terminate")).await.unwrap_err();
+    assert_eq!(error.error_type(), "AccessDenied");
+    assert!(error.to_string().contains("cannot delete resource \"pods\""), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn unreachable_endpoint_is_reported_with_its_settings() {
+    for (access, advice) in [((false, true), "SubnetIds"), ((true, false), "publicAccessCidrs")] {
+        let aws = standin().await;
+        node(&aws, []);
+        aws.home().eks_cluster(EksCluster::new("prod").endpoint_access(access.0, access.1).unreachable());
+        let process = Process::start(&aws, EKS).await;
+        let error = process.invoke(&aws.home().interrupt(ID, "terminate")).await.unwrap_err();
+        assert_eq!(error.error_type(), "DeadlineExceeded");
+        let (public, private) = (access.0.to_string(), access.1.to_string());
+        for part in
+            ["https://", &format!("endpointPublicAccess={public}"), &format!("endpointPrivateAccess={private}"), advice]
+        {
+            assert!(error.to_string().contains(part), "{error}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn late_notice_and_hibernation_tell_everything_at_once() {
+    for (action, age) in [("terminate", 119), ("terminate", 300), ("hibernate", 0)] {
+        let aws = standin().await;
+        let name = node(&aws, [pod("web", 30), pod("db", 30)]);
+        aws.home().pdb("prod", never("db"));
+        let process = Process::start(&aws, EKS).await;
+        let notice = aged(&standin::notice(&aws.home(), ID, action, SystemTime::now()), s(age));
+        let started = Instant::now();
+        let answer = process.invoke(&notice).await.unwrap();
+        assert_eq!(answer["outcome"], "drained", "{answer}");
+        assert!(started.elapsed() < s(1), "{:?}", started.elapsed());
+        assert!(aws.home().node_at("prod", &name).unwrap().unschedulable);
+        for app in ["web", "db"] {
+            assert_eq!(fate(&aws, app).given, Some(s(1)), "{action}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn stopped_node_is_uncordoned_when_its_instance_runs_again() {
+    let aws = standin().await;
+    let home = aws.home();
+    let name = node(&aws, [pod("web", 30)]);
+    home.change_node("prod", &name, |node| drop(node.labels.insert("team".to_owned(), "a".to_owned())));
+    let before = home.node_at("prod", &name).unwrap();
+    let launched = SystemTime::now() - s(3_600);
+    home.change_instance(ID, |instance| (instance.launched, instance.attached) = (Some(launched), Some(launched)));
+    let process = Process::start(&aws, EKS).await;
+    let notice = aged(&home.interrupt(ID, "stop"), s(60));
+    assert_eq!(process.invoke(&notice).await.unwrap()["outcome"], "drained");
+    let restarted = SystemTime::now();
+    home.change_instance(ID, |instance| instance.launched = Some(restarted));
+    let running = state_change(&home, ID, "running", SystemTime::now());
+    let answer = process.invoke(&running).await.unwrap();
+    assert_eq!(answer["outcome"], "reactivated", "{answer}");
+    let after = home.node_at("prod", &name).unwrap();
+    assert!(!after.unschedulable);
+    assert_eq!((after.labels, after.annotations), (before.labels, before.annotations));
+    // The notice comes again, late.
+    assert_eq!(process.invoke(&notice).await.unwrap()["outcome"], "skipped");
+    assert!(!home.node_at("prod", &name).unwrap().unschedulable);
+}
+
+#[tokio::test(start_paused = true)]
+async fn node_that_someone_else_cordoned_stays_cordoned() {
+    let aws = standin().await;
+    let home = aws.home();
+    let name = node(&aws, [pod("web", 30)]);
+    home.change_node("prod", &name, |node| node.unschedulable = true);
+    let process = Process::start(&aws, EKS).await;
+    let notice = aged(&home.interrupt(ID, "stop"), s(60));
+    assert_eq!(process.invoke(&notice).await.unwrap()["outcome"], "drained");
+    let launched = SystemTime::now() - s(3_600);
+    home.change_instance(ID, |of| (of.launched, of.attached) = (Some(SystemTime::now()), Some(launched)));
+    let answer = process.invoke(&state_change(&home, ID, "running", SystemTime::now())).await.unwrap();
+    assert_eq!(answer["outcome"], "skipped", "{answer}");
+    assert!(home.node_at("prod", &name).unwrap().unschedulable);
+    assert_eq!(calls(&aws, "PatchNode"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn recommendation_evicts_for_a_minute_and_deletes_nothing() {
+    for (is_open, outcome) in [(true, "drained"), (false, "cordoned")] {
+        let aws = standin().await;
+        node(&aws, [pod("web", 30)]);
+        aws.home().pdb("prod", if is_open { Pdb::new("default", "web").opens_after(s(30)) } else { never("web") });
+        let process = Process::start(&aws, &[EKS[0], ("REBALANCE_RECOMMENDATION", "drain")]).await;
+        let started = Instant::now();
+        let answer = process.invoke(&rebalance_recommendation(&aws.home(), ID, SystemTime::now())).await.unwrap();
+        assert_eq!(answer["outcome"], outcome, "{answer}");
+        assert!(started.elapsed() <= s(61) && calls(&aws, "DeletePod") == 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn second_process_continues_from_what_it_finds() {
+    let aws = standin().await;
+    let name = node(&aws, [pod("web", 30), pod("db", 30)]);
+    aws.home().pdb("prod", never("db"));
+    let notice = aws.home().interrupt(ID, "terminate");
+    let first = Process::start(&aws, EKS).await;
+    assert!(timeout(s(20), first.invoke(&notice)).await.is_err());
+    aws.forget_calls();
+    let second = Process::start(&aws, EKS).await;
+    let answer = second.invoke(&aged(&notice, s(20))).await.unwrap();
+    assert_eq!(answer["outcome"], "drained");
+    let of = &answer["nodes"][0];
+    assert_eq!((&of["podsEvicted"], &of["podsDeleted"]), (&0.into(), &1.into()), "{answer}");
+    assert!(aws.home().node_at("prod", &name).unwrap().unschedulable);
+    sleep(s(121)).await;
+    for app in ["web", "db"] {
+        assert!(fate(&aws, app).is_graceful(), "{:?}", fate(&aws, app));
+    }
+    assert!(aws.calls_to("EvictPod").iter().all(|call| call.params["name"] == "db"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn pod_that_is_gone_or_replaced_counts_as_done() {
+    for (status, reason) in [(404, "NotFound"), (409, "Conflict")] {
+        let aws = standin().await;
+        node(&aws, [pod("web", 30)]);
+        aws.fault(Fault::on("EvictPod").error(status, reason, "no"));
+        let answer = handle(&aws, EKS).await;
+        assert_eq!(
+            (&answer["outcome"], &answer["nodes"][0]["podsEvicted"]),
+            (&"drained".into(), &0.into()),
+            "{answer}"
+        );
+        assert_eq!((calls(&aws, "EvictPod"), calls(&aws, "DeletePod")), (1, 0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn wave_of_nodes_is_told_whatever_fails() {
+    for probability in [0.0, 0.3] {
+        let aws = start(Standin::builder().quotas(Quotas::aws())).await;
+        let ids = eks_fleet(&aws.home(), 10, 20, 31);
+        if probability > 0.0 {
+            aws.fault(Fault::on_any().probability(probability).status(500));
+        }
+        let notices: Vec<_> = ids.iter().map(|id| aws.home().interrupt(id, "terminate")).collect();
+        let process = Process::start(&aws, EKS).await;
+        let answer = process.invoke(&batch(&notices)).await.unwrap();
+        assert_eq!(answer["batchItemFailures"], serde_json::json!([]), "{answer}");
+        let mut fates = Vec::new();
+        for cluster in 0..10 {
+            fates.extend(aws.home().pod_fates(&format!("eks-{cluster}")));
+            assert!(aws.home().most_in_flight(&format!("eks-{cluster}")) <= 40);
+        }
+        let told: Vec<_> = fates.iter().filter(|fate| fate.owner.as_deref() != Some("DaemonSet")).collect();
+        assert_eq!(told.len(), 6_000);
+        let last = told.iter().map(|fate| fate.sigterm.unwrap()).max().unwrap();
+        assert!(last < s(30), "{probability}: {last:?}");
+        assert!(fates.iter().all(|fate| fate.owner.as_deref() != Some("DaemonSet") || fate.sigterm.is_none()));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+    #[test]
+    fn failing_calls_cost_no_pod_its_time(seed in any::<u64>(), percent in 5_u32..30, grace in 1_u64..90) {
+        fastrand::seed(seed);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let aws = standin().await;
+            node(&aws, (0..10).map(|n| pod(&format!("web-{n}"), grace)));
+            for n in 0..5 {
+                aws.home().pdb("prod", never(&format!("web-{n}")));
+            }
+            aws.fault(Fault::on_any().probability(f64::from(percent) / 100.0).status(500));
+            let answer = handle(&aws, EKS).await;
+            assert_eq!(answer["outcome"], "drained", "{answer}");
+            for fate in aws.home().pod_fates("prod") {
+                assert!(fate.is_graceful(), "{fate:?}");
+            }
+        });
+    }
+}
