@@ -29,7 +29,6 @@ use crate::request::Reply;
 use crate::server::{ConnectionCut, pause};
 use crate::state::{Shared, State};
 use crate::timestamp::{http_date, iso8601};
-use crate::token::Presigned;
 use answer::{Answer, Content};
 use endpoint::Endpoint;
 use request::Request;
@@ -227,12 +226,9 @@ impl State {
     ) -> (String, Result<(Principal, Effect), Answer>) {
         let now = self.settings.now();
         let Some(token) = token else { return (String::new(), Err(Answer::unauthorized())) };
-        let Ok(principal) = access::authenticate(&self.accounts, id, token, now) else {
+        let Ok((principal, access_key)) = access::authenticate(&self.accounts, id, token, now) else {
             return (String::new(), Err(Answer::unauthorized()));
         };
-        let access_key = Presigned::parse(token, &id.region, now)
-            .map(|presigned| presigned.access_key().to_owned())
-            .unwrap_or_default();
         let cluster = self.resources_of(&id.account, &id.region).eks.get(&id.name);
         if !cluster.is_some_and(|cluster| cluster.knows(id, &principal)) {
             return (access_key, Err(Answer::unauthorized()));
