@@ -105,10 +105,6 @@ fn is_dry_run(request: &Request, body: &Value) -> Result<bool, Answer> {
         let message = format!("dryRun: Unsupported value: \"{other}\": supported values: \"All\"");
         return Err(Answer::invalid("DeleteOptions", "", &message));
     }
-    if !in_body.is_empty() && !in_query.is_empty() && in_body != in_query {
-        let message = format!("Non-matching dry-run options in request and content: {in_query:?} and {in_body:?}");
-        return Err(Answer::bad_request(message));
-    }
     Ok(!in_body.is_empty() || !in_query.is_empty())
 }
 

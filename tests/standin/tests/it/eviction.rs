@@ -30,6 +30,7 @@ async fn evicted_pod_terminates_with_its_own_grace_period() {
     let pod = kube.get(path).await.json();
     assert_eq!(pod["metadata"]["deletionGracePeriodSeconds"], 90);
     assert!(pod["metadata"]["deletionTimestamp"].as_str().unwrap().ends_with('Z'));
+    assert_eq!(pod["status"]["conditions"][1]["reason"], "EvictionByEvictionAPI");
     // It is told already.
     assert_eq!(kube.evict("web-1", json!({})).await.status, 201);
     pass(2.0).await;
@@ -126,7 +127,9 @@ async fn uid_of_another_pod_conflicts_after_the_budget_is_used() {
     let began = Instant::now();
     let reply = kube.evict("web-1", stale.clone()).await;
     assert_eq!((reply.verdict(), began.elapsed()), ((409, "Conflict".to_owned()), Duration::ZERO));
-    assert!(reply.json()["message"].as_str().unwrap().contains("UID in precondition: of-another"));
+    assert!(
+        reply.json()["message"].as_str().unwrap().contains("the UID in the precondition (of-another) does not match")
+    );
     assert_eq!(kube.evict("web-2", json!({})).await.status, 429);
     pass(120.0).await;
     assert_eq!(kube.evict("web-2", json!({})).await.status, 201);
