@@ -29,7 +29,6 @@ use crate::request::Reply;
 use crate::server::{ConnectionCut, pause};
 use crate::state::{Shared, State};
 use crate::timestamp::{http_date, iso8601};
-use crate::token::Presigned;
 use answer::{Answer, Content};
 use endpoint::Endpoint;
 use request::Request;
@@ -105,10 +104,6 @@ fn is_dry_run(request: &Request, body: &Value) -> Result<bool, Answer> {
     if let Some(other) = in_body.iter().chain(&in_query).find(|run| **run != "All") {
         let message = format!("dryRun: Unsupported value: \"{other}\": supported values: \"All\"");
         return Err(Answer::invalid("DeleteOptions", "", &message));
-    }
-    if !in_body.is_empty() && !in_query.is_empty() && in_body != in_query {
-        let message = format!("Non-matching dry-run options in request and content: {in_query:?} and {in_body:?}");
-        return Err(Answer::bad_request(message));
     }
     Ok(!in_body.is_empty() || !in_query.is_empty())
 }
@@ -227,12 +222,9 @@ impl State {
     ) -> (String, Result<(Principal, Effect), Answer>) {
         let now = self.settings.now();
         let Some(token) = token else { return (String::new(), Err(Answer::unauthorized())) };
-        let Ok(principal) = access::authenticate(&self.accounts, id, token, now) else {
+        let Ok((principal, access_key)) = access::authenticate(&self.accounts, id, token, now) else {
             return (String::new(), Err(Answer::unauthorized()));
         };
-        let access_key = Presigned::parse(token, &id.region, now)
-            .map(|presigned| presigned.access_key().to_owned())
-            .unwrap_or_default();
         let cluster = self.resources_of(&id.account, &id.region).eks.get(&id.name);
         if !cluster.is_some_and(|cluster| cluster.knows(id, &principal)) {
             return (access_key, Err(Answer::unauthorized()));

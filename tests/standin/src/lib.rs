@@ -1,5 +1,5 @@
-//! A stand-in for AWS, for tests: ECS, EC2, STS and event buses on a loopback port, and a Lambda Runtime API that starts a
-//! function's process and sends it events.
+//! A stand-in for AWS, for tests: ECS, EC2, EKS, STS and event buses on a loopback port, a Kubernetes API server for each
+//! EKS cluster, and a Lambda Runtime API that starts a function's process and sends it events.
 //!
 //! [`Standin`] speaks the services' wire protocols, so that the real SDK clients talk to it. It holds any number of
 //! accounts and Regions ([`Region`]), filled with [`Cluster`]s, [`Instance`]s, [`ContainerInstance`]s,
@@ -12,6 +12,42 @@
 //! EC2 ends an instance two minutes after [`Region::interrupt`]. [`Region::fates`] reports the fate of each container,
 //! [`Region::history`] all changes with their times. The world's time is tokio's, which a test can pause while a client
 //! calls [`Standin::answer`], or make faster with [`Builder::speed`].
+//!
+//! # Amazon EKS
+//!
+//! [`Region::eks_cluster`] starts an [`EksCluster`] with an API server on a port of its own, with TLS and a certificate
+//! authority of its own, as `DescribeCluster` says. [`Standin::answer`] gets requests to that port there, too.
+//! [`Region::move_eks_cluster`] changes port and authority. A bearer token is checked as the control plane checks it
+//! ([`token`]), access entries and RBAC as the cluster is set.
+//!
+//! The API server has [`Node`]s ([`Region::node`]) and [`Pod`]s ([`Region::pod`]): get, list in pages with selectors,
+//! patch of a node, and eviction and deletion of a pod with every answer of Kubernetes 1.30 and later. A [`Pdb`] opens and
+//! closes by what its pods are, at a time, or by hand ([`Region::change_pdb`]). A [`Deployment`] creates pods elsewhere in
+//! the place of those that go. Pods get SIGTERM with their deletion, end by themselves or at the end of their grace
+//! period, and die with their instance: [`Region::pod_fates`] reports the fate of each.
+//!
+//! The calls are logged with the service `kubernetes` and the APIs `GetNode`, `ListNodes`, `PatchNode`, `ListPods`,
+//! `GetPod`, `EvictPod`, `DeletePod` and `GetVersion`, by which faults apply as well.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use standin::{Deployment, EksCluster, Fault, Instance, Node, Pdb, Pod, Standin};
+//!
+//! let aws = Standin::builder().start().await?;
+//! let (home, node) = (aws.home(), "ip-10-0-1-2.us-east-2.compute.internal");
+//! home.instance(Instance::new("i-1234567890abcdef0").private_dns(node).tag("aws:eks:cluster-name", "web"));
+//! home.eks_cluster(EksCluster::new("web").deny("delete", "pods"));
+//! home.node("web", Node::new(node, "i-1234567890abcdef0"));
+//! home.pod("web", node, Pod::new("default", "api-1").replica_set("api").grace_period_s(90));
+//! home.deployment("web", Deployment::new("default", "api").replicas(3)).pdb("web", Pdb::new("default", "api"));
+//! aws.fault(Fault::on("EvictPod").times(1).throttle().retry_after_s(1));
+//! home.interrupt("i-1234567890abcdef0", "terminate");
+//! assert!(home.pod_fates("web").iter().all(|fate| fate.told == standin::Told::Not));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # The function
 //!
 //! [`Function`] starts a binary as Lambda does and returns an [`Environment`] that accepts events. A [`Pool`] runs as
 //! many of them as there are concurrent invocations, and retries asynchronous ones; a [`Queue`] with an

@@ -17,7 +17,7 @@ pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
 }
 
-/// The principal that a token proves, as STS knows it.
+/// The principal that a token proves, as STS knows it, and its access key id.
 ///
 /// A key that was not issued here has no secret key to check with: where the stand-in accepts such keys, it accepts
 /// their signatures.
@@ -26,12 +26,17 @@ pub(super) fn authenticate(
     cluster: &ClusterId,
     token: &str,
     now: SystemTime,
-) -> Result<Principal, TokenError> {
+) -> Result<(Principal, String), TokenError> {
     let presigned = Presigned::parse(token, &cluster.region, now)?;
     let principal = accounts.principal(presigned.access_key(), presigned.session_token(), now);
     let principal = principal.map_err(|_| TokenError::Credentials)?;
+    let access_key = presigned.access_key().to_owned();
     let signed = |secret: &String| presigned.is_signed_with(secret, &cluster.name);
-    if principal.secret_key.as_ref().is_none_or(signed) { Ok(principal) } else { Err(TokenError::Signature) }
+    if principal.secret_key.as_ref().is_none_or(signed) {
+        Ok((principal, access_key))
+    } else {
+        Err(TokenError::Signature)
+    }
 }
 
 impl PlacedCluster {

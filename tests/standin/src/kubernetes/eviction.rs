@@ -31,16 +31,34 @@ fn evicted(context: &mut Context<'_>, request: &Request) -> Result<Answer, Answe
     let index = find(context, request)?;
     let pod = context.world.at(index).clone();
     if ignores_budgets(&pod) {
-        // A conflict is retried until it is given up.
-        options.check(&pod).map_err(|conflict| conflict.takes(RETRIES))?;
+        // A conflict is retried until it is given up, unless the caller wants one version only.
+        let retries = if options.resource_version.is_none() { RETRIES } else { Duration::ZERO };
+        check(&options, &pod).map_err(|conflict| conflict.takes(retries))?;
     } else {
         within_budget(context, &pod, is_dry_run)?;
-        options.check(&pod)?;
+        check(&options, &pod)?;
     }
     if !is_dry_run {
         context.world.delete(index, Told::Evicted, options.grace_s, context.now, context.history);
     }
     Ok(Answer::created())
+}
+
+/// Refuses a pod that is not the one that is meant, in the words of the eviction API.
+fn check(options: &Options, pod: &PlacedPod) -> Result<(), Answer> {
+    let failed = |what: &str, asked: &str, found: &str, how: &str| {
+        let message = format!(
+            "the {what} in the precondition ({asked}) does not match the {what} in record ({found}). The object might \
+             have been {how}"
+        );
+        Err(Answer::conflict("Pod", &pod.pod.name, &message))
+    };
+    let version = pod.version.to_string();
+    match (&options.uid, &options.resource_version) {
+        (Some(uid), _) if *uid != pod.pod.uid => failed("UID", uid, &pod.pod.uid, "deleted and then recreated"),
+        (_, Some(asked)) if *asked != version => failed("ResourceVersion", asked, &version, "modified"),
+        _ => Ok(()),
+    }
 }
 
 fn ignores_budgets(pod: &PlacedPod) -> bool {

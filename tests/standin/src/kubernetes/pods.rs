@@ -120,6 +120,13 @@ fn show(context: &Context<'_>, placed: &PlacedPod) -> Value {
         metadata["deletionGracePeriodSeconds"] = grace.as_secs().into();
     }
     let ready = if placed.pod.ready && placed.ended.is_none() { "True" } else { "False" };
+    let mut conditions = vec![json!({"type": "Ready", "status": ready})];
+    if placed.told == Told::Evicted {
+        conditions.push(json!({
+            "type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI",
+            "message": "Eviction API: evicting",
+        }));
+    }
     json!({
         "kind": "Pod", "apiVersion": "v1", "metadata": metadata,
         "spec": {
@@ -127,6 +134,6 @@ fn show(context: &Context<'_>, placed: &PlacedPod) -> Value {
             "terminationGracePeriodSeconds": pod.grace_period_s,
             "containers": [{"name": "app", "image": "app:1"}],
         },
-        "status": {"phase": pod.phase, "conditions": [{"type": "Ready", "status": ready}]},
+        "status": {"phase": pod.phase, "conditions": conditions},
     })
 }

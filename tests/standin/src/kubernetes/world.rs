@@ -165,6 +165,10 @@ impl World {
         self.nodes.get(name).map(|node| &node.model)
     }
 
+    pub(crate) fn nodes(&self) -> Vec<Node> {
+        self.nodes.values().map(|node| node.model.clone()).collect()
+    }
+
     pub(crate) fn change_node(&mut self, name: &str, change: impl FnOnce(&mut Node)) {
         let version = self.next_version();
         if let Some(node) = self.nodes.get_mut(name) {

@@ -90,6 +90,18 @@ impl Region {
         self.with(|resources| resources.eks.get(cluster)?.world.node(name).cloned())
     }
 
+    /// The nodes of a cluster as they are now, by name.
+    #[must_use]
+    pub fn nodes(&self, cluster: &str) -> Vec<Node> {
+        self.with(|resources| resources.eks.get(cluster).map(|cluster| cluster.world.nodes()).unwrap_or_default())
+    }
+
+    /// The private DNS name of an EC2 instance, which is set or depends on its id; empty once it is terminated.
+    #[must_use]
+    pub fn private_dns_name(&self, instance: &str) -> Option<String> {
+        self.instance_at(instance).map(|instance| instance.private_dns_in(&self.name))
+    }
+
     /// Changes a node; nothing happens where there is no such node.
     pub fn change_node(&self, cluster: &str, name: &str, change: impl FnOnce(&mut Node)) {
         self.cluster_mut(cluster, |cluster| cluster.world.change_node(name, change));
@@ -114,7 +126,7 @@ impl Region {
         })
     }
 
-    /// Changes a pod; nothing happens where there is no such pod.
+    /// Changes a pod, but not its name or labels; nothing happens where there is no such pod.
     pub fn change_pod(&self, cluster: &str, namespace: &str, name: &str, change: impl FnOnce(&mut Pod)) {
         self.cluster_mut(cluster, |cluster| cluster.world.change_pod(&format!("{namespace}/{name}"), change));
     }

@@ -82,6 +82,11 @@ impl Client {
         self.send(self.request("sts"), format!("Version=2011-06-15&Action={query}")).await.unwrap()
     }
 
+    pub(crate) async fn eks(&self, cluster: &str) -> Reply {
+        let request = self.request("eks").method("GET").uri(format!("/clusters/{cluster}"));
+        self.send(request, String::new()).await.unwrap()
+    }
+
     fn request(&self, service: &str) -> hyper::http::request::Builder {
         let (key, region) = (&self.credentials.access_key, &self.region);
         let scope = format!("{key}/20260101/{region}/{service}/aws4_request");

@@ -6,19 +6,8 @@ use super::{Event, NODE_REMOVED, PlacedPod, PodEnding, Told, World};
 use crate::arn;
 use crate::history::History;
 
-/// What a deletion did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::kubernetes) enum Deletion {
-    /// It terminates, from now on or sooner than before.
-    Graceful,
-    /// It terminates already, no sooner than before.
-    Pending,
-    /// It is removed.
-    Immediate,
-}
-
 impl World {
-    /// Deletes a pod; `grace_s` is what the caller asked for.
+    /// Deletes a pod; `grace_s` is what the caller asked for. A pod that terminates already can only do so sooner.
     pub(in crate::kubernetes) fn delete(
         &mut self,
         index: usize,
@@ -26,7 +15,7 @@ impl World {
         grace_s: Option<i64>,
         now: Instant,
         history: &mut History,
-    ) -> Deletion {
+    ) {
         let version = self.next_version();
         let pod = &mut self.pods[index];
         // Whoever sends a negative period gets a second.
@@ -34,11 +23,11 @@ impl World {
         let what = if told == Told::Evicted { "evicted" } else { "deleted" };
         if let (Some(deletion), Some(grace)) = (pod.deletion, pod.grace) {
             let Some(shorter) = asked.map(Duration::from_secs).filter(|asked| *asked < grace) else {
-                return Deletion::Pending;
+                return;
             };
             if shorter.is_zero() {
                 self.kill(index, now, history);
-                return Deletion::Immediate;
+                return;
             }
             // A time in the past becomes one second from now.
             let moved = deletion.checked_sub(grace.saturating_sub(shorter)).unwrap_or(now);
@@ -46,7 +35,7 @@ impl World {
             (pod.grace, pod.version) = (Some(shorter), version);
             history.note(now, pod.subject(), format!("grace period shortened to {} s", shorter.as_secs()));
             self.plan_end(index, now);
-            return Deletion::Graceful;
+            return;
         }
         let grace = Duration::from_secs(asked.unwrap_or(pod.pod.grace_period_s));
         pod.told = told;
@@ -54,15 +43,15 @@ impl World {
         if pod.pod.is_mirror() {
             // The kubelet creates the mirror again and leaves the static pod alone.
             (pod.pod.uid, pod.version) = (arn::uuid(), version);
-            return Deletion::Immediate;
+            return;
         }
         if pod.pod.is_finished() {
             self.remove(index, now, history);
-            return Deletion::Immediate;
+            return;
         }
         if grace.is_zero() {
             self.kill(index, now, history);
-            return Deletion::Immediate;
+            return;
         }
         (pod.grace, pod.deletion, pod.version) = (Some(grace), Some(now + grace), version);
         let runs = pod.ended.is_none() && pod.pod.phase == "Running";
@@ -72,7 +61,6 @@ impl World {
         }
         self.plan_end(index, now);
         self.replace_terminating(index, now);
-        Deletion::Graceful
     }
 
     fn plan_end(&mut self, index: usize, now: Instant) {
