@@ -12,11 +12,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "stack"))
 
-from bench import EXCLUDED, Bench, ago, event, result
+from bench import Bench, ago, event, result
 from cloud import CLUSTER, ROLE, SESSION, UNKNOWN, Cloud, serve
 from local import Checks, end_with_the_script, scratch
 from objects import BINDINGS, NAMESPACE, PODS, access, create_budget, create_pods, set_room
-from server import kubernetes
+from server import GROUP, kubernetes
 
 OTHER_UID = "00000000-0000-0000-0000-000000000000"
 
@@ -47,9 +47,9 @@ def main():
 
 
 def check_api(bench):
-    """The function's requests with another pod's uid, which the function itself sends only in a race."""
+    """The function's requests with another object's uid, which the function itself sends only in a race."""
     checks, member = bench.checks, bench.member
-    checks.heading("a uid of another pod")
+    checks.heading("a uid of another object")
     _, node = bench.node(1)
     create_pods(bench.admin, node, {"name": "successor"})
     options = {"gracePeriodSeconds": 9, "preconditions": {"uid": OTHER_UID}}
@@ -58,12 +58,16 @@ def check_api(bench):
     options |= {"kind": "DeleteOptions", "apiVersion": "v1"}
     checks.same("deletion", 409, member.send("DELETE", f"{PODS}/successor", options).status)
     checks.same("grace of the pod", None, bench.grace("successor"))
+    patch = {"metadata": {"uid": OTHER_UID}, "spec": {"unschedulable": True}}
+    answer = member.send("PATCH", f"/api/v1/nodes/{node}", patch, "application/merge-patch+json")
+    checks.same("patch", 422, answer.status)
+    checks.same("on the node", (False, None, None), bench.read(node))
 
 
 def check_drain(bench, invoke):
     checks = bench.checks
     checks.heading("a node without budgets")
-    instance, node = bench.node(2, labels={"team": "shop", EXCLUDED: "false"}, annotations={"team/owner": "shop"})
+    instance, node = bench.node(2, labels={"team": "shop"}, annotations={"team/owner": "shop"})
     create_pods(
         bench.admin,
         node,
@@ -167,7 +171,7 @@ def check_coming_back(bench, invoke):
     checks = bench.checks
     checks.heading("an instance that is stopped and comes back")
     instance, node = bench.node(6, labels={"team": "shop"})
-    sent = ago(0)
+    sent = ago(60)
     invoke(event(instance, sent, **{"instance-action": "stop"}))
     checks.same("stopped", (True, "true", f"{sent:%Y-%m-%dT%H:%M:%SZ}"), bench.read(node))
     answer, _ = invoke(event(instance, ago(0), "EC2 Instance State-change Notification", state="running"))
@@ -187,7 +191,7 @@ def check_settings(bench):
             {"podsEvicted": 1, "podsLeft": 1},
             True,
         ),
-        "DRY_RUN": ({"DRY_RUN": "true"}, "dry-run", {"podsToEvict": 1, "podsBlocked": 1}, False),
+        "DRY_RUN": ({"DRY_RUN": "true"}, "dry-run", {"podsToEvict": 2, "podsBlocked": 1}, False),
     }
     names = f"i-{10:017x}", "a-name-of-its-own", None
     for number, ((what, (settings, outcome, counts, cordoned)), name) in enumerate(
@@ -221,7 +225,7 @@ def check_refusals(bench):
     checks.heading("a group without a binding of pods' deletion")
     create_pods(bench.admin, node, {"name": "undeletable", "app": "undeletable"})
     create_budget(bench.admin, "undeletable", app="undeletable")
-    bench.admin.done("DELETE", f"{BINDINGS}/spot-interruption-handler-deadline")
+    bench.admin.done("DELETE", f"{BINDINGS}/{GROUP}-until-deadline")
     with bench.started() as invoke:
         answer, _ = invoke(event(instance, ago(100)))
     checks.same("fails", True, "errorType" in answer)
@@ -231,7 +235,7 @@ def check_refusals(bench):
 
     checks.heading("a group without a binding")
     instance, node = bench.node(21)
-    bench.admin.done("DELETE", f"{BINDINGS}/spot-interruption-handler")
+    bench.admin.done("DELETE", f"{BINDINGS}/{GROUP}")
     bench.until_allowed(False)
     with bench.started() as invoke:
         answer, _ = invoke(event(instance, ago(0)))
