@@ -73,7 +73,7 @@ async fn launches_are_not_searched_for_and_do_not_delay_ecs_instances() {
         event
     });
     let (last, answers) = handle_with(&aws, launches.collect()).await;
-    assert!(answers.iter().all(|answer| answer["outcome"] == "skipped"), "{answers:?}");
+    assert!(answers.iter().all(|answer| answer["outcome"] == "not-found"), "{answers:?}");
     assert!(last < Duration::from_secs(10), "{last:?}");
     let calls = aws.calls_by_api();
     assert_eq!(calls["ListContainerInstances"], 10, "only those of ECS: {calls:?}");
