@@ -18,7 +18,7 @@ use chrono::DateTime;
 use serde_json::Value;
 use standin::{Answer, Call, Environment, Function, Standin, fleet};
 
-const SETTINGS: [&str; 10] = [
+const SETTINGS: [&str; 13] = [
     "STRATEGY",
     "STANDALONE_TASKS",
     "DRY_RUN",
@@ -29,6 +29,9 @@ const SETTINGS: [&str; 10] = [
     "REACTIVATE_RESUMED",
     "CLEAN_UP_TERMINATED",
     "REBALANCE_RECOMMENDATION",
+    "EKS_CLUSTERS",
+    "EKS_STRATEGY",
+    "POD_DISRUPTION_BUDGETS",
 ];
 
 /// The events in the order in which they are shown: the function's purpose, what it leaves alone, EC2's other events,
@@ -36,7 +39,7 @@ const SETTINGS: [&str; 10] = [
 const EVENTS: [(&str, &[&str]); 5] = [
     (
         "Notices that are acted on",
-        &["terminate", "stop", "hibernate", "capacity-provider", "registered-twice", "already-draining"],
+        &["terminate", "stop", "hibernate", "capacity-provider", "registered-twice", "already-draining", "eks-node"],
     ),
     (
         "Instances that are left alone",
@@ -74,7 +77,8 @@ async fn demo() -> Result<ExitCode, Box<dyn Error>> {
     let aws = Standin::builder().start().await?;
     fleet(&aws);
     let settings = SETTINGS.iter().filter_map(|name| Some((*name, std::env::var(name).ok()?)));
-    let function = Function::new(std::env::current_exe()?).envs(aws.env()).envs(settings).start().await?;
+    let function = Function::new(std::env::current_exe()?).envs(aws.env()).env("EKS_CLUSTERS", "*").envs(settings);
+    let function = function.start().await?;
     println!("{LEGEND}\nCold start: {} ms\n{}", function.ready().await?.as_millis(), calls_made(&aws));
 
     let mut outcomes = BTreeMap::<_, usize>::new();
@@ -108,6 +112,20 @@ async fn show(aws: &Standin, function: &Environment, name: &str) -> Result<Strin
         Answer::Ok(answer) => {
             let field = |of: &Value, name: &str| of[name].as_str().unwrap_or_default().to_owned();
             println!("  => {}", format!("{} {}", field(&answer, "outcome"), field(&answer, "reason")).trim_end());
+            for node in answer["nodes"].as_array().into_iter().flatten() {
+                let count = |name: &str| Some(format!(", {name}: {}", node.get(name)?));
+                let counts: String = ["podsEvicted", "podsDeleted", "podsLeft", "podsToEvict", "podsBlocked"]
+                    .into_iter()
+                    .filter_map(count)
+                    .collect();
+                let line = format!(
+                    "{}: {}{counts} {}",
+                    field(node, "nodeName"),
+                    field(node, "outcome"),
+                    field(node, "reason")
+                );
+                println!("     {}", line.trim_end());
+            }
             for found in answer["containerInstances"].as_array().into_iter().flatten() {
                 let arn = field(found, "containerInstanceArn");
                 let line = format!("{}: {} {}", short(&arn), field(found, "outcome"), field(found, "reason"));
@@ -130,7 +148,7 @@ fn calls_made(aws: &Standin) -> String {
             call.params.get(field).map(|value| format!(" {}", short(&value.to_string()))).unwrap_or_default()
         };
         let about: String =
-            ["cluster", "filter", "containerInstance", "containerInstances", "Filter.1.Value.1", "InstanceId"]
+            ["cluster", "name", "filter", "containerInstance", "containerInstances", "Filter.1.Value.1", "InstanceId"]
                 .map(of)
                 .concat();
         format!("  {}{about} {}\n", call.api, call.error.as_deref().unwrap_or("ok"))

@@ -1,4 +1,4 @@
-//! One instance's two minutes under each strategy, side by side: `cargo run --example evacuation`.
+//! One instance's two minutes under each strategy, and a Kubernetes node's, side by side: `cargo run --example evacuation`.
 //!
 //! Time is paused, so that it takes no time. The function, the SDK and the stand-in for AWS are the real ones; only the
 //! sockets between them are missing.
@@ -7,6 +7,7 @@
 
 #[path = "../../tests/support/in_process.rs"]
 mod in_process;
+mod nodes;
 mod timeline;
 
 use std::{error::Error, sync::Arc, time::Duration};
@@ -44,6 +45,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     for instances in [1, 10, 100] {
         println!("{}", batch(instances).await?);
     }
+    println!("\n{}", nodes::table().await?);
     Ok(())
 }
 

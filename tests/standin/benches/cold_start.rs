@@ -14,14 +14,13 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use standin::{Cluster, ContainerInstance, Environment, Function, Instance, Standin, build_release};
+use standin::{Cluster, ContainerInstance, CpuShare, Environment, Function, Instance, Standin, build_release};
 
 const RUNS: usize = 21;
 const LATENCY: Duration = Duration::from_millis(10);
 
-/// The share of a core that 128 MB get, at 1,769 MB for a whole one: "Configure Lambda function memory" in the AWS
-/// Lambda Developer Guide.
-const SHARE: (u64, u64) = (128, 1_769);
+/// The template's `MemorySize`, in MB.
+const MEMORY_MB: u64 = 128;
 
 /// The instance that is interrupted.
 const ID: &str = "i-1234567890abcdef0";
@@ -51,7 +50,7 @@ async fn main() {
         fill(aws, 2);
         let mut samples = Vec::new();
         for _ in 0..RUNS {
-            let function = start(program, aws, roots).await;
+            let function = start(program, aws, roots, None).await;
             let wall = function.ready().await.unwrap();
             samples.push([wall.as_secs_f64() * 1e3, cpu_ms(&function), peak_mb(&function)]);
         }
@@ -61,18 +60,19 @@ async fn main() {
     println!("\nfirst notice after a cold start, over TLS, 10 ms a call, median and worst of {RUNS}");
     println!("  {:<44} {:>8} {:>8} {:>8} {:>8} {:>6}", "", "wall ms", "worst", "CPU ms", "peak MB", "calls");
     for (name, clusters) in [("2 clusters: scanned", 2), ("20 clusters: by user data", 20)] {
-        for cgroup in [None, Cgroup::new(100_000), Cgroup::new(20_000)] {
+        for (name, share) in [
+            (format!("{name}, a whole core"), None),
+            (format!("{name}, 7.2 % in 100 ms"), CpuShare::of_memory_within(MEMORY_MB, 100_000)),
+            (format!("{name}, 7.2 % in 20 ms"), CpuShare::of_memory_within(MEMORY_MB, 20_000)),
+        ] {
             let mut samples = Vec::new();
             let mut calls = 0;
             for _ in 0..RUNS {
                 fill(&far, clusters);
-                let function = start(&handler, &far, Some(&far_roots)).await;
+                let function = start(&handler, &far, Some(&far_roots), share).await;
                 function.ready().await.unwrap();
                 let before = cpu_ms(&function);
                 far.forget_calls();
-                if let Some(cgroup) = &cgroup {
-                    cgroup.hold(&function);
-                }
                 let started = Instant::now();
                 let answer = function.invoke(notice()).await.unwrap();
                 let wall = started.elapsed().as_secs_f64() * 1e3;
@@ -82,7 +82,6 @@ async fn main() {
             }
             let worst = samples.iter().map(|sample| sample[0]).fold(0.0, f64::max);
             let [wall, cpu, peak] = medians(&samples);
-            let name = format!("{name}, {}", cgroup.as_ref().map_or("a whole core".to_owned(), Cgroup::to_string));
             println!("  {name:<44} {wall:8.1} {worst:8.1} {cpu:8.1} {peak:8.1} {calls:6}");
         }
     }
@@ -113,8 +112,9 @@ fn notice() -> Value {
     })
 }
 
-async fn start(program: &Path, aws: &Standin, roots: Option<&Roots>) -> Environment {
+async fn start(program: &Path, aws: &Standin, roots: Option<&Roots>, share: Option<CpuShare>) -> Environment {
     let function = Function::new(program).envs(aws.env());
+    let function = share.into_iter().fold(function, Function::cpu_share);
     let function = match roots {
         Some(roots) => function.env("SSL_CERT_FILE", roots.0.to_str().unwrap()),
         None => function,
@@ -138,45 +138,6 @@ impl Roots {
 impl Drop for Roots {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.0);
-    }
-}
-
-/// A cgroup that gives its processes the share of a function with 128 MB.
-struct Cgroup {
-    path: PathBuf,
-    period_us: u64,
-}
-
-impl Cgroup {
-    fn new(period_us: u64) -> Option<Self> {
-        let quota_us = period_us * SHARE.0 / SHARE.1;
-        let name = format!("spot-interruption-handler-{}-{period_us}", std::process::id());
-        let v1 = Path::new("/sys/fs/cgroup/cpu").join(&name);
-        let v2 = Path::new("/sys/fs/cgroup").join(&name);
-        if fs::create_dir(&v1).is_ok() {
-            fs::write(v1.join("cpu.cfs_period_us"), period_us.to_string()).ok()?;
-            fs::write(v1.join("cpu.cfs_quota_us"), quota_us.to_string()).ok()?;
-            return Some(Self { path: v1, period_us });
-        }
-        fs::create_dir(&v2).ok()?;
-        fs::write(v2.join("cpu.max"), format!("{quota_us} {period_us}")).ok()?;
-        Some(Self { path: v2, period_us })
-    }
-
-    fn hold(&self, function: &Environment) {
-        fs::write(self.path.join("cgroup.procs"), function.pid().unwrap().to_string()).unwrap();
-    }
-}
-
-impl std::fmt::Display for Cgroup {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:.1} % in {} ms", 100.0 * SHARE.0 as f64 / SHARE.1 as f64, self.period_us / 1_000)
-    }
-}
-
-impl Drop for Cgroup {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir(&self.path);
     }
 }
 

@@ -1,6 +1,8 @@
 //! Clusters with many nodes and pods.
 
-use crate::model::{EksCluster, Instance, Node, Pod};
+use std::time::Duration;
+
+use crate::model::{Deployment, EksCluster, Instance, Node, Pdb, Pod};
 use crate::region::Region;
 
 /// Starts clusters with nodes and pods, and returns the ids of the instances, cluster by cluster.
@@ -31,4 +33,38 @@ pub fn eks_fleet(region: &Region, clusters: usize, nodes_per_cluster: usize, pod
         }
     }
     ids
+}
+
+/// Starts a cluster with the node of an instance, which runs a pod of each kind that a draining has to distinguish:
+///
+/// | pod | of | grace period | needs after SIGTERM | |
+/// |---|---|---|---|---|
+/// | front | deployment, one of 2 may be missing | 30 s | 12 s | |
+/// | api | deployment, none of 1 may be missing, and its budget has no room for 40 s | 30 s | 12 s | |
+/// | search | deployment, its budget never has room | 90 s | 80 s | |
+/// | db | stateful set, its budget never has room | 30 s | 25 s | |
+/// | import | no controller | 300 s | more | no notice is long enough for it |
+/// | logs | daemon set | 30 s | 5 s | |
+pub fn eks_node(region: &Region, cluster: &str, id: &str) {
+    let instance = Instance::new(id).tag("aws:eks:cluster-name", cluster);
+    let name = instance.private_dns_in(region.name());
+    region.eks_cluster(EksCluster::new(cluster)).node(cluster, Node::new(&name, id)).instance(instance);
+    let s = Duration::from_secs;
+    let of = |app: &str, needs_s| Pod::new("default", app).stops_after(s(needs_s));
+    for pod in [
+        of("front", 12).replica_set("front"),
+        of("api", 12).replica_set("api"),
+        of("search", 80).replica_set("search").grace_period_s(90),
+        of("db", 25).stateful_set("db"),
+        of("import", 600).grace_period_s(300),
+        of("logs", 5).daemon_set("logs"),
+    ] {
+        region.pod(cluster, &name, pod);
+    }
+    region.deployment(cluster, Deployment::new("default", "front").replicas(2));
+    region
+        .pdb(cluster, Pdb::new("default", "front"))
+        .pdb(cluster, Pdb::new("default", "api").opens_after(s(40)))
+        .pdb(cluster, Pdb::new("default", "search").never())
+        .pdb(cluster, Pdb::new("default", "db").never());
 }

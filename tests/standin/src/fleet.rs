@@ -6,7 +6,10 @@ use std::time::{Duration, UNIX_EPOCH};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::model::{CapacityProvider, Cluster, Container, ContainerInstance, Instance, Service, Task, TaskDefinition};
+use crate::model::{
+    CapacityProvider, Cluster, Container, ContainerInstance, EksCluster, Instance, Node, Pdb, Pod, Service, Task,
+    TaskDefinition,
+};
 use crate::region::Region;
 use crate::standin::{ACCOUNT, REGION, Standin};
 
@@ -32,6 +35,7 @@ const DRAINED: Duration = Duration::from_hours(498_223);
 /// | `i-0000000000000009a` | none | no ECS |
 /// | `i-0000000000000010a` | api | already DRAINING |
 /// | `i-0000000000000011a` | api | DRAINING with this handler's mark: it was stopped and started again |
+/// | `i-0000000000000012a` | shop | a node of an EKS cluster, with 4 pods |
 pub fn fleet(aws: &Standin) {
     let home = aws.region(ACCOUNT, REGION);
     clusters(&home);
@@ -39,6 +43,7 @@ pub fn fleet(aws: &Standin) {
     hinted(&home);
     resumed(&home);
     left_to_others(&home);
+    node(&home);
     home.instance(Instance::new("i-0000000000000009a").tag("Name", "bastion").user_data("#!/bin/sh\nyum update -y\n"));
 }
 
@@ -86,6 +91,22 @@ fn hinted(home: &Region) {
     home.container_instance("workers", ContainerInstance::new("i-0000000000000004a").agent_connected(false));
     home.container_instance("workers", ContainerInstance::new("i-0000000000000004a").running_tasks(2));
     home.container_instance("api", ContainerInstance::new("i-0000000000000010a").status("DRAINING").running_tasks(1));
+}
+
+/// A node of an EKS cluster. A budget protects one of its pods at present.
+fn node(home: &Region) {
+    let instance = Instance::new("i-0000000000000012a").tag("aws:eks:cluster-name", "shop");
+    let name = instance.private_dns_in(home.name());
+    home.eks_cluster(EksCluster::new("shop")).node("shop", Node::new(&name, &instance.id)).instance(instance);
+    for pod in [
+        Pod::new("default", "cart-0").replica_set("cart"),
+        Pod::new("default", "search-0").stateful_set("search"),
+        Pod::new("default", "orders-0").stateful_set("orders"),
+        Pod::new("kube-system", "aws-node-0").daemon_set("aws-node"),
+    ] {
+        home.pod("shop", &name, pod);
+    }
+    home.pdb("shop", Pdb::new("default", "orders").opens_after(Duration::from_secs(2)));
 }
 
 /// An instance that was stopped and started again.

@@ -20,6 +20,7 @@ pub use pool::{Pool, PoolFigures, Retries, Undelivered};
 pub(crate) use runtime_api::RuntimeApi;
 
 use crate::arn;
+use crate::cpu_share::CpuShare;
 use crate::scratch::Scratch;
 use crate::standin::{ACCOUNT, REGION};
 
@@ -33,6 +34,7 @@ pub struct Function {
     env: BTreeMap<String, String>,
     timeout: Duration,
     init_timeout: Duration,
+    cpu_share: Option<CpuShare>,
 }
 
 impl Function {
@@ -47,6 +49,7 @@ impl Function {
             env: BTreeMap::new(),
             timeout: Duration::from_mins(1),
             init_timeout: Duration::from_secs(10),
+            cpu_share: None,
         }
     }
 
@@ -98,6 +101,13 @@ impl Function {
         self
     }
 
+    /// Limits the process from its first event on: while it starts, Lambda gives it a whole core.
+    #[must_use]
+    pub fn cpu_share(mut self, share: CpuShare) -> Self {
+        self.cpu_share = Some(share);
+        self
+    }
+
     /// Starts the process; it need not be ready yet.
     ///
     /// # Errors
@@ -121,7 +131,7 @@ impl Function {
         let api = RuntimeApi::new(self.arn(), self.timeout, Instant::now());
         let child = command.spawn()?;
         let limits = (self.init_timeout, self.timeout);
-        Ok(Environment::new(listener, api, child, log, limits))
+        Ok(Environment::new(listener, api, child, log, limits, self.cpu_share))
     }
 
     fn lambda_env(&self, address: &str) -> [(&'static str, String); 8] {

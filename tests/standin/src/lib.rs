@@ -77,6 +77,7 @@ mod account;
 mod arn;
 mod call;
 mod clock;
+mod cpu_share;
 mod ec2;
 mod ecs;
 mod eks;
@@ -113,7 +114,8 @@ mod xml;
 
 pub use account::{Credentials, Role};
 pub use call::{Call, Tally};
-pub use eks_fleet::eks_fleet;
+pub use cpu_share::CpuShare;
+pub use eks_fleet::{eks_fleet, eks_node};
 pub use fate::{Ending, Fate};
 pub use fault::Fault;
 pub use fleet::fleet;

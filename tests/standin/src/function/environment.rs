@@ -12,6 +12,7 @@ use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 use super::{Answer, FunctionError, RuntimeApi};
+use crate::cpu_share::{Cgroup, CpuShare};
 use crate::scratch::Scratch;
 
 /// A started function. The process is killed on drop.
@@ -21,7 +22,9 @@ pub struct Environment {
     log: Scratch,
     init_timeout: Duration,
     timeout: Duration,
-    invocation: Mutex<()>,
+    /// One invocation at a time, and what limits the process since its first one.
+    invocation: Mutex<Option<Cgroup>>,
+    cpu_share: Option<CpuShare>,
     kill: Arc<Notify>,
     exit: watch::Receiver<Option<String>>,
     tasks: [AbortHandle; 2],
@@ -34,6 +37,7 @@ impl Environment {
         child: Child,
         log: Scratch,
         (init_timeout, timeout): (Duration, Duration),
+        cpu_share: Option<CpuShare>,
     ) -> Self {
         let kill = Arc::new(Notify::new());
         let (exited, exit) = watch::channel(None);
@@ -42,7 +46,8 @@ impl Environment {
             tokio::spawn(api.clone().run(listener)).abort_handle(),
             tokio::spawn(watch_over(child, kill.clone(), exited)).abort_handle(),
         ];
-        Self { api, pid, log, init_timeout, timeout, invocation: Mutex::new(()), kill, exit, tasks }
+        let invocation = Mutex::default();
+        Self { api, pid, log, init_timeout, timeout, invocation, cpu_share, kill, exit, tasks }
     }
 
     /// Waits until the process has asked for its first event, and returns how long that took from its start.
@@ -76,8 +81,11 @@ impl Environment {
     /// When the process does not start, ends before it answers, or takes longer than its timeout, after which it is
     /// killed.
     pub async fn invoke(&self, event: impl Into<Event>) -> Result<Answer, FunctionError> {
-        let _turn = self.invocation.lock().await;
+        let mut cgroup = self.invocation.lock().await;
         self.ready().await?;
+        if let (None, Some(share), Some(pid)) = (&*cgroup, self.cpu_share, self.pid) {
+            *cgroup = share.hold(pid).ok();
+        }
         let answer = self.api.queue(event.into().0);
         match timeout(self.timeout, self.unless_exited(answer)).await {
             Ok(Ok(Ok(answer))) => Ok(answer),

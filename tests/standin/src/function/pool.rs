@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::Semaphore;
 
@@ -39,6 +39,8 @@ pub struct PoolFigures {
     pub in_flight: usize,
     /// Environments that were started.
     pub cold_starts: usize,
+    /// The time that invocations took in all.
+    pub billed: Duration,
     /// Errors by their type, those of the function and those of Lambda about it.
     pub errors: BTreeMap<String, usize>,
     /// Asynchronous invocations that were given up.
@@ -145,8 +147,11 @@ impl Pool {
             None => self.start().await?,
         };
         self.lock().busy.push(Arc::downgrade(&environment));
+        environment.ready().await?;
+        let started = Instant::now();
         let answer = environment.invoke(event).await;
         let mut state = self.lock();
+        state.figures.billed += started.elapsed();
         state.busy.retain(|busy| !std::ptr::eq(busy.as_ptr(), &raw const *environment));
         let answer = answer?;
         state.figures.peak_memory_kb =
