@@ -7,6 +7,7 @@ pub(crate) mod connection;
 pub(crate) mod control_plane;
 pub(crate) mod drain;
 pub(crate) mod eviction;
+pub(crate) mod handle;
 pub(crate) mod identity;
 pub(crate) mod list;
 pub(crate) mod locate;

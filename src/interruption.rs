@@ -53,7 +53,7 @@ impl Interruption {
     }
 
     /// Chooses between two interruptions of one instance. A final one wins over one after which the instance may come
-    /// back; of two final ones the earlier wins, of two others the later.
+    /// back, and a notice over a recommendation; of two final ones the earlier wins, of two others the later.
     pub(crate) fn more_decisive<'a>(&'a self, other: &'a Self) -> &'a Self {
         let rank = |interruption: &Self| match interruption.kind {
             Kind::Terminated => 2,
@@ -61,6 +61,8 @@ impl Interruption {
             _ => 0,
         };
         let is_decisive = match rank(self).cmp(&rank(other)) {
+            _ if matches!((self.kind, other.kind), (Kind::Notice(_), Kind::Rebalance)) => true,
+            _ if matches!((self.kind, other.kind), (Kind::Rebalance, Kind::Notice(_))) => false,
             Ordering::Equal if rank(self) == 0 => self.time > other.time,
             Ordering::Equal => self.time < other.time,
             different => different == Ordering::Greater,

@@ -1,9 +1,6 @@
 //! One invocation, and the flow of one interruption: scope, locate, plan, act.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
 use futures_util::future::join_all;
 use lambda_runtime::Context;
@@ -12,9 +9,9 @@ use crate::{
     aws::{
         calls::{CallCounts, Calls},
         deadline::{Deadline, Now},
+        milliseconds,
     },
     config::Config,
-    ec2::instance::Instance,
     ecs::{
         Ecs,
         act::act,
@@ -23,7 +20,7 @@ use crate::{
         plan::{Action, Change, plan},
         registrations::identify_stale,
     },
-    eks::{self, Eks},
+    eks::handle::handle as handle_node,
     error::Error,
     function::Function,
     interruption::{Interruption, Kind, NOTICE},
@@ -75,10 +72,11 @@ impl<'a> Invocation<'a> {
         }
         let started = Instant::now();
         let (instance, located, error) = locate(ec2, ecs, self.config, calls, interruption).await;
+        let (locate_ms, acting) = (milliseconds(started.elapsed()), Instant::now());
         if located.is_empty() && error.is_none() {
-            return self.handle_node(eks, calls, instance, interruption, started).await;
+            let of = handle_node((ec2, eks), self.config, calls, self.now, interruption, instance).await;
+            return InstanceOutcome { locate_ms: locate_ms + of.locate_ms, ..of };
         }
-        let (locate_ms, acting) = (ms(started.elapsed()), Instant::now());
         let located = match interruption.kind {
             Kind::Running => identify_stale(ecs, calls, located).await,
             _ => located,
@@ -91,59 +89,8 @@ impl<'a> Invocation<'a> {
             error: error.or_else(|| errors.into_iter().find_map(Result::err)),
             pool: instance.ok().flatten().map(|instance| instance.pool.clone()),
             locate_ms,
-            act_ms: ms(acting.elapsed()),
+            act_ms: milliseconds(acting.elapsed()),
             ..InstanceOutcome::default()
-        }
-    }
-
-    /// Handles an instance that is in no ECS cluster, and may be a Kubernetes node.
-    async fn handle_node(
-        &self,
-        eks: &Eks,
-        calls: &Calls,
-        instance: Result<Option<Arc<Instance>>, Error>,
-        interruption: &Interruption,
-        started: Instant,
-    ) -> InstanceOutcome {
-        let instance = match instance {
-            Ok(Some(instance)) => instance,
-            // It may be a node.
-            Err(error) if !self.config.eks_clusters.is_empty() => return InstanceOutcome::failed(error),
-            Ok(None) | Err(_) => return InstanceOutcome { locate_ms: ms(started.elapsed()), ..Default::default() },
-        };
-        let outcome = InstanceOutcome { pool: Some(instance.pool.clone()), ..InstanceOutcome::default() };
-        let clusters = match eks::plan::clusters_to_search(&instance, interruption.kind, self.config) {
-            Ok(clusters) => clusters,
-            Err(reason) => {
-                let nodes = eks::plan::left_alone(&instance, &reason);
-                let locate_ms = ms(started.elapsed());
-                return InstanceOutcome {
-                    nodes,
-                    is_skipped: true,
-                    reason: Some(reason.to_string()),
-                    locate_ms,
-                    ..outcome
-                };
-            }
-        };
-        let located = eks::locate::locate(eks, calls, &clusters, (&interruption.instance, &instance)).await;
-        let (locate_ms, acting) = (ms(started.elapsed()), Instant::now());
-        let done = match located {
-            Ok(Some(located)) => {
-                let action = eks::plan::plan(&located.node, instance.start, interruption, self.config);
-                eks::act::act(calls, self.now, &located, action).await.map(Some)
-            }
-            Ok(None) => Ok(None),
-            Err(error) => Err(error),
-        };
-        let other_platform = instance.other_platform().filter(|_| clusters.is_empty());
-        InstanceOutcome {
-            reason: other_platform.map(|other_platform| other_platform.to_string()),
-            error: done.as_ref().err().cloned(),
-            nodes: done.ok().flatten().into_iter().collect(),
-            locate_ms,
-            act_ms: ms(acting.elapsed()),
-            ..outcome
         }
     }
 
@@ -164,8 +111,4 @@ impl<'a> Invocation<'a> {
         }
         act(ecs, calls, self.now, &located.container_instance, action).await
     }
-}
-
-fn ms(time: Duration) -> u64 {
-    time.as_millis().try_into().unwrap_or(u64::MAX)
 }

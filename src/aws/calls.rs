@@ -155,7 +155,8 @@ impl Calls {
         Self { buckets: Arc::clone(buckets), ..self.clone() }
     }
 
-    fn until(&self, at: Instant) -> Self {
+    /// The same calls, given up at this time at the latest.
+    pub(crate) fn until(&self, at: Instant) -> Self {
         Self { deadline: Deadline { at: self.deadline.at.min(at), ..self.deadline }, ..self.clone() }
     }
 
@@ -293,7 +294,7 @@ impl Calls {
             }
             // Full jitter: clients that were throttled together do not retry together.
             let jitter = longest.min(left).mul_f64(fastrand::f64());
-            let pause = error.retry_after().filter(|wait| *wait < left).unwrap_or_default() + jitter;
+            let pause = (error.retry_after().unwrap_or_default() + jitter).min(left);
             tracing::debug!(%error, "the call is retried");
             last = Some(error);
             sleep(pause).await;

@@ -20,6 +20,10 @@ const EKS_TAGS: [&str; 3] = ["aws:eks:cluster-name", "eks:cluster-name", "eks:ek
 /// The prefix of tags whose key ends with the name of a Kubernetes cluster.
 const CLUSTER_TAG: &str = "kubernetes.io/cluster/";
 
+/// The tags of nodes that Karpenter launched. Users put `karpenter.sh/discovery` on anything.
+const KARPENTER_TAGS: [&str; 4] =
+    ["karpenter.sh/nodepool", "karpenter.sh/nodeclaim", "karpenter.sh/provisioner-name", "karpenter.k8s.aws/"];
+
 /// The `Operator.Principal` of Amazon ECS Managed Instances.
 pub(crate) const ECS: &str = "ecs.amazonaws.com";
 
@@ -143,7 +147,7 @@ impl Instance {
         let has = |prefix: &str| self.tags.keys().any(|key| key.starts_with(prefix));
         if has("eks:nodegroup-name") {
             Some(NodeManager::ManagedNodeGroup)
-        } else if has("karpenter.sh/") || has("karpenter.k8s.aws/") {
+        } else if KARPENTER_TAGS.iter().any(|prefix| has(prefix)) {
             Some(NodeManager::Karpenter)
         } else {
             None

@@ -72,13 +72,19 @@ pub(crate) async fn locate(
     yield_now().await;
     let mut search = Search::new(ec2, ecs, config, calls, interruption);
     search.use_cache().await;
-    let searched = match search.known_clusters().await {
-        _ if search.is_over() => {
-            search.describe(calls).await;
-            Ok(())
+    if expects_other_platforms(ecs, config) {
+        search.describe(&calls.with_fallback_after(calls.left() / 2)).await;
+    }
+    let searched = if search.is_over() {
+        search.describe(calls).await;
+        Ok(())
+    } else if search.is_on_other_platform() {
+        Ok(())
+    } else {
+        match search.known_clusters().await {
+            Some(known) if is_cheap(ecs, config, &known) => search.scan_at_once(&known).await,
+            known => search.try_hints_then_scan(known).await,
         }
-        Some(known) if is_cheap(ecs, config, &known) => search.scan_at_once(&known).await,
-        known => search.try_hints_then_scan(known).await,
     };
     let (instance, found) = search.into_parts();
     let with_managers = async |found| with_managers(ecs, config, calls, found, instance.as_ref()).await;

@@ -1,14 +1,17 @@
 //! Changes nodes. No other module decides to.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use futures_util::future::try_join_all;
 use serde_json::Value;
 
 use super::{
     api_server::ApiServer,
-    connection::{Answer, Request, escape},
-    drain::{Drained, drain},
+    connection::{Answer, Request, Sent, escape},
+    drain::drain,
     eviction::{Eviction, EvictionMode},
     locate::Located,
     node::Node,
@@ -17,52 +20,89 @@ use super::{
 };
 use crate::{
     aws::{calls::Calls, deadline::Now, operation::Operation},
-    error::Error,
+    error::{Error, ErrorClass},
     outcome::{NodeOutcome, Outcome, PodCounts},
 };
 
-/// Carries out the planned action. A draining takes until all pods are asked to stop.
-pub(crate) async fn act(calls: &Calls, now: Now, located: &Located, action: Action) -> Result<NodeOutcome, Error> {
-    let Located { api_server, node } = located;
+/// How long cordoning a node may delay its draining, 3 s.
+const CORDON_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Carries out the planned action. A draining takes until all pods are asked to stop. What was done before an error is
+/// returned with it.
+pub(crate) async fn act(
+    calls: &Calls,
+    now: Now,
+    Located { api_server, node }: &Located,
+    action: Action,
+) -> Result<(NodeOutcome, Option<Error>), Error> {
     let outcome = |kind, reason: Option<&str>| {
         NodeOutcome::new(api_server.cluster.clone(), Some(node.name().to_owned()), kind, reason.map(str::to_owned))
     };
     let changed = |kind| NodeOutcome { changed: Some(SystemTime::now()), ..outcome(kind, None) };
-    match action {
-        Action::Skip(reason) => Ok(outcome(Outcome::Skipped, Some(&reason.to_string()))),
-        Action::DryRun(Change::Uncordon) => Ok(outcome(Outcome::DryRun, Some("it would be uncordoned"))),
-        Action::DryRun(Change::Cordon { drain: None, .. }) => {
-            Ok(outcome(Outcome::DryRun, Some("it would be cordoned")))
-        }
+    let gone = || outcome(Outcome::NotFound, Some("the node is gone"));
+    let done = match action {
+        Action::Skip(reason) => outcome(Outcome::Skipped, Some(&reason.to_string())),
+        Action::DryRun(Change::Uncordon) => outcome(Outcome::DryRun, Some("it would be uncordoned")),
+        Action::DryRun(Change::Cordon { drain: None, .. }) => outcome(Outcome::DryRun, Some("it would be cordoned")),
         Action::DryRun(Change::Cordon { drain: Some(_), .. }) => {
             let pods = Some(rehearse(calls, api_server, node.name()).await?);
-            Ok(NodeOutcome { pods, ..outcome(Outcome::DryRun, Some("it would be drained")) })
+            NodeOutcome { pods, ..outcome(Outcome::DryRun, Some("it would be drained")) }
         }
-        Action::Apply(Change::Uncordon) => {
-            patch(calls, api_server, node, &node.uncordon(), false).await?;
-            Ok(changed(Outcome::Reactivated))
-        }
-        Action::Apply(Change::Cordon { mark, comes_back, drain: plan }) => {
+        Action::Apply(Change::Uncordon) => match patch(calls, api_server, node, &node.uncordon(), false).await? {
+            Patched::Done => changed(Outcome::Reactivated),
+            Patched::Gone => gone(),
+        },
+        Action::Apply(Change::Cordon { mark, comes_back, drain: None }) => match node.cordon(mark, comes_back) {
+            None => outcome(Outcome::Cordoned, Some("it was cordoned already")),
+            Some(cordon) => match patch(calls, api_server, node, &cordon, true).await? {
+                Patched::Done => changed(Outcome::Cordoned),
+                Patched::Gone => gone(),
+            },
+        },
+        Action::Apply(Change::Cordon { mark, comes_back, drain: Some(plan) }) => {
             let cordon = node.cordon(mark, comes_back);
-            if let Some(cordon) = &cordon {
-                patch(calls, api_server, node, cordon, true).await?;
-            }
-            let Some(plan) = plan else {
-                return Ok(match cordon {
-                    Some(_) => changed(Outcome::Cordoned),
-                    None => outcome(Outcome::Cordoned, Some("it was cordoned already")),
-                });
+            let cordon = async |calls: &Calls| match &cordon {
+                Some(cordon) => patch(calls, api_server, node, cordon, true).await,
+                None => Ok(Patched::Done),
             };
-            let Drained { evicted, deleted, left } = drain(calls, now, api_server, node.name(), plan).await?;
-            let pods = PodCounts::Drained { pods_evicted: evicted, pods_deleted: deleted, pods_left: left.len() };
-            if left.is_empty() {
-                return Ok(NodeOutcome { pods: Some(pods), ..changed(Outcome::Drained) });
+            let mut cordoned = cordon(&calls.retrying_for(CORDON_TIMEOUT)).await;
+            if matches!(cordoned, Ok(Patched::Gone)) {
+                return Ok((gone(), None));
             }
-            tracing::warn!(node = node.name(), pods = left.join(","), "pods are left: their budgets allow no eviction");
-            let reason = Some("PodDisruptionBudgets did not allow the eviction of all pods".to_owned());
-            Ok(NodeOutcome { pods: Some(pods), reason, ..changed(Outcome::Cordoned) })
+            let drained = drain(calls, now, api_server, node.name(), plan).await?;
+            // Its pods got their time even if the node could not be cordoned.
+            if cordoned.is_err() {
+                cordoned = cordon(&calls.retrying_for(CORDON_TIMEOUT)).await;
+            }
+            let error = cordoned.err().or(drained.error);
+            let pods = PodCounts::Drained {
+                pods_evicted: drained.evicted,
+                pods_deleted: drained.deleted,
+                pods_left: drained.left.len(),
+            };
+            if !drained.left.is_empty() {
+                let (cluster, pods) = (api_server.cluster.as_str(), drained.left.join(","));
+                tracing::warn!(cluster, node = node.name(), pods, "these pods were not asked to stop");
+            }
+            let (kind, reason) = match &error {
+                Some(error) => (Outcome::Failed, Some(error.to_string())),
+                None if drained.left.is_empty() => (Outcome::Drained, None),
+                None => {
+                    let reason = "PodDisruptionBudgets did not allow the eviction of all pods";
+                    (Outcome::Cordoned, Some(reason.to_owned()))
+                }
+            };
+            return Ok((NodeOutcome { pods: Some(pods), reason, ..changed(kind) }, error));
         }
-    }
+    };
+    Ok((done, None))
+}
+
+/// Whether a node was patched.
+enum Patched {
+    Done,
+    /// The node is gone, or another one has its name.
+    Gone,
 }
 
 /// Patches a node, and checks the effect.
@@ -72,33 +112,43 @@ async fn patch(
     node: &Node,
     patch: &Value,
     is_unschedulable: bool,
-) -> Result<(), Error> {
+) -> Result<Patched, Error> {
     let request = Request {
         method: "PATCH",
         path: format!("/api/v1/nodes/{}", escape(node.name())),
         content_type: "application/merge-patch+json",
         body: patch.to_string(),
+        ..Request::default()
     };
     let read = |answer: &Answer| match answer.status {
-        200..=299 => Some(serde_json::from_slice(&answer.body).map_err(|error| error.to_string())),
+        200..=299 => Some(serde_json::from_slice(&answer.body).map(Some).map_err(|error| error.to_string())),
+        // 422: the node's uid is not that of the patch.
+        404 | 422 => Some(Ok(None)),
         _ => None,
     };
-    let patched: Node = api_server.request(calls, Operation::PatchNode, &request, read).await?;
-    if patched.is_unschedulable() == is_unschedulable && patched.instance() == node.instance() {
-        return Ok(());
+    let patched: Option<Node> = api_server.request(calls, Operation::PatchNode, &request, read).await?;
+    match patched {
+        None => Ok(Patched::Gone),
+        Some(patched) if patched.is_unschedulable() == is_unschedulable && patched.instance() == node.instance() => {
+            Ok(Patched::Done)
+        }
+        Some(_) => Err(Error::Unchanged {
+            operation: Operation::PatchNode,
+            resource: format!("node {} of cluster {}", node.name(), api_server.cluster),
+            reason: format!("the answer does not show unschedulable={is_unschedulable}"),
+        }),
     }
-    Err(Error::Unchanged {
-        operation: Operation::PatchNode,
-        resource: format!("node {} of cluster {}", node.name(), api_server.cluster),
-        reason: format!("the answer does not show unschedulable={is_unschedulable}"),
-    })
 }
 
 /// Finds out which pods would be evicted.
 async fn rehearse(calls: &Calls, api_server: &Arc<ApiServer>, node: &str) -> Result<PodCounts, Error> {
     let pods: Vec<_> = api_server.pods(calls, node).await?.into_iter().filter(Pod::is_to_be_evicted).collect();
-    let evictions = pods.iter().map(|pod| api_server.evict(calls, pod, EvictionMode::DryRun));
-    let evictions = try_join_all(evictions).await?;
+    let evict = async |pod| match api_server.evict(calls, pod, EvictionMode::DryRun, Sent::default()).await {
+        // A webhook may not support dry runs.
+        Err(error) if error.class() == Some(ErrorClass::Rejected) => Ok(Eviction::Blocked(error.to_string())),
+        evicted => evicted,
+    };
+    let evictions = try_join_all(pods.iter().map(evict)).await?;
     let names = |blocked: bool| {
         let of = pods.iter().zip(&evictions);
         let of = of.filter(|(_, eviction)| matches!(eviction, Eviction::Blocked(_)) == blocked);

@@ -2,17 +2,20 @@
 
 use std::{
     fmt::Display,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::{Duration, SystemTime},
 };
 
 use serde::{Deserialize, de::DeserializeOwned};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::{
     connection::{Answer, Request},
     control_plane::{ControlPlane, Endpoint},
-    token::CachedToken,
+    token::{CachedToken, TooLong},
 };
 use crate::{
     aws::{calls::Calls, operation::Operation, token_bucket::TokenBuckets},
@@ -23,8 +26,9 @@ use crate::{
 /// The time limit of one attempt, 5 s as for AWS.
 const ATTEMPT: Duration = Duration::from_secs(5);
 
-/// The time limit of an attempt to evict, 12 s: the server answers after 10 s if budgets keep changing.
-const EVICTION_ATTEMPT: Duration = Duration::from_secs(12);
+/// The time limit of an attempt that may take long, 12 s: an eviction is answered after 10 s if budgets keep changing,
+/// and a list is read from etcd by old servers.
+const LONG_ATTEMPT: Duration = Duration::from_secs(12);
 
 /// How long an endpoint is not read again after it was read, 10 s.
 const MIN_ENDPOINT_AGE: Duration = Duration::from_secs(10);
@@ -32,12 +36,22 @@ const MIN_ENDPOINT_AGE: Duration = Duration::from_secs(10);
 /// The error code for a token that the cluster rejects.
 const UNAUTHORIZED: &str = "Unauthorized";
 
+/// The error code for a cluster that was deleted.
+const DELETED: &str = "ClusterDeleted";
+
+/// The pauses before a rejected token is made again. The first one may have been old; after that the cluster may not
+/// have been able to check it, since it calls AWS STS itself.
+const NEW_TOKEN_AFTER: [Duration; 3] = [Duration::ZERO, Duration::from_millis(500), Duration::from_secs(1)];
+
 /// A cluster's API server.
 #[derive(Debug)]
 pub(crate) struct ApiServer {
     control_plane: Arc<ControlPlane>,
     pub(crate) cluster: ClusterName,
     endpoint: Mutex<Arc<Endpoint>>,
+    /// When the endpoint was read. Locked while it is.
+    read: tokio::sync::Mutex<SystemTime>,
+    is_deleted: AtomicBool,
     token: CachedToken,
     buckets: Arc<TokenBuckets>,
 }
@@ -67,7 +81,9 @@ struct Cause {
 impl ApiServer {
     pub(super) fn new(control_plane: &Arc<ControlPlane>, cluster: ClusterName, endpoint: Endpoint) -> Self {
         let (control_plane, endpoint) = (Arc::clone(control_plane), Mutex::new(Arc::new(endpoint)));
-        Self { control_plane, cluster, endpoint, token: CachedToken::default(), buckets: Arc::default() }
+        let read = tokio::sync::Mutex::new(SystemTime::now());
+        let (is_deleted, token, buckets) = (AtomicBool::new(false), CachedToken::default(), Arc::default());
+        Self { control_plane, cluster, endpoint, read, is_deleted, token, buckets }
     }
 
     /// Reads an object; `None` if there is none.
@@ -101,11 +117,22 @@ impl ApiServer {
                 None => Err(failure(operation, &resource, &answer)),
             }
         };
-        let done = calls.to_server(&self.buckets).repeat(operation, &resource, attempt).await;
-        match done {
+        let server = calls.to_server(&self.buckets);
+        for pause in NEW_TOKEN_AFTER {
+            match server.repeat(operation, &resource, attempt).await {
+                Err(error) if error.code() == Some(UNAUTHORIZED) && pause < calls.left() => sleep(pause).await,
+                done => return done,
+            }
+        }
+        match server.repeat(operation, &resource, attempt).await {
             Err(error) if error.code() == Some(UNAUTHORIZED) => Err(self.no_access(calls, operation, &resource).await),
             done => done,
         }
+    }
+
+    /// Whether the cluster turned out to be deleted.
+    pub(super) fn is_deleted(&self) -> bool {
+        self.is_deleted.load(Relaxed)
     }
 
     async fn attempt(
@@ -115,37 +142,51 @@ impl ApiServer {
         resource: &str,
         request: &Request,
     ) -> Result<Answer, Error> {
-        let unavailable = |cause: String| Error::call(operation, resource, ErrorClass::Unavailable, cause);
-        let endpoint = Arc::clone(&self.lock());
-        let limit = if operation == Operation::EvictPod { EVICTION_ATTEMPT } else { ATTEMPT };
-        loop {
-            let token = self.token.get(&self.control_plane.signer, &self.cluster).await;
-            let (token, was_used) = token.map_err(|error| unavailable(format!("no token could be made: {error}")))?;
-            let error: BoxError = match timeout(limit, request.send(&endpoint.connector, &endpoint.url, &token)).await {
-                Ok(Ok(answer)) if answer.status == 401 && was_used => {
+        let error = |class, cause: String| Error::call(operation, resource, class, cause);
+        let token = self.token.get(&self.control_plane.signer, &self.cluster).await.map_err(|cause| {
+            let class = if cause.is::<TooLong>() { ErrorClass::Rejected } else { ErrorClass::Unavailable };
+            error(class, format!("no token could be made: {cause}"))
+        })?;
+        let endpoint = self.endpoint();
+        let limit = match operation {
+            Operation::EvictPod | Operation::ListPods | Operation::ListNodes => LONG_ATTEMPT,
+            _ => ATTEMPT,
+        };
+        let unreachable: BoxError = match timeout(limit, request.send(&endpoint.connector, &endpoint.url, &token)).await
+        {
+            Ok(Ok(answer)) => {
+                if answer.status == 401 {
                     self.token.drop(&token);
-                    continue;
                 }
-                Ok(Ok(answer)) => return Ok(answer),
-                Ok(Err(error)) => error,
-                Err(_) => format!("no answer within {} s", limit.as_secs()).into(),
-            };
-            self.read_endpoint_again(calls, &endpoint).await;
-            let Endpoint { url, access, .. } = &*endpoint;
-            return Err(unavailable(format!("{url} can't be reached: {}; {access}", causes(&*error))));
+                return Ok(answer);
+            }
+            Ok(Err(error)) => error,
+            Err(_) => format!("no answer within {} s", limit.as_secs()).into(),
+        };
+        self.read_endpoint_again(calls, &endpoint).await;
+        if self.is_deleted() {
+            let (resource, cause) = (resource.to_owned(), "the cluster was deleted".to_owned());
+            let (class, code) = (ErrorClass::Rejected, Some(DELETED.to_owned()));
+            return Err(Error::Call { operation, resource, class, code, cause, retry_after: None });
         }
+        let Endpoint { url, access, .. } = &*endpoint;
+        Err(error(ErrorClass::Unavailable, format!("{url} can't be reached: {}; {access}", causes(&*unreachable))))
     }
 
     /// Reads the endpoint and its certificate authority again, since they may have changed.
-    async fn read_endpoint_again(&self, calls: &Calls, used: &Endpoint) {
-        if used.read.elapsed() < MIN_ENDPOINT_AGE {
+    async fn read_endpoint_again(&self, calls: &Calls, used: &Arc<Endpoint>) {
+        let mut read = self.read.lock().await;
+        // Another request that failed may have been faster.
+        let is_known = !Arc::ptr_eq(&self.endpoint(), used);
+        if is_known || read.elapsed().is_ok_and(|age| age < MIN_ENDPOINT_AGE) {
             return;
         }
         match self.control_plane.endpoint(&calls.once(), &self.cluster).await {
-            Ok(Some(endpoint)) => *self.lock() = Arc::new(endpoint),
-            Ok(None) => {}
+            Ok(Some(endpoint)) => *self.endpoint.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(endpoint),
+            Ok(None) => self.is_deleted.store(true, Relaxed),
             Err(error) => tracing::debug!(%error, "the endpoint could not be read again"),
         }
+        *read = SystemTime::now();
     }
 
     /// The error for a token that the cluster rejects.
@@ -160,8 +201,8 @@ impl ApiServer {
         Error::call(operation, resource, ErrorClass::Denied, cause)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Arc<Endpoint>> {
-        self.endpoint.lock().unwrap_or_else(PoisonError::into_inner)
+    fn endpoint(&self) -> Arc<Endpoint> {
+        Arc::clone(&self.endpoint.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -200,7 +241,8 @@ fn failure(operation: Operation, resource: &str, answer: &Answer) -> Error {
         Some(message) => message,
         None => String::from_utf8_lossy(&answer.body).trim().chars().take(200).collect(),
     };
-    let hint = if answer.status == 403 { " (kubernetes/access.yaml grants what the function needs)" } else { "" };
+    let is_rbac = answer.status == 403 && said.contains(" cannot ");
+    let hint = if is_rbac { " (kubernetes/access.yaml grants what the function needs)" } else { "" };
     Error::Call {
         operation,
         resource: resource.to_owned(),

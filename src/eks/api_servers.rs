@@ -15,7 +15,7 @@ impl Eks {
         calls: &Calls,
         cluster: &ClusterName,
     ) -> Result<Option<Arc<ApiServer>>, Error> {
-        let known = self.api_servers().get(cluster).cloned();
+        let known = self.api_servers().get(cluster).filter(|known| !known.is_deleted()).cloned();
         match known {
             Some(known) => Ok(Some(known)),
             None => self.0.describing.get_one(self, calls, cluster, Self::find).await,

@@ -1,6 +1,10 @@
 //! Connections to Kubernetes API servers.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use aws_smithy_http_client::{
     Connector,
@@ -18,6 +22,7 @@ use rustls::{
     RootCertStore,
     pki_types::{CertificateDer, pem::PemObject},
 };
+use tokio::time::Instant;
 
 use super::token::Token;
 use crate::{aws::CONNECT, error::BoxError};
@@ -75,18 +80,23 @@ pub(crate) struct Answer {
 }
 
 /// A request to a Kubernetes API server.
-#[derive(Clone, Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Request {
     pub(crate) method: &'static str,
     /// With the query.
     pub(crate) path: String,
     pub(crate) content_type: &'static str,
     pub(crate) body: String,
+    /// When it was sent first, which may be long after it was made.
+    pub(crate) sent: Sent,
 }
+
+/// When a request was sent first.
+pub(crate) type Sent = Arc<OnceLock<Instant>>;
 
 impl Request {
     pub(crate) fn get(path: String) -> Self {
-        Self { method: "GET", path, content_type: "application/json", body: String::new() }
+        Self { method: "GET", path, ..Self::default() }
     }
 
     /// Sends the request, and reads the answer.
@@ -106,6 +116,7 @@ impl Request {
         if !self.body.is_empty() {
             headers.insert("content-type", self.content_type);
         }
+        self.sent.get_or_init(Instant::now);
         let answer = connector.call(request).await?;
         let (status, retry_after) = (answer.status().as_u16(), retry_after(answer.headers()));
         let body = ByteStream::new(answer.into_body()).collect().await?.into_bytes().into();

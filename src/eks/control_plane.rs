@@ -6,7 +6,6 @@ use aws_config::SdkConfig;
 use aws_sdk_eks::types::{Cluster, ClusterStatus};
 use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use base64::{Engine, engine::general_purpose::STANDARD};
-use tokio::time::Instant;
 
 use super::{connection::Connect, identity::Identity, token::Signer};
 use crate::{
@@ -21,7 +20,6 @@ pub(super) struct Endpoint {
     pub(super) url: String,
     pub(super) access: EndpointAccess,
     pub(super) connector: SharedHttpConnector,
-    pub(super) read: Instant,
 }
 
 /// From where a cluster's endpoint can be reached.
@@ -72,7 +70,7 @@ impl ControlPlane {
             is_public: vpc.endpoint_public_access,
             is_private: vpc.endpoint_private_access,
         });
-        Ok(Some(Endpoint { url, access: access.unwrap_or_default(), connector, read: Instant::now() }))
+        Ok(Some(Endpoint { url, access: access.unwrap_or_default(), connector }))
     }
 
     fn connector(&self, authority: &str) -> Result<SharedHttpConnector, BoxError> {

@@ -34,13 +34,16 @@ use crate::{
 /// How long a failing eviction is retried, 3 s, before the pods are read again.
 const EVICTION_RETRY_FOR: Duration = Duration::from_secs(3);
 
+/// How long a failing deletion is retried, 2 s, before it is made with a shorter grace period.
+const DELETION_RETRY_FOR: Duration = Duration::from_secs(2);
+
 /// Drains a node until all its pods are asked to stop, or there is no more time.
 ///
 /// Requests run concurrently, so that none waits for another one that is slow or fails.
 ///
 /// # Errors
 ///
-/// If a request failed for good, once everything else is done.
+/// If the pods could not be listed.
 pub(super) async fn drain(
     calls: &Calls,
     now: Now,
@@ -49,6 +52,7 @@ pub(super) async fn drain(
     plan: Drain,
 ) -> Result<Drained, Error> {
     let clock = Clock::new(plan, now, calls.deadline());
+    let calls = &calls.until(clock.gives_up());
     let mut tracked = Tracked::new(api_server.pods(calls, node).await?);
     let target = Arc::new(Target { api_server: Arc::clone(api_server), calls: calls.clone(), node: node.to_owned() });
     // Dropping the set aborts all requests.
@@ -59,7 +63,7 @@ pub(super) async fn drain(
             in_flight.spawn(perform(Arc::clone(&target), pod, step));
         }
         if tracked.is_done() {
-            return tracked.conclude();
+            return Ok(tracked.conclude());
         }
         tokio::select! {
             Some(Ok(completion)) = in_flight.join_next() => tracked.record(completion),
@@ -80,12 +84,12 @@ async fn perform(target: Arc<Target>, pod: Option<Arc<Pod>>, step: Step) -> Comp
     let Target { api_server, calls, node } = &*target;
     match (pod, step) {
         (Some(pod), Step::Delete(grace)) => {
-            let now = calls.due_at(Instant::now());
+            let now = calls.due_at(Instant::now()).retrying_for(DELETION_RETRY_FOR);
             Completion::Deleted(pod.uid().to_owned(), api_server.delete(&now, &pod, grace).await)
         }
-        (Some(pod), Step::Evict(grace)) => {
-            let calls = calls.retrying_for(EVICTION_RETRY_FOR);
-            let evicted = api_server.evict(&calls, &pod, EvictionMode::Evict(grace)).await;
+        (Some(pod), Step::Evict { grace, due, sent }) => {
+            let calls = calls.due_at(due).retrying_for(EVICTION_RETRY_FOR);
+            let evicted = api_server.evict(&calls, &pod, EvictionMode::Evict(grace), sent).await;
             Completion::Evicted(pod.uid().to_owned(), evicted)
         }
         _ => Completion::Read(api_server.pods(&calls.retrying_for(EVICTION_RETRY_FOR), node).await),

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     api_server::{ApiServer, Status},
-    connection::{Answer, Request, escape},
+    connection::{Answer, Request, Sent, escape},
     pod::Pod,
 };
 use crate::{
@@ -37,12 +37,21 @@ pub(crate) enum EvictionMode {
 impl ApiServer {
     /// The pods on a node.
     pub(crate) async fn pods(&self, calls: &Calls, node: &str) -> Result<Vec<Pod>, Error> {
-        let path = format!("/api/v1/pods?fieldSelector=spec.nodeName%3D{}&", escape(node));
-        self.list(calls, Operation::ListPods, &path).await
+        // Without a limit: the server answers from its cache, where pods are indexed by node. With one, it would read
+        // all pods of the cluster from etcd ("Consistent reads from cache", KEP 2340).
+        let path = format!("/api/v1/pods?fieldSelector=spec.nodeName%3D{}", escape(node));
+        self.list(calls, Operation::ListPods, &path, Some).await
     }
 
-    /// Evicts a pod. A server error is retried; a budget that does not allow it is an answer.
-    pub(crate) async fn evict(&self, calls: &Calls, pod: &Pod, mode: EvictionMode) -> Result<Eviction, Error> {
+    /// Evicts a pod, and records when the request was sent. A server error is retried; a budget that does not allow it is
+    /// an answer.
+    pub(crate) async fn evict(
+        &self,
+        calls: &Calls,
+        pod: &Pod,
+        mode: EvictionMode,
+        sent: Sent,
+    ) -> Result<Eviction, Error> {
         let mut options = Map::from_iter([("preconditions".to_owned(), json!({ "uid": pod.uid() }))]);
         let mut query = "";
         match mode {
@@ -63,6 +72,7 @@ impl ApiServer {
             path: format!("{}/eviction{query}", path(pod)),
             content_type: "application/json",
             body: body.to_string(),
+            sent,
         };
         self.request(calls, Operation::EvictPod, &request, |answer| verdict(answer).map(Ok)).await
     }
@@ -77,8 +87,8 @@ impl ApiServer {
             "gracePeriodSeconds": seconds(grace.max(Duration::from_secs(1))),
             "preconditions": { "uid": pod.uid() },
         });
-        let request =
-            Request { method: "DELETE", path: path(pod), content_type: "application/json", body: body.to_string() };
+        let (content_type, body) = ("application/json", body.to_string());
+        let request = Request { method: "DELETE", path: path(pod), content_type, body, ..Request::default() };
         let read = |answer: &Answer| match answer.status {
             200..=299 => Some(Ok(true)),
             404 | 409 => Some(Ok(false)),
@@ -101,8 +111,7 @@ fn seconds(grace: Duration) -> Value {
 fn verdict(answer: &Answer) -> Option<Eviction> {
     let status = Status::of(answer);
     let blocked = || Eviction::Blocked(status.message.clone().unwrap_or_default());
-    let has_two_budgets =
-        || status.message.as_ref().is_some_and(|said| said.contains("more than one PodDisruptionBudget"));
+    let says = |text: &str| status.message.as_ref().is_some_and(|said| said.contains(text));
     match answer.status {
         200..=299 if status.status.as_deref() == Some("Failure") => Some(blocked()),
         200..=299 => Some(Eviction::Accepted),
@@ -110,7 +119,9 @@ fn verdict(answer: &Answer) -> Option<Eviction> {
         429 if status.has_cause("DisruptionBudget") => Some(blocked()),
         // The controller has not caught up with the budget yet, or the namespace is being deleted.
         403 if status.has_cause("NamespaceTerminating") || status.kind().is_some_and(is_budget) => Some(blocked()),
-        500 if has_two_budgets() => Some(blocked()),
+        // A webhook may change its mind.
+        400 | 403 if says("denied the request") => Some(blocked()),
+        500 if says("more than one PodDisruptionBudget") => Some(blocked()),
         _ => None,
     }
 }
@@ -146,6 +157,7 @@ mod tests {
             ),
             (429, "Too many requests, please try again later.\n".to_owned(), None),
             (403, json!({"message": "no", "details": {"kind": "pods"}}).to_string(), None),
+            (403, json!({"message": "x denied the request: y"}).to_string(), blocked("x denied the request: y")),
             (403, json!({"message": "no", "details": {"kind": "poddisruptionbudgets"}}).to_string(), blocked("no")),
             (
                 403,

@@ -1,15 +1,19 @@
 //! Lists of objects, page by page.
 
 use serde::{Deserialize, de::DeserializeOwned};
+use tokio::{sync::Semaphore, time::timeout_at};
 
 use super::{api_server::ApiServer, connection::escape};
 use crate::{
     aws::{self, calls::Calls, operation::Operation},
-    error::Error,
+    error::{Error, ErrorClass},
 };
 
-/// The most objects on a page, as for kubectl.
-const PAGE: usize = 500;
+/// The most lists that a process reads at the same time, 4: a page may have 10 MB.
+static LISTS: Semaphore = Semaphore::const_new(4);
+
+/// How often a list starts over whose continuation has expired.
+const MAX_RESTARTS: u32 = 3;
 
 #[derive(Deserialize)]
 struct Page<T> {
@@ -26,32 +30,37 @@ struct PageMetadata {
 }
 
 impl ApiServer {
-    /// Reads all pages of a list; the path ends with its query. A list whose token has expired starts over.
-    pub(super) async fn list<T: DeserializeOwned>(
+    /// Reads all pages of a list, and keeps what `keep` returns of each object. The path has a query.
+    pub(super) async fn list<T: DeserializeOwned, K>(
         &self,
         calls: &Calls,
         operation: Operation,
         path: &str,
-    ) -> Result<Vec<T>, Error> {
-        let mut items = Vec::new();
-        let mut next: Option<String> = None;
+        keep: impl Fn(T) -> Option<K>,
+    ) -> Result<Vec<K>, Error> {
+        let fails = |class, cause| Error::call(operation, &self.cluster, class, cause);
+        let permit = timeout_at(calls.deadline(), LISTS.acquire()).await;
+        let _permit = permit.map_err(|_| fails(ErrorClass::Unavailable, "other lists took until the deadline"))?;
+        let (mut kept, mut next, mut restarts) = (Vec::new(), None::<String>, 0);
         loop {
             let page = match &next {
-                None => format!("{path}limit={PAGE}"),
-                Some(token) => format!("{path}limit={PAGE}&continue={}", escape(token)),
+                None => path.to_owned(),
+                Some(token) => format!("{path}&continue={}", escape(token)),
             };
-            let page: Option<Page<T>> = match self.get(calls, operation, page).await {
-                Err(error) if next.is_some() && error.code() == Some("Expired") => {
-                    (items, next) = (Vec::new(), None);
-                    continue;
+            match self.get::<Page<T>>(calls, operation, page).await {
+                Ok(Some(page)) => {
+                    kept.extend(page.items.into_iter().flatten().filter_map(&keep));
+                    next = aws::next(page.metadata.next);
+                    if next.is_none() {
+                        return Ok(kept);
+                    }
                 }
-                page => page?,
-            };
-            let Some(page) = page else { return Ok(items) };
-            items.extend(page.items.into_iter().flatten());
-            next = aws::next(page.metadata.next);
-            if next.is_none() {
-                return Ok(items);
+                Ok(None) => return Err(fails(ErrorClass::Rejected, "404: the API server knows no such list")),
+                Err(error) if error.code() == Some("Expired") && next.is_some() && restarts < MAX_RESTARTS => {
+                    (kept, next) = (Vec::new(), None);
+                    restarts += 1;
+                }
+                Err(error) => return Err(error),
             }
         }
     }

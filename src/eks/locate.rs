@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use futures_util::future::join_all;
+use futures_util::{FutureExt, future::select_all};
 
 use super::{
     Eks,
@@ -19,6 +19,9 @@ use crate::{
     error::Error,
     identifier::{ClusterName, InstanceId},
 };
+
+/// The most nodes on a page, as for kubectl: a page has some 10 MB.
+const PAGE: usize = 500;
 
 /// A node, and the API server of its cluster.
 pub(crate) struct Located {
@@ -37,9 +40,13 @@ pub(crate) async fn locate(
     clusters: &[ClusterName],
     (id, instance): (&InstanceId, &Instance),
 ) -> Result<Option<Located>, Error> {
-    let searches = clusters.iter().map(|cluster| eks.locate_in(calls, cluster, id, instance));
+    let mut searches: Vec<_> =
+        clusters.iter().map(|cluster| eks.locate_in(calls, cluster, id, instance).boxed()).collect();
     let mut failed = None;
-    for searched in join_all(searches).await {
+    // A cluster that can't be reached does not delay a node in another one.
+    while !searches.is_empty() {
+        let (searched, _, others) = select_all(searches).await;
+        searches = others;
         match searched {
             Ok(Some(located)) => return Ok(Some(located)),
             Ok(None) => {}
@@ -58,15 +65,30 @@ impl Eks {
         instance: &Instance,
     ) -> Result<Option<Located>, Error> {
         let Some(api_server) = self.api_server(calls, cluster).await? else { return Ok(None) };
+        match self.node(calls, &api_server, id, instance).await {
+            Ok(node) => Ok(node.map(|node| Located { api_server, node })),
+            Err(_) if api_server.is_deleted() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn node(
+        &self,
+        calls: &Calls,
+        api_server: &Arc<ApiServer>,
+        id: &InstanceId,
+        instance: &Instance,
+    ) -> Result<Option<Node>, Error> {
         for name in [instance.private_dns_name.as_deref(), Some(id.as_str())].into_iter().flatten() {
-            if let Some(node) = named(&api_server, calls, name, id).await? {
-                return Ok(Some(Located { api_server, node }));
+            if let Some(node) = named(api_server, calls, name, id).await? {
+                return Ok(Some(node));
             }
         }
-        let names = self.0.listing.get_one(&api_server, calls, cluster, list).await?;
-        let Some(name) = names.get(id) else { return Ok(None) };
-        let node = named(&api_server, calls, name, id).await?;
-        Ok(node.map(|node| Located { api_server, node }))
+        let names = self.0.listing.get_one(api_server, calls, &api_server.cluster, list).await?;
+        match names.get(id) {
+            Some(name) => named(api_server, calls, name, id).await,
+            None => Ok(None),
+        }
     }
 }
 
@@ -78,6 +100,7 @@ async fn named(api_server: &ApiServer, calls: &Calls, name: &str, id: &InstanceI
 }
 
 async fn list(api_server: Arc<ApiServer>, calls: Calls, _: ClusterName) -> Result<Arc<NodeNames>, Error> {
-    let nodes: Vec<Node> = api_server.list(&calls, Operation::ListNodes, "/api/v1/nodes?").await?;
-    Ok(Arc::new(nodes.iter().filter_map(|node| Some((node.instance()?, node.name().to_owned()))).collect()))
+    let name = |node: Node| Some((node.instance()?, node.name().to_owned()));
+    let names = api_server.list(&calls, Operation::ListNodes, &format!("/api/v1/nodes?limit={PAGE}"), name).await?;
+    Ok(Arc::new(names.into_iter().collect()))
 }

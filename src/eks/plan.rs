@@ -71,11 +71,11 @@ pub(crate) enum Reason {
 ///
 /// The reason why the instance is left alone.
 pub(crate) fn clusters_to_search(instance: &Instance, kind: Kind, config: &Config) -> Result<Vec<ClusterName>, Reason> {
+    let mut clusters = instance.eks_clusters();
     // Instances that ECS manages are found in ECS.
-    if let Some(principal) = instance.operator().filter(|principal| *principal != ECS) {
+    if let Some(principal) = instance.operator().filter(|principal| *principal != ECS || !clusters.is_empty()) {
         return Err(Reason::Operator(principal.to_owned()));
     }
-    let mut clusters = instance.eks_clusters();
     if clusters.is_empty() {
         return Ok(clusters);
     }
@@ -205,6 +205,8 @@ mod tests {
                 Err(Reason::ManagedBy(NodeManager::Karpenter)),
             ),
             (&[web, ("karpenter.sh/nodepool", "x")], STOP, &[ANY[0], managed], Ok(1)),
+            // Users put it on everything.
+            (&[web, ("karpenter.sh/discovery", "web")], STOP, &ANY, Ok(1)),
         ] {
             let found =
                 clusters_to_search(&Instance::with_tags(tags), kind, &config(settings)).map(|clusters| clusters.len());

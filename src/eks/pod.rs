@@ -5,7 +5,7 @@ use std::{collections::HashMap, fmt, time::Duration};
 use serde::Deserialize;
 
 /// The grace period of pods that have none set, 30 s: `terminationGracePeriodSeconds` in the Kubernetes API reference.
-const DEFAULT_GRACE_S: u64 = 30;
+const DEFAULT_GRACE_S: i64 = 30;
 
 /// The annotation of pods that the kubelet runs from a file. Deleting them in the API changes nothing.
 const MIRROR: &str = "kubernetes.io/config.mirror";
@@ -43,7 +43,7 @@ struct OwnerReference {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Spec {
-    termination_grace_period_seconds: Option<u64>,
+    termination_grace_period_seconds: Option<i64>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -67,7 +67,8 @@ impl Pod {
 
     /// The time between SIGTERM and SIGKILL.
     pub(crate) fn grace(&self) -> Duration {
-        Duration::from_secs(self.spec.termination_grace_period_seconds.unwrap_or(DEFAULT_GRACE_S))
+        // Old servers have negative ones.
+        Duration::from_secs(self.spec.termination_grace_period_seconds.unwrap_or(DEFAULT_GRACE_S).max(0).unsigned_abs())
     }
 
     /// Whether the pod has to be asked to stop. Pods of a `DaemonSet` would be started again, mirror pods would not

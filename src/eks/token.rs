@@ -33,6 +33,9 @@ const RENEW_BEFORE: Duration = Duration::from_secs(10);
 /// `X-Amz-Expires`, 60 s: clusters accept up to 900 s and ignore it.
 const EXPIRES: Duration = Duration::from_mins(1);
 
+/// The most bytes of a token that a cluster accepts.
+const MAX_BYTES: usize = 4_096;
+
 /// The header that ties a token to a cluster.
 const CLUSTER_HEADER: &str = "x-k8s-aws-id";
 
@@ -94,8 +97,17 @@ fn presign(
         sign(SignableRequest::new("GET", &url, header, SignableBody::Bytes(&[]))?, &params)?.into_parts();
     let mut request = http::Request::get(&url).body(())?;
     instructions.apply_to_request_http1x(&mut request);
-    Ok(Token(format!("k8s-aws-v1.{}", URL_SAFE_NO_PAD.encode(request.uri().to_string()))))
+    let token = format!("k8s-aws-v1.{}", URL_SAFE_NO_PAD.encode(request.uri().to_string()));
+    if token.len() > MAX_BYTES {
+        return Err(TooLong(token.len()).into());
+    }
+    Ok(Token(token))
 }
+
+/// A token that no cluster accepts.
+#[derive(Debug, thiserror::Error)]
+#[error("the token has {0} bytes, of which clusters accept {MAX_BYTES}: the role's session has too many tags")]
+pub(super) struct TooLong(usize);
 
 impl Token {
     /// The value of the `Authorization` header.
@@ -115,14 +127,13 @@ impl fmt::Debug for Token {
 pub(crate) struct CachedToken(Mutex<Option<(Token, SystemTime)>>);
 
 impl CachedToken {
-    /// Returns the token, and whether it has been used before.
-    pub(crate) async fn get(&self, signer: &Signer, cluster: &ClusterName) -> Result<(Token, bool), BoxError> {
+    pub(crate) async fn get(&self, signer: &Signer, cluster: &ClusterName) -> Result<Token, BoxError> {
         if let Some((token, _)) = self.lock().as_ref().filter(|(_, renewal)| SystemTime::now() < *renewal) {
-            return Ok((token.clone(), true));
+            return Ok(token.clone());
         }
         let (token, renewal) = signer.sign(cluster).await?;
         *self.lock() = Some((token.clone(), renewal));
-        Ok((token, false))
+        Ok(token)
     }
 
     /// Drops a token that the cluster rejected.
@@ -202,11 +213,23 @@ mod tests {
 
     #[tokio::test]
     async fn token_is_cached_until_it_is_rejected() {
-        let (cached, signer) = (CachedToken::default(), signer(None));
-        let (first, was_used) = cached.get(&signer, &cluster()).await.unwrap();
-        assert!(!was_used);
-        assert_eq!(cached.get(&signer, &cluster()).await.unwrap(), (first.clone(), true));
+        let (cached, other) = (CachedToken::default(), signer(None));
+        let first = cached.get(&signer(None), &cluster()).await.unwrap();
+        let other = Signer { region: region("us-east-1"), ..other };
+        assert_eq!(cached.get(&other, &cluster()).await.unwrap(), first);
         cached.drop(&first);
-        assert!(!cached.get(&signer, &cluster()).await.unwrap().1);
+        assert_ne!(cached.get(&other, &cluster()).await.unwrap(), first);
+    }
+
+    #[test]
+    fn token_that_no_cluster_accepts_is_an_error() {
+        let session = |bytes| Credentials::new("AKID", "secret", Some("s".repeat(bytes)), None, "test");
+        let presign = |bytes| {
+            let url = "https://sts.eu-west-1.amazonaws.com";
+            presign(&session(bytes), &region("eu-west-1"), url, &cluster(), SystemTime::now())
+        };
+        assert!(presign(2_000).is_ok());
+        let error = presign(4_000).unwrap_err();
+        assert!(error.is::<TooLong>() && error.to_string().contains("too many tags"), "{error}");
     }
 }

@@ -318,6 +318,190 @@ async fn pod_that_is_gone_or_replaced_counts_as_done() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn ec2_that_fails_for_seconds_loses_no_node() {
+    let aws = standin().await;
+    node(&aws, [pod("web", 30)]);
+    aws.fault(Fault::on("DescribeInstances").times(15).status(500));
+    assert_eq!(handle(&aws, EKS).await["outcome"], "drained");
+}
+
+#[tokio::test(start_paused = true)]
+async fn ecs_that_does_not_answer_delays_no_node() {
+    let aws = start(Standin::builder().quotas(Quotas::aws())).await;
+    let ids = eks_fleet(&aws.home(), 1, 30, 3);
+    aws.fault(Fault::on("ListClusters").status(500));
+    let process = Process::start(&aws, EKS).await;
+    aws.forget_calls();
+    let notices: Vec<_> = ids.iter().map(|id| aws.home().interrupt(id, "terminate")).collect();
+    let started = Instant::now();
+    process.invoke(&batch(&notices)).await.unwrap();
+    assert!(started.elapsed() < s(5), "{:?}", started.elapsed());
+    assert!(aws.calls().iter().all(|call| call.service != "ecs"), "{:?}", aws.calls_by_api());
+    let fates = aws.home().pod_fates("eks-0");
+    assert!(fates.iter().all(|fate| fate.sigterm.is_some() || fate.owner.as_deref() == Some("DaemonSet")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn unreachable_cluster_does_not_delay_a_node_in_another_one() {
+    for unreachable in [EksCluster::unreachable, EksCluster::silent] {
+        let aws = standin().await;
+        let name = node(&aws, [pod("web", 30)]);
+        aws.home().eks_cluster(unreachable(EksCluster::new("blue")));
+        let tagged = Instance::new(ID).tag("kubernetes.io/cluster/blue", "shared");
+        aws.home().instance(tagged.tag("kubernetes.io/cluster/prod", "owned"));
+        let process = Process::start(&aws, EKS).await;
+        let started = Instant::now();
+        let answer = process.invoke(&aws.home().interrupt(ID, "terminate")).await.unwrap();
+        assert_eq!(answer["outcome"], "drained", "{answer}");
+        assert!(started.elapsed() < s(1) && aws.home().node_at("prod", &name).unwrap().unschedulable);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn node_that_can_not_be_cordoned_is_drained_all_the_same() {
+    let aws = standin().await;
+    node(&aws, [pod("web", 30), pod("db", 30)]);
+    aws.home().pdb("prod", never("db"));
+    aws.fault(Fault::on("PatchNode").status(500));
+    let process = Process::start(&aws, EKS).await;
+    let error = process.invoke(&aws.home().interrupt(ID, "terminate")).await.unwrap_err();
+    assert!(error.to_string().contains("PatchNode"), "{error}");
+    sleep(s(121)).await;
+    for app in ["web", "db"] {
+        assert!(fate(&aws, app).is_graceful(), "{:?}", fate(&aws, app));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn node_that_is_gone_or_replaced_when_it_is_cordoned_is_not_found() {
+    for (status, reason) in [(404, "NotFound"), (422, "Invalid")] {
+        let aws = standin().await;
+        node(&aws, [pod("web", 30)]);
+        aws.fault(Fault::on("PatchNode").error(status, reason, "no"));
+        assert_eq!(handle(&aws, EKS).await["outcome"], "not-found");
+        assert_eq!(calls(&aws, "EvictPod"), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn pods_are_listed_without_a_limit_and_may_take_seconds() {
+    let aws = standin().await;
+    node(&aws, [pod("web", 30)]);
+    aws.fault(Fault::on("ListPods").delay(s(8)));
+    assert_eq!(handle(&aws, EKS).await["outcome"], "drained");
+    assert!(!aws.calls_to("ListPods")[0].params.to_string().contains("limit"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn cluster_that_can_not_check_a_token_is_asked_again() {
+    let aws = standin().await;
+    node(&aws, [pod("web", 30)]);
+    aws.fault(Fault::on("GetNode").times(3).error(401, "Unauthorized", "Unauthorized"));
+    assert_eq!(handle(&aws, EKS).await["outcome"], "drained");
+    assert_eq!(calls(&aws, "GetCallerIdentity"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn notice_counts_more_than_a_recommendation_after_it() {
+    let aws = standin().await;
+    node(&aws, [pod("web", 30)]);
+    aws.home().pdb("prod", never("web"));
+    let process = Process::start(&aws, &[EKS[0], ("REBALANCE_RECOMMENDATION", "drain")]).await;
+    let recommended = rebalance_recommendation(&aws.home(), ID, SystemTime::now());
+    let events = [aged(&aws.home().interrupt(ID, "stop"), s(2)), recommended];
+    process.invoke(&batch(&events)).await.unwrap();
+    assert_eq!(calls(&aws, "DeletePod"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_pods_with_room_in_their_budgets_are_evicted_and_not_deleted() {
+    let aws = standin().await;
+    let home = aws.home();
+    let ids = eks_fleet(&home, 1, 30, 1);
+    for id in &ids {
+        let name = home.private_dns_name(id).unwrap();
+        for n in 0..30 {
+            home.pod("eks-0", &name, Pod::new("default", format!("{id}-{n}")).replica_set("app").grace_period_s(300));
+        }
+    }
+    let process = Process::start(&aws, EKS).await;
+    let notices: Vec<_> = ids.iter().map(|id| home.interrupt(id, "terminate")).collect();
+    process.invoke(&batch(&notices)).await.unwrap();
+    let (evicted, deleted) = (calls(&aws, "EvictPod"), calls(&aws, "DeletePod"));
+    assert_eq!((evicted, deleted), (900, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn eviction_that_a_webhook_denies_is_tried_again() {
+    let aws = standin().await;
+    node(&aws, [pod("web", 30)]);
+    let said = "admission webhook \"drain-cleaner\" denied the request: the pod is annotated";
+    aws.fault(Fault::on("EvictPod").times(3).error(403, "Forbidden", said));
+    let answer = handle(&aws, EKS).await;
+    assert_eq!((&answer["outcome"], &answer["nodes"][0]["podsEvicted"]), (&"drained".into(), &1.into()), "{answer}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn moved_endpoint_is_read_once_for_all_nodes() {
+    let aws = standin().await;
+    let home = aws.home();
+    let ids = eks_fleet(&home, 1, 21, 2);
+    let process = Process::start(&aws, EKS).await;
+    process.invoke(&home.interrupt(&ids[0], "terminate")).await.unwrap();
+    home.move_eks_cluster("eks-0");
+    std::thread::sleep(s(10));
+    aws.forget_calls();
+    let notices: Vec<_> = ids[1..].iter().map(|id| home.interrupt(id, "terminate")).collect();
+    process.invoke(&batch(&notices)).await.unwrap();
+    assert_eq!(calls(&aws, "DescribeCluster"), 1);
+    assert_eq!(aws.calls_where(|call| call.api == "PatchNode" && call.is_ok()).len(), 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn deleted_cluster_is_not_found_by_a_process_that_knew_it() {
+    let aws = standin().await;
+    let home = aws.home();
+    let ids = eks_fleet(&home, 1, 2, 2);
+    let process = Process::start(&aws, EKS).await;
+    process.invoke(&home.interrupt(&ids[0], "terminate")).await.unwrap();
+    home.forget_eks_cluster("eks-0");
+    std::thread::sleep(s(10));
+    let answer = process.invoke(&home.interrupt(&ids[1], "terminate")).await.unwrap();
+    assert_eq!(answer["outcome"], "not-found", "{answer}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn api_server_that_wants_to_be_left_alone_is_not_waited_for_beyond_the_deadline() {
+    let aws = standin().await;
+    node(&aws, [pod("web", 30)]);
+    aws.fault(Fault::on("EvictPod").error(429, "", "Too many requests").retry_after_s(100));
+    let process = Process::start(&aws, RESPECT).await;
+    let started = Instant::now();
+    let error = process.invoke(&aws.home().interrupt(ID, "terminate")).await.unwrap_err();
+    assert_eq!(error.error_type(), "Throttled");
+    assert!(started.elapsed() <= s(119), "{:?}", started.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn deletion_that_failed_is_made_with_the_grace_period_that_is_left() {
+    let aws = standin().await;
+    node(&aws, [pod("web", 30)]);
+    aws.home().pdb("prod", never("web"));
+    let fails_for = s(25);
+    aws.fault(Fault::on("DeletePod").delay(fails_for).status(500).times(1));
+    let process = Process::start(&aws, EKS).await;
+    process.invoke(&aws.home().interrupt(ID, "terminate")).await.unwrap();
+    let graces: Vec<_> = aws
+        .calls_to("DeletePod")
+        .iter()
+        .map(|call| call.params["body"]["gracePeriodSeconds"].as_u64().unwrap())
+        .collect();
+    assert_eq!(graces[0], 30);
+    assert!(graces.last().unwrap() <= &35, "{graces:?}");
+    assert!(fate(&aws, "web").sigterm.is_some());
+}
+
+#[tokio::test(start_paused = true)]
 async fn wave_of_nodes_is_told_whatever_fails() {
     for probability in [0.0, 0.3] {
         let aws = start(Standin::builder().quotas(Quotas::aws())).await;

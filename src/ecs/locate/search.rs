@@ -159,7 +159,7 @@ impl<'a> Search<'a> {
     }
 
     /// Whether the instance belongs to another platform, by EC2's description.
-    fn is_on_other_platform(&self) -> bool {
+    pub(super) fn is_on_other_platform(&self) -> bool {
         let is_other = self.known().is_some_and(|instance| instance.other_platform().is_some());
         if is_other {
             self.ecs.cache.set_has_other_platforms();

@@ -4,13 +4,20 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::{aws::deadline::Now, config::BudgetPolicy, eks::plan::Drain};
+use crate::{
+    aws::deadline::Now,
+    config::BudgetPolicy,
+    eks::{connection::Sent, plan::Drain},
+};
 
 /// How long before its grace period no longer fits a pod is deleted, 10 s: 2 s for the answer, the rest for the kubelet.
 const DELETE_BEFORE: Duration = Duration::from_secs(10);
 
 /// The time that an answer takes at most, 2 s.
 const ANSWER: Duration = Duration::from_secs(2);
+
+/// How long an eviction may wait for its turn, 10 s: as long as 1,000 of them take.
+const TURN: Duration = Duration::from_secs(10);
 
 /// The shortest grace period, 1 s.
 const MIN_GRACE: Duration = Duration::from_secs(1);
@@ -36,8 +43,8 @@ pub(super) struct Clock {
 pub(super) enum State {
     /// It has to be evicted.
     Due,
-    /// An eviction is in flight since then.
-    Evicting(Instant),
+    /// An eviction waits for its turn since then, or is in flight.
+    Evicting { since: Instant, sent: Sent },
     /// Its eviction was rejected, and is tried again once the pods were read.
     Blocked,
     /// Its eviction was rejected for good.
@@ -51,10 +58,10 @@ pub(super) enum State {
 }
 
 /// What to do next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// Evict the pod, with this grace period if its own is too long.
-    Evict(Option<Duration>),
+    /// Evict the pod, with this grace period if its own is too long. The pods that have to be deleted first go first.
+    Evict { grace: Option<Duration>, due: Instant, sent: Sent },
     /// Delete the pod with this grace period.
     Delete(Duration),
     /// Give it up.
@@ -80,15 +87,27 @@ impl Clock {
     pub(super) fn step(&self, state: &State, grace: Duration, now: Instant) -> Step {
         let due = self.ends.filter(|_| self.deletes).map(|ends| self.delete_at(ends, grace));
         match (state, due) {
-            (State::Due, _) if now < self.give_up => Step::Evict(self.shortened(grace, now)),
-            (State::Evicting(since), Some(due)) => self.delete_or_wait(due.max(*since + ANSWER), grace, now),
+            (State::Due, due) if now < self.give_up => {
+                let (grace, due) = (self.shortened(grace, now), due.unwrap_or(self.give_up));
+                Step::Evict { grace, due, sent: Sent::default() }
+            }
+            (State::Due | State::Blocked | State::Refused, _) if now >= self.give_up => Step::Leave,
+            (State::Evicting { since, sent }, Some(due)) => {
+                let answered = sent.get().map_or(*since + TURN, |sent| *sent + ANSWER);
+                self.delete_or_wait(due.max(answered), grace, now)
+            }
             (State::Due | State::Blocked | State::Refused, Some(due)) => self.delete_or_wait(due, grace, now),
-            (State::Blocked, None) if !self.is_once && now < self.give_up => Step::Wait(self.give_up),
+            (State::Blocked, None) if !self.is_once => Step::Wait(self.give_up),
             (State::Due | State::Blocked | State::Refused, None) => Step::Leave,
-            (State::Evicting(_), None) | (State::Deleting | State::Done | State::Left, _) => {
+            (State::Evicting { .. }, None) | (State::Deleting | State::Done | State::Left, _) => {
                 Step::Wait(now + RECOMMENDATION)
             }
         }
+    }
+
+    /// When requests are given up.
+    pub(super) fn gives_up(&self) -> Instant {
+        self.give_up
     }
 
     /// Whether blocked pods are tried again.
@@ -99,7 +118,7 @@ impl Clock {
     /// When a pod has to be deleted at the latest.
     fn delete_at(&self, ends: Instant, grace: Duration) -> Instant {
         let latest = self.give_up.checked_sub(ANSWER).unwrap_or(self.give_up);
-        ends.checked_sub(grace + DELETE_BEFORE).unwrap_or(latest).min(latest)
+        ends.checked_sub(grace.saturating_add(DELETE_BEFORE)).unwrap_or(latest).min(latest)
     }
 
     fn delete_or_wait(&self, at: Instant, grace: Duration, now: Instant) -> Step {
@@ -115,7 +134,10 @@ impl Clock {
 
 #[cfg(test)]
 mod tests {
-    use std::time::SystemTime;
+    use std::{
+        sync::{Arc, OnceLock},
+        time::SystemTime,
+    };
 
     use super::*;
 
@@ -132,6 +154,13 @@ mod tests {
         (Clock::new(Drain { ends, budgets }, now, now.instant + s(function)), now.instant)
     }
 
+    fn evicted(clock: &Clock, grace: Duration, now: Instant) -> Option<Duration> {
+        match clock.step(&State::Due, grace, now) {
+            Step::Evict { grace, .. } => grace,
+            step => panic!("{step:?}"),
+        }
+    }
+
     #[test]
     fn blocked_pod_is_deleted_while_its_grace_period_fits() {
         let (clock, start) = clock(Some(120), 118, BudgetPolicy::UntilDeadline);
@@ -142,8 +171,15 @@ mod tests {
                 assert_eq!(step(at - 1), Step::Wait(start + s(at)), "{grace}");
             }
         }
+        assert_eq!(clock.step(&State::Blocked, GRACE, start + s(118)), Step::Leave, "there is no time for a request");
         // What never fitted is told at once, with what is left.
         assert_eq!(clock.step(&State::Blocked, s(300), start), Step::Delete(s(118)));
+        // Its eviction goes first.
+        let due = |grace| match clock.step(&State::Due, grace, start) {
+            Step::Evict { due, .. } => due,
+            step => panic!("{step:?}"),
+        };
+        assert!(due(s(300)) < due(s(90)) && due(s(90)) < due(s(30)));
     }
 
     #[test]
@@ -152,7 +188,7 @@ mod tests {
         for (grace, now, expected) in
             [(30, 0, None), (118, 0, None), (119, 0, Some(s(118))), (30, 100, Some(s(18))), (30, 117, Some(s(1)))]
         {
-            assert_eq!(clock.step(&State::Due, s(grace), start + s(now)), Step::Evict(expected), "{grace} {now}");
+            assert_eq!(evicted(&clock, s(grace), start + s(now)), expected, "{grace} {now}");
         }
     }
 
@@ -166,12 +202,16 @@ mod tests {
     #[test]
     fn slow_eviction_does_not_delay_a_deletion() {
         let (clock, start) = clock(Some(120), 118, BudgetPolicy::UntilDeadline);
-        let evicting = |since| State::Evicting(start + s(since));
+        let evicting = |sent| State::Evicting { since: start, sent: Arc::new(OnceLock::from(start + s(sent))) };
         assert_eq!(clock.step(&evicting(0), GRACE, start + s(1)), Step::Wait(start + s(80)));
         assert_eq!(clock.step(&evicting(79), GRACE, start + s(80)), Step::Wait(start + s(81)));
         assert_eq!(clock.step(&evicting(79), GRACE, start + s(81)), Step::Delete(s(30)));
         // Even if it never fitted, the answer counts first.
         assert_eq!(clock.step(&evicting(0), s(300), start + s(1)), Step::Wait(start + s(2)));
+        // An eviction that waits for its turn has not been answered.
+        let waiting = State::Evicting { since: start, sent: Sent::default() };
+        assert_eq!(clock.step(&waiting, s(300), start + s(5)), Step::Wait(start + s(10)));
+        assert_eq!(clock.step(&waiting, s(300), start + s(10)), Step::Delete(s(108)));
     }
 
     #[test]
@@ -187,7 +227,7 @@ mod tests {
     #[test]
     fn recommendation_deletes_nothing_and_ends_after_a_minute() {
         let (clock, start) = clock(None, 118, BudgetPolicy::UntilDeadline);
-        assert_eq!(clock.step(&State::Due, s(300), start), Step::Evict(None));
+        assert_eq!(evicted(&clock, s(300), start), None);
         assert_eq!(clock.step(&State::Blocked, GRACE, start + s(59)), Step::Wait(start + s(60)));
         assert_eq!(clock.step(&State::Blocked, GRACE, start + s(60)), Step::Leave);
     }
@@ -196,7 +236,7 @@ mod tests {
     fn late_notice_tells_everything_once_with_a_second_at_least() {
         for budgets in [BudgetPolicy::UntilDeadline, BudgetPolicy::Respect] {
             let (clock, start) = clock(Some(0), 15, budgets);
-            assert_eq!(clock.step(&State::Due, GRACE, start), Step::Evict(Some(s(1))));
+            assert_eq!(evicted(&clock, GRACE, start), Some(s(1)));
             assert!(!clock.tries_again(start));
             let expected = if budgets == BudgetPolicy::Respect { Step::Leave } else { Step::Delete(s(1)) };
             assert_eq!(clock.step(&State::Blocked, GRACE, start), expected);

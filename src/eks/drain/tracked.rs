@@ -24,6 +24,8 @@ pub(crate) struct Drained {
     pub(crate) deleted: usize,
     /// Pods that were not asked to stop, by namespace and name.
     pub(crate) left: Vec<String>,
+    /// Why a request failed for good.
+    pub(crate) error: Option<Error>,
 }
 
 /// A completed request, with the pod's uid.
@@ -40,8 +42,9 @@ pub(super) struct Tracked {
     pods: BTreeMap<String, TrackedPod>,
     evicted: usize,
     deleted: usize,
-    /// When the pods are read again, and whether that is in flight.
+    /// When the pods are read again.
     next_read: Option<Instant>,
+    /// Whether they are being read.
     is_reading: bool,
 }
 
@@ -75,8 +78,10 @@ impl Tracked {
                 Step::Wait(until) => wakes = wakes.min(until),
                 Step::Leave => tracked.state = State::Left,
                 step => {
-                    let is_eviction = matches!(step, Step::Evict(_));
-                    tracked.state = if is_eviction { State::Evicting(now) } else { State::Deleting };
+                    tracked.state = match &step {
+                        Step::Evict { sent, .. } => State::Evicting { since: now, sent: Arc::clone(sent) },
+                        _ => State::Deleting,
+                    };
                     steps.push((Some(Arc::clone(&tracked.pod)), step));
                 }
             }
@@ -139,6 +144,11 @@ impl Tracked {
                 tracked.error.take_if(|error| error.is_transient());
                 is_it
             }
+            // It is deleted again, with the grace period that is left then.
+            Err(error) if error.is_transient() => {
+                (tracked.state, tracked.error) = (State::Blocked, Some(error));
+                false
+            }
             Err(error) => {
                 (tracked.state, tracked.error) = (State::Left, Some(error));
                 false
@@ -168,11 +178,9 @@ impl Tracked {
     }
 
     /// The result, once nothing is left to be done.
-    pub(super) fn conclude(self) -> Result<Drained, Error> {
-        if let Some(error) = self.pods.values().find_map(|of| of.error.clone()) {
-            return Err(error);
-        }
+    pub(super) fn conclude(self) -> Drained {
+        let error = self.pods.values().find_map(|of| of.error.clone());
         let left = self.pods.values().filter(|of| of.state == State::Left).map(|of| of.pod.to_string()).collect();
-        Ok(Drained { evicted: self.evicted, deleted: self.deleted, left })
+        Drained { evicted: self.evicted, deleted: self.deleted, left, error }
     }
 }

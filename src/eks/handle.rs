@@ -1,0 +1,65 @@
+//! The flow of one interruption of a Kubernetes node: locate, plan, act.
+
+use std::{sync::Arc, time::Instant};
+
+use super::{
+    Eks,
+    act::act,
+    locate::locate,
+    plan::{clusters_to_search, left_alone, plan},
+};
+use crate::{
+    aws::{calls::Calls, deadline::Now, milliseconds},
+    config::Config,
+    ec2::{Ec2, instance::Instance},
+    error::Error,
+    interruption::Interruption,
+    outcome::InstanceOutcome,
+};
+
+/// Handles an instance that is in no ECS cluster, and may be a Kubernetes node. `described` is EC2's description of it.
+pub(crate) async fn handle(
+    (ec2, eks): (&Ec2, &Eks),
+    config: &Config,
+    calls: &Calls,
+    now: Now,
+    interruption: &Interruption,
+    described: Result<Option<Arc<Instance>>, Error>,
+) -> InstanceOutcome {
+    let started = Instant::now();
+    let described = match described {
+        // ECS had an alternative to the description. Here there is none.
+        Err(error) if error.is_transient() && !config.eks_clusters.is_empty() => {
+            ec2.instance(calls, &interruption.instance).await
+        }
+        described => described,
+    };
+    let instance = match described {
+        Ok(Some(instance)) => instance,
+        Err(error) if !config.eks_clusters.is_empty() => return InstanceOutcome::failed(error),
+        Ok(None) | Err(_) => return InstanceOutcome::default(),
+    };
+    let outcome = InstanceOutcome { pool: Some(instance.pool.clone()), ..InstanceOutcome::default() };
+    let clusters = match clusters_to_search(&instance, interruption.kind, config) {
+        Ok(clusters) => clusters,
+        Err(reason) => {
+            let nodes = left_alone(&instance, &reason);
+            return InstanceOutcome { nodes, is_skipped: true, reason: Some(reason.to_string()), ..outcome };
+        }
+    };
+    let located = match locate(eks, calls, &clusters, (&interruption.instance, &instance)).await {
+        Ok(Some(located)) => located,
+        Ok(None) => {
+            let reason = instance.other_platform().filter(|_| clusters.is_empty());
+            return InstanceOutcome { reason: reason.map(|reason| reason.to_string()), ..outcome };
+        }
+        Err(error) => return InstanceOutcome { error: Some(error), ..outcome },
+    };
+    let (locate_ms, acting) = (milliseconds(started.elapsed()), Instant::now());
+    let action = plan(&located.node, instance.start, interruption, config);
+    let (nodes, error) = match act(calls, now, &located, action).await {
+        Ok((node, error)) => (vec![node], error),
+        Err(error) => (Vec::new(), Some(error)),
+    };
+    InstanceOutcome { nodes, error, locate_ms, act_ms: milliseconds(acting.elapsed()), ..outcome }
+}
