@@ -54,7 +54,7 @@ impl Call {
     }
 
     /// Whether the call requests a change: `DeregisterContainerInstance`, `UpdateContainerInstancesState`, `StopTask`,
-    /// `PutAttributes` or `DeleteAttributes`; `PatchNode`, `EvictPod` or `DeletePod`, unless it is a dry run.
+    /// `RunTask`, `PutAttributes` or `DeleteAttributes`; `PatchNode`, `EvictPod` or `DeletePod`, unless it is a dry run.
     #[must_use]
     pub fn is_write(&self) -> bool {
         is_write(&self.api) || self.service == "kubernetes" && self.is_kubernetes_write()
@@ -92,6 +92,7 @@ pub(crate) fn is_write(api: &str) -> bool {
         "DeregisterContainerInstance"
             | "UpdateContainerInstancesState"
             | "StopTask"
+            | "RunTask"
             | "PutAttributes"
             | "DeleteAttributes"
     )

@@ -121,14 +121,14 @@ pub use function::{Answer, Environment, Event, Function, FunctionError, Pool, Po
 pub use history::Moment;
 pub use kubernetes::{PodEnding, Told};
 pub use model::{
-    Budget, CapacityProvider, Cluster, Container, ContainerInstance, Deployment, EksCluster, Instance, Node, Owner,
-    Pdb, Pod, Service, Task, TaskDefinition,
+    Budget, CapacityProvider, Cluster, Container, ContainerInstance, Deployment, EksCluster, FargateTask, Instance,
+    Node, Owner, Pdb, Pod, Service, Task, TaskDefinition,
 };
-pub use notice::{notice, rebalance_recommendation, sqs_batch, state_change};
+pub use notice::{notice, rebalance_recommendation, sqs_batch, state_change, task_state_change};
 pub use pod_fate::PodFate;
 pub use queue::{EventSourceMapping, Queue, QueueFigures};
 pub use quota::{Bucket, Quotas};
-pub use region::Region;
+pub use region::{Region, SpotShape};
 pub use release::build_release;
 pub use settings::Builder;
 pub use standin::{ACCOUNT, REGION, Standin};

@@ -1,4 +1,4 @@
-//! EC2's events about an instance.
+//! Events about instances and tasks.
 
 use std::time::SystemTime;
 
@@ -32,6 +32,15 @@ pub fn state_change(region: &Region, instance: &str, state: &str, time: SystemTi
 pub fn rebalance_recommendation(region: &Region, instance: &str, time: SystemTime) -> Value {
     let detail = json!({"instance-id": instance});
     event(region, "EC2 Instance Rebalance Recommendation", &arn_of(region, instance), &detail, time)
+}
+
+/// The event for a task's state as it is now, `ECS Task State Change`; `None` where ECS knows no such task.
+#[must_use]
+pub fn task_state_change(region: &Region, task: &str) -> Option<Value> {
+    let detail = region.task_detail(task)?;
+    let mut event = event(region, "ECS Task State Change", task, &detail, SystemTime::now());
+    event["source"] = json!("aws.ecs");
+    Some(event)
 }
 
 /// The event with which an SQS queue invokes a function: a message for each event, whose id is its index.

@@ -24,7 +24,8 @@ pub enum Bucket {
     ServiceRead,
     /// `DescribeTaskDefinition`.
     TaskDefinitionRead,
-    /// EC2's non-mutating APIs: `DescribeInstances` with a filter or ids, `DescribeInstanceAttribute`, `DescribeTags`.
+    /// EC2's non-mutating APIs: `DescribeInstances` with a filter or ids, `DescribeInstanceAttribute`, `DescribeTags`,
+    /// `DescribeNetworkInterfaces`.
     Ec2Read,
     /// `DescribeInstances` without a filter or ids.
     Ec2UnfilteredRead,
@@ -40,7 +41,7 @@ impl Bucket {
                 AwsService::Ecs,
                 "ListContainerInstances" | "DescribeContainerInstances" | "ListTasks" | "DescribeTasks",
             ) => Some(Self::ClusterResourceRead),
-            (AwsService::Ecs, api) if is_write(api) || api == "RunTask" => Some(Self::ClusterResourceModify),
+            (AwsService::Ecs, api) if is_write(api) => Some(Self::ClusterResourceModify),
             (AwsService::Ecs, "DescribeCapacityProviders") => Some(Self::CapacityProviderRead),
             (AwsService::Ecs, "DescribeServices" | "ListServices") => Some(Self::ServiceRead),
             (AwsService::Ecs, "DescribeTaskDefinition") => Some(Self::TaskDefinitionRead),

@@ -1,7 +1,10 @@
 //! A handle to one account's resources in one Region.
 
+mod fargate;
 mod interruptions;
 mod kubernetes;
+
+pub use fargate::SpotShape;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -158,8 +161,7 @@ impl Region {
     pub fn change_task(&self, arn: &str, change: impl FnOnce(&mut Task)) {
         self.with(|resources| {
             let now = resources.now;
-            let mut runs = resources.records_mut().flat_map(|record| &mut record.runs);
-            if let Some(run) = runs.find(|run| !run.left && run.task.arn == arn) {
+            if let Some(run) = resources.task_mut(arn) {
                 change(&mut run.task);
                 run.follow(now);
             }
@@ -197,6 +199,7 @@ impl Region {
         self.with(|resources| {
             resources.clusters.remove(name);
             resources.records.remove(name);
+            resources.fargate.remove(name);
             resources.services.retain(|(cluster, _), _| cluster != name);
         });
     }

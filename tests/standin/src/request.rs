@@ -269,7 +269,11 @@ fn error_body(service: AwsService, error: &ApiError, id: &str) -> String {
     match service {
         AwsService::Ecs | AwsService::Events => {
             let key = if error.code == "AccessDeniedException" { "Message" } else { "message" };
-            json!({"__type": error.code, key: error.message}).to_string()
+            let mut body = json!({"__type": error.code, key: error.message});
+            if let Some((name, value)) = &error.field {
+                body[*name] = value.clone();
+            }
+            body.to_string()
         }
         AwsService::Eks => json!({"message": error.message}).to_string(),
         AwsService::Ec2 => {

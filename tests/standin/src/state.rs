@@ -85,6 +85,13 @@ impl State {
         resources_of(&mut self.resources, self.clock, account, region).change()
     }
 
+    /// The context of a call by the account itself.
+    pub(crate) fn context<'a>(&'a mut self, account: &'a str, region: &'a str) -> CallContext<'a> {
+        let resources = resources_of(&mut self.resources, self.clock, account, region);
+        let (now, clock, settings) = (resources.now, self.clock, &self.settings);
+        CallContext { resources, settings, account, region, clock, now, failure: None }
+    }
+
     /// Closes the endpoints of all EKS clusters.
     pub(crate) fn close_endpoints(&mut self) {
         let clusters = self.resources.values_mut().flat_map(|resources| resources.eks.values_mut());

@@ -49,7 +49,10 @@ fn scheduling_strategy(service: &Scheduled) -> &'static str {
 }
 
 fn show(context: &CallContext<'_>, cluster: &str, service: &Scheduled) -> Value {
-    let (model, counts) = (&service.model, service.count_tasks(context.resources.records.get(cluster)));
+    let (model, counts) = (
+        &service.model,
+        service.count_tasks(context.resources.records.get(cluster), context.resources.fargate.get(cluster)),
+    );
     let target_group = || context.arn("elasticloadbalancing", &format!("targetgroup/{}/0123456789abcdef", model.name));
     let load_balancer = || json!({"targetGroupArn": target_group(), "containerName": "app", "containerPort": 80});
     json!({

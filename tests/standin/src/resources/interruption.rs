@@ -19,6 +19,12 @@ pub(crate) struct Interruption {
 }
 
 impl Interruption {
+    /// The interruption of a task of Fargate Spot, which has at most its stop timeout.
+    fn of_task(at: Instant) -> Self {
+        let ends = at + Duration::from_mins(2);
+        Self { instance: String::new(), at, ends, action: "terminate".to_owned(), is_over: false }
+    }
+
     pub(super) fn due(&self) -> Option<Instant> {
         (!self.is_over).then_some(self.ends)
     }
@@ -44,7 +50,7 @@ impl Resources {
     /// Ends the instances whose time has come.
     pub(super) fn end_instances(&mut self) {
         let now = self.now;
-        let Self { records, instances, interruptions, history, eks, .. } = self;
+        let Self { records, fargate, instances, interruptions, history, eks, .. } = self;
         for over in interruptions.iter_mut().filter(|other| other.due().is_some_and(|due| due <= now)) {
             over.is_over = true;
             let state = if over.action == "terminate" { "terminated" } else { "stopped" };
@@ -52,7 +58,7 @@ impl Resources {
                 state.clone_into(&mut instance.state);
             }
             history.note(now, &over.instance, format!("{state} by EC2"));
-            for run in in_order(runs_mut(records).filter(|run| run.instance == over.instance)) {
+            for run in in_order(runs_mut(records, fargate).filter(|run| run.instance == over.instance)) {
                 run.end_with_instance(over.action == "hibernate", now, history);
             }
             for cluster in eks.values_mut() {
@@ -75,12 +81,17 @@ impl Resources {
         }
     }
 
-    /// What became of the containers of each interrupted instance.
+    /// What became of the containers of each interrupted instance and of each interrupted task of Fargate Spot.
     pub(crate) fn fates(&self) -> Vec<Fate> {
         let records = self.records.values().flat_map(BTreeMap::values);
         let mut runs: Vec<_> = records.flat_map(|record| &record.runs).collect();
         runs.sort_by_key(|run| run.order);
         let mut fates = Vec::new();
+        for run in self.fargate.values().flatten() {
+            let Some(interruption) = run.interrupted.map(Interruption::of_task) else { continue };
+            let hit = |process: &&RunningContainer| interruption.hit(process);
+            fates.extend(run.containers.iter().filter(hit).map(|process| Fate::new(&interruption, run, process)));
+        }
         for interruption in &self.interruptions {
             for run in runs.iter().filter(|run| run.instance == interruption.instance) {
                 let hit = |process: &&RunningContainer| interruption.hit(process);
