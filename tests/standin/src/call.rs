@@ -10,7 +10,7 @@ use crate::request::AwsService;
 /// A request to the stand-in, and its answer.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// `ecs`, `ec2`, `eks` or `sts`, as the signature's scope names it; `kubernetes` for a cluster's API server.
+    /// `ecs`, `ec2`, `eks`, `autoscaling`, `elasticloadbalancing` or `sts`, as the signature's scope names it; `kubernetes` for a cluster's API server.
     pub service: String,
     /// The API's name, such as `ListContainerInstances`.
     pub api: String,
@@ -24,7 +24,7 @@ pub struct Call {
     pub started: Instant,
     /// When the answer was handed over; latency and delays are included.
     pub finished: Instant,
-    /// The request's body; for EC2 and STS the query as an object of strings; for EKS `name`; for `kubernetes` `cluster`,
+    /// The request's body; for EC2, STS, Auto Scaling and Elastic Load Balancing the query as an object of strings; for EKS `name`; for `kubernetes` `cluster`,
     /// and `namespace`, `name`, `query` and `body` where there are any.
     pub params: Value,
     /// The HTTP status; 0 where the connection was cut without an answer.
@@ -54,7 +54,8 @@ impl Call {
     }
 
     /// Whether the call requests a change: `DeregisterContainerInstance`, `UpdateContainerInstancesState`, `StopTask`,
-    /// `RunTask`, `PutAttributes` or `DeleteAttributes`; `PatchNode`, `EvictPod` or `DeletePod`, unless it is a dry run.
+    /// `RunTask`, `PutAttributes` or `DeleteAttributes`; `DeregisterTargets`; `DetachInstances`,
+    /// `CompleteLifecycleAction` or `RecordLifecycleActionHeartbeat`; `PatchNode`, `EvictPod` or `DeletePod`, unless it is a dry run.
     #[must_use]
     pub fn is_write(&self) -> bool {
         is_write(&self.api) || self.service == "kubernetes" && self.is_kubernetes_write()
@@ -93,6 +94,10 @@ pub(crate) fn is_write(api: &str) -> bool {
             | "UpdateContainerInstancesState"
             | "StopTask"
             | "RunTask"
+            | "DeregisterTargets"
+            | "DetachInstances"
+            | "CompleteLifecycleAction"
+            | "RecordLifecycleActionHeartbeat"
             | "PutAttributes"
             | "DeleteAttributes"
     )

@@ -75,12 +75,14 @@
 
 mod account;
 mod arn;
+mod autoscaling;
 mod call;
 mod clock;
 mod ec2;
 mod ecs;
 mod eks;
 mod eks_fleet;
+mod elb;
 mod error;
 pub mod evacuation_fleet;
 mod events;
@@ -94,6 +96,7 @@ mod model;
 mod notice;
 mod page;
 mod pod_fate;
+mod query;
 mod queue;
 mod quota;
 mod region;
@@ -121,14 +124,14 @@ pub use function::{Answer, Environment, Event, Function, FunctionError, Pool, Po
 pub use history::Moment;
 pub use kubernetes::{PodEnding, Told};
 pub use model::{
-    Budget, CapacityProvider, Cluster, Container, ContainerInstance, Deployment, EksCluster, FargateTask, Instance,
-    Node, Owner, Pdb, Pod, Service, Task, TaskDefinition,
+    AutoScalingGroup, Budget, CapacityProvider, Cluster, Container, ContainerInstance, Deployment, EksCluster,
+    FargateTask, Instance, LifecycleHook, Node, Owner, Pdb, Pod, Service, Target, TargetGroup, Task, TaskDefinition,
 };
-pub use notice::{notice, rebalance_recommendation, sqs_batch, state_change, task_state_change};
+pub use notice::{notice, rebalance_recommendation, sqs_batch, state_change, task_state_change, test_notification};
 pub use pod_fate::PodFate;
 pub use queue::{EventSourceMapping, Queue, QueueFigures};
 pub use quota::{Bucket, Quotas};
-pub use region::{Region, SpotShape};
+pub use region::{Launch, Region, SpotShape};
 pub use release::build_release;
 pub use settings::Builder;
 pub use standin::{ACCOUNT, REGION, Standin};

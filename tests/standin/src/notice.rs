@@ -4,9 +4,10 @@ use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
-use crate::arn;
 use crate::region::Region;
-use crate::timestamp::iso8601;
+use crate::resources::LifecycleAction;
+use crate::timestamp::{iso8601, iso8601_ms};
+use crate::{arn, autoscaling};
 
 /// The interruption notice for an instance, as a rule delivers it.
 ///
@@ -41,6 +42,47 @@ pub fn task_state_change(region: &Region, task: &str) -> Option<Value> {
     let mut event = event(region, "ECS Task State Change", task, &detail, SystemTime::now());
     event["source"] = json!("aws.ecs");
     Some(event)
+}
+
+/// The event of an instance's wait in a lifecycle hook.
+pub(crate) fn lifecycle_action(region: &Region, action: &LifecycleAction) -> Value {
+    let hook = &action.hook;
+    let (kind, origin, destination) = if hook.launching {
+        ("EC2 Instance-launch Lifecycle Action", "EC2", "AutoScalingGroup")
+    } else {
+        ("EC2 Instance-terminate Lifecycle Action", "AutoScalingGroup", "EC2")
+    };
+    let mut detail = json!({
+        "LifecycleActionToken": action.token,
+        "AutoScalingGroupName": action.group,
+        "LifecycleHookName": hook.name,
+        "EC2InstanceId": action.instance,
+        "LifecycleTransition": hook.transition(),
+        "Origin": origin,
+        "Destination": destination,
+    });
+    if let Some(metadata) = &hook.metadata {
+        detail["NotificationMetadata"] = json!(metadata);
+    }
+    let arn = autoscaling::arn(region.name(), region.account(), &action.group);
+    let mut event = event(region, kind, &arn, &detail, SystemTime::now());
+    event["source"] = json!("aws.autoscaling");
+    event
+}
+
+/// The message that Auto Scaling sends to a queue or a topic when a lifecycle hook with that target is created. It is
+/// no event of a bus, and calls for nothing.
+#[must_use]
+pub fn test_notification(region: &Region, group: &str) -> Value {
+    json!({
+        "AccountId": region.account(),
+        "RequestId": arn::uuid(),
+        "AutoScalingGroupARN": autoscaling::arn(region.name(), region.account(), group),
+        "AutoScalingGroupName": group,
+        "Service": "AWS Auto Scaling",
+        "Event": "autoscaling:TEST_NOTIFICATION",
+        "Time": iso8601_ms(SystemTime::now()),
+    })
 }
 
 /// The event with which an SQS queue invokes a function: a message for each event, whose id is its index.

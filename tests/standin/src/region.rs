@@ -1,9 +1,12 @@
 //! A handle to one account's resources in one Region.
 
+mod auto_scaling;
 mod fargate;
 mod interruptions;
 mod kubernetes;
+mod target_groups;
 
+pub use auto_scaling::Launch;
 pub use fargate::SpotShape;
 
 use std::collections::BTreeMap;
@@ -49,7 +52,10 @@ impl Region {
 
     /// Adds an EC2 instance or replaces it.
     pub fn instance(&self, instance: Instance) -> &Self {
-        self.with(|resources| resources.instances.insert(instance.id.clone(), instance));
+        self.with(|resources| {
+            resources.instances.insert(instance.id.clone(), instance);
+            resources.enroll();
+        });
         self
     }
 
@@ -73,6 +79,11 @@ impl Region {
     pub fn service(&self, cluster: &str, service: Service) -> &Self {
         self.with(|resources| {
             resources.clusters.entry(cluster.to_owned()).or_insert_with(|| Cluster::new(cluster));
+            if let Some(delay) = service.deregistration_delay {
+                let balancers = service.load_balancers().into_iter();
+                let names = balancers.flat_map(|balancer| [Some(balancer.target_group), balancer.alternate]);
+                resources.add_target_groups(&names.flatten().collect::<Vec<_>>(), delay);
+            }
             resources.services.insert((cluster.to_owned(), service.name.clone()), Scheduled::new(service));
             resources.redefine();
         });

@@ -1,10 +1,12 @@
 //! One account's resources in one Region, and their behaviour over time.
 
+mod auto_scaling;
 mod interruption;
 mod network_interface;
 mod placed_task;
 mod run_token;
 mod scheduler;
+mod target_groups;
 mod tasks;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,11 +15,13 @@ use std::time::{Duration, Instant};
 use crate::history::History;
 use crate::kubernetes::PlacedCluster;
 use crate::model::{CapacityProvider, Cluster, Instance, Record, TaskDefinition};
+pub(crate) use auto_scaling::{AutoScalingGroups, LifecycleAction, Member, PlacedGroup};
 pub(crate) use interruption::Interruption;
 pub(crate) use network_interface::NetworkInterface;
 pub(crate) use placed_task::{PlacedTask, RunningContainer};
 pub(crate) use run_token::{RunToken, RunTokens};
 pub(crate) use scheduler::Scheduled;
+pub(crate) use target_groups::{PlacedTargetGroup, TargetGroups};
 
 /// The family of tasks without a task definition.
 const DEFAULT_FAMILY: &str = "app";
@@ -48,6 +52,10 @@ pub(crate) struct Resources {
     /// Task definitions by family.
     pub(crate) definitions: BTreeMap<String, TaskDefinition>,
     pub(crate) services: Services,
+    pub(crate) target_groups: TargetGroups,
+    pub(crate) groups: AutoScalingGroups,
+    /// All waits in lifecycle hooks so far, in their order.
+    pub(crate) lifecycle_actions: Vec<LifecycleAction>,
     /// EKS clusters by name.
     pub(crate) eks: BTreeMap<String, PlacedCluster>,
     pub(crate) interruptions: Vec<Interruption>,
@@ -73,6 +81,9 @@ impl Resources {
             exhausted: BTreeSet::new(),
             definitions: BTreeMap::from([(DEFAULT_FAMILY.to_owned(), TaskDefinition::new(DEFAULT_FAMILY))]),
             services: BTreeMap::new(),
+            target_groups: TargetGroups::new(),
+            groups: AutoScalingGroups::new(),
+            lifecycle_actions: Vec::new(),
             eks: BTreeMap::new(),
             interruptions: Vec::new(),
             history: History::default(),
@@ -111,7 +122,9 @@ impl Resources {
         let ends = self.interruptions.iter().filter_map(Interruption::due);
         let services = self.services.values().filter_map(Scheduled::due);
         let pods = self.eks.values().filter_map(|cluster| cluster.world.due());
-        runs.filter_map(PlacedTask::due).chain(services).chain(pods).chain(ends).min()
+        let groups = self.groups.values().filter_map(PlacedGroup::due);
+        let drains = self.target_groups.values().filter_map(PlacedTargetGroup::due);
+        runs.filter_map(PlacedTask::due).chain(services).chain(drains).chain(groups).chain(pods).chain(ends).min()
     }
 
     /// Makes the changes that are due now.
@@ -127,6 +140,8 @@ impl Resources {
         for cluster in self.eks.values_mut() {
             cluster.world.advance(now, &mut self.history);
         }
+        self.target_groups.values_mut().for_each(|group| group.advance(now));
+        self.advance_groups();
         self.end_instances();
     }
 

@@ -44,9 +44,7 @@ impl Region {
     #[must_use]
     pub fn history(&self) -> Vec<Moment> {
         let started = self.shared.lock().clock.started();
-        self.with(|resources| {
-            resources.history.since(resources.interruptions.first().map_or(started, |first| first.at))
-        })
+        self.with(|resources| resources.history.since(resources.first_notice().unwrap_or(started)))
     }
 
     /// The number of an EC2 instance's registered container instances.

@@ -2,6 +2,7 @@
 
 mod running_container;
 mod stop;
+mod traffic;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -12,6 +13,7 @@ use crate::fate::Ending;
 use crate::history::History;
 use crate::model::{Container, ContainerInstance, FargateTask, Task, TaskDefinition};
 pub(crate) use running_container::RunningContainer;
+use traffic::Traffic;
 
 /// The time that the agent takes from the decision to stop a task until SIGTERM.
 const SIGNAL: Duration = Duration::from_secs(1);
@@ -64,17 +66,11 @@ pub(crate) struct PlacedTask {
     cluster: String,
     awsvpc: bool,
     traffic: Traffic,
+    /// Where its address is registered: target groups and ports; `None` if that was not done yet.
+    targets: Option<Vec<(String, u16)>>,
     /// Whether the agent has begun to send SIGTERM.
     is_signalled: bool,
     next: Option<(Instant, Step)>,
-}
-
-/// Whether a load balancer sends it requests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Traffic {
-    Off,
-    On,
-    Until(Instant),
 }
 
 /// The next stage of a task that is being stopped.
@@ -116,6 +112,7 @@ impl PlacedTask {
             cluster: container_instance.cluster.clone(),
             awsvpc: false,
             traffic: Traffic::Off,
+            targets: None,
             is_signalled: false,
             next: None,
         }
@@ -174,7 +171,9 @@ impl PlacedTask {
             self.network = Some(NetworkInterface::new(self.order, SUBNET, &[SECURITY_GROUP.to_owned()], false));
         }
         let balanced = service.is_some_and(|service| service.deregistration_delay.is_some());
-        self.traffic = if balanced { Traffic::On } else { Traffic::Off };
+        if self.deregistered.is_none() {
+            self.traffic = if balanced { Traffic::On } else { Traffic::Off };
+        }
     }
 
     /// Whether it runs and nothing has happened to it yet.
@@ -275,14 +274,6 @@ impl PlacedTask {
         for (process, _) in self.containers.iter_mut().zip(next).filter(|(_, next)| *next) {
             process.sigterm = Some(now);
             process.sigterm_with_traffic = self.traffic != Traffic::Off;
-        }
-    }
-
-    fn deregister_target(&mut self, now: Instant, history: &mut History) {
-        if self.traffic != Traffic::Off {
-            self.traffic = Traffic::Off;
-            self.deregistered = Some(now);
-            history.note(now, self.subject(), "target deregistered");
         }
     }
 }

@@ -127,6 +127,7 @@ impl Resources {
             let records = records.get_mut(cluster).unwrap_or(&mut none);
             scheduled.reconcile(records, on_fargate, *now, history);
         }
+        self.settle_targets();
     }
 }
 
