@@ -92,11 +92,11 @@ pub fn sqs_batch(events: &[Value]) -> Value {
     json!({"Records": events.iter().enumerate().map(record).collect::<Vec<_>>()})
 }
 
-fn arn_of(region: &Region, instance: &str) -> String {
+pub(crate) fn arn_of(region: &Region, instance: &str) -> String {
     arn::arn("ec2", region.name(), region.account(), &format!("instance/{instance}"))
 }
 
-fn event(region: &Region, detail_type: &str, arn: &str, detail: &Value, time: SystemTime) -> Value {
+pub(crate) fn event(region: &Region, detail_type: &str, arn: &str, detail: &Value, time: SystemTime) -> Value {
     json!({
         "version": "0",
         "id": arn::uuid(),

@@ -8,6 +8,7 @@ use super::Region;
 use crate::fate::Fate;
 use crate::history::Moment;
 use crate::notice::notice;
+use crate::reservation::{Reservation, reservation_interruption};
 
 /// How long an instance has from its notice.
 const NOTICE: Duration = Duration::from_mins(2);
@@ -26,6 +27,12 @@ impl Region {
     pub fn interrupt_at(&self, instance: &str, action: &str, left: Duration) -> Value {
         self.with(|resources| resources.interrupt(instance, action, left));
         notice(self, instance, action, SystemTime::now() - NOTICE.saturating_sub(left))
+    }
+
+    /// Terminates an instance with its reservation after this time, and returns the warning.
+    pub fn interrupt_reservation(&self, instance: &str, reservation: Reservation, left: Duration) -> Value {
+        self.with(|resources| resources.interrupt(instance, "terminate", left));
+        reservation_interruption(self, instance, reservation, Some(SystemTime::now() + left))
     }
 
     /// Starts an instance that was stopped, as EC2 does when it has capacity again. Its agent connects, and its
