@@ -18,8 +18,8 @@ pub enum Ending {
     InstanceEnded,
 }
 
-/// The fate of a container on an interrupted instance, or of an interrupted task of Fargate Spot. All times are since the
-/// notice.
+/// The fate of a container on an interrupted instance, or of an interrupted task of Fargate Spot. All times are since
+/// the notice.
 #[derive(Clone, Debug)]
 pub struct Fate {
     /// The EC2 instance; empty on Fargate.

@@ -23,6 +23,9 @@ pub(super) fn call(context: &mut CallContext<'_>, params: &Value) -> Result<Stri
     }
     let placed = group(context, params)?;
     let (name, model) = (placed.model.name.clone(), &placed.model);
+    if let Some(operator) = &model.operator {
+        return Err(invalid(format!("AutoScalingGroup {name} is managed by {operator}.")));
+    }
     for id in &ids {
         let unknown = || invalid(format!("The instance {id} is not part of Auto Scaling group {name}."));
         let member = placed.members.get(*id).ok_or_else(unknown)?;

@@ -64,7 +64,10 @@ fn show_container(run: &PlacedTask, process: &RunningContainer) -> Value {
         None if run.task.is_pending() => "PENDING",
         None => "RUNNING",
     };
-    let address = |network: &NetworkInterface| json!({"attachmentId": network.attachment, "privateIpv4Address": network.private_ip});
+    let address = |network: &NetworkInterface| {
+        let (attachment, ip) = (&network.attachment, &network.private_ip);
+        json!({"attachmentId": attachment, "privateIpv4Address": ip})
+    };
     let mut shown = json!({
         "containerArn": run.task.arn.replacen(":task/", ":container/", 1) + "/" + &process.model.name,
         "name": process.model.name,

@@ -6,8 +6,8 @@ use crate::resources::PlacedTargetGroup;
 use crate::{arn, elb};
 
 impl Region {
-    /// Adds a target group or replaces its description, and returns its ARN; its targets stay. Tasks of services with a network
-    /// interface of their own are registered as they start.
+    /// Adds a target group or replaces its description, and returns its ARN; its targets stay. Tasks of services with a
+    /// network interface of their own are registered as they start.
     pub fn target_group(&self, group: TargetGroup) -> String {
         let arn = self.target_group_arn(&group.name);
         self.with(|resources| {

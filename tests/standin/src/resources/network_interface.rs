@@ -19,7 +19,7 @@ pub(crate) struct NetworkInterface {
 impl NetworkInterface {
     /// The network interface of the task with this position in the order of placement, on which its address depends.
     pub(super) fn new(order: usize, subnet: &str, security_groups: &[String], public: bool) -> Self {
-        let [.., a, b, c] = order.to_be_bytes();
+        let [.., a, b, c] = (order + 10).to_be_bytes();
         Self {
             id: format!("eni-{}", arn::hex(17)),
             attachment: arn::uuid(),

@@ -1,6 +1,7 @@
 //! Placed tasks, and the stages in which they stop.
 
 mod running_container;
+mod step;
 mod stop;
 mod traffic;
 
@@ -10,16 +11,10 @@ use std::time::{Duration, Instant};
 use super::{DEFAULT_FAMILY, NetworkInterface, Services};
 use crate::arn;
 use crate::fate::Ending;
-use crate::history::History;
 use crate::model::{Container, ContainerInstance, FargateTask, Task, TaskDefinition};
 pub(crate) use running_container::RunningContainer;
+use step::Step;
 use traffic::Traffic;
-
-/// The time that the agent takes from the decision to stop a task until SIGTERM.
-const SIGNAL: Duration = Duration::from_secs(1);
-
-/// The time that cleaning up after the last container takes.
-const DEPROVISIONING: Duration = Duration::from_secs(1);
 
 /// How long a task that `RunTask` started takes until it runs.
 const START: Duration = Duration::from_secs(10);
@@ -27,9 +22,6 @@ const START: Duration = Duration::from_secs(10);
 /// The subnet and the security group of container instances.
 const SUBNET: &str = "subnet-0123456789abcdef0";
 const SECURITY_GROUP: &str = "sg-0123456789abcdef0";
-
-/// How long ECS remembers a stopped task.
-const REMEMBERED: Duration = Duration::from_hours(1);
 
 /// A placed task.
 #[derive(Clone, Debug)]
@@ -71,23 +63,6 @@ pub(crate) struct PlacedTask {
     /// Whether the agent has begun to send SIGTERM.
     is_signalled: bool,
     next: Option<(Instant, Step)>,
-}
-
-/// The next stage of a task that is being stopped.
-#[derive(Clone, Copy, Debug)]
-enum Step {
-    /// The deregistration delay has passed.
-    Deactivated,
-    /// It runs.
-    Started,
-    /// An interrupted task of Fargate Spot shows that it stops.
-    Stopping,
-    /// The agent sends SIGTERM.
-    Signal,
-    /// It is cleaned up.
-    Stopped,
-    /// ECS forgets it.
-    Forgotten,
 }
 
 impl PlacedTask {
@@ -202,78 +177,5 @@ impl PlacedTask {
 
     fn finish(&self) -> Option<Instant> {
         Some(self.runs_from + self.task.finishes_after?)
-    }
-
-    /// Makes the changes that are due.
-    pub(super) fn advance(&mut self, now: Instant, history: &mut History) {
-        if matches!(self.traffic, Traffic::Until(until) if until <= now) {
-            self.deregister_target(now, history);
-        }
-        if let Some((_, step)) = self.next.take_if(|(at, _)| *at <= now) {
-            self.step(step, now, history);
-        }
-        let (subject, finish) = (self.subject(), self.finish());
-        for process in &mut self.containers {
-            if let Some((at, ending)) = process.end(finish).filter(|(at, _)| *at <= now) {
-                process.ended = Some((at, ending));
-                process.with_traffic |= self.traffic != Traffic::Off;
-                let how = if ending == Ending::Killed { "was killed" } else { "exited" };
-                history.note(now, subject.clone(), format!("{} {how}", process.model.name));
-            }
-        }
-        if self.is_signalled {
-            self.signal(now, history);
-        }
-        let has_ended = self.containers.iter().all(|process| process.ended.is_some());
-        if has_ended && !self.left && !matches!(self.task.last_status.as_str(), "DEPROVISIONING" | "STOPPED") {
-            let reason = "Essential container in task exited";
-            self.stop("DEPROVISIONING", Some("EssentialContainerExited"), reason, now);
-            self.next = Some((now + DEPROVISIONING, Step::Stopped));
-        }
-    }
-
-    fn step(&mut self, step: Step, now: Instant, history: &mut History) {
-        match step {
-            Step::Started => {
-                self.version += 1;
-                "RUNNING".clone_into(&mut self.task.last_status);
-                history.note(now, self.subject(), "RUNNING");
-            }
-            Step::Stopping => {
-                self.version += 1;
-                "STOPPING".clone_into(&mut self.task.last_status);
-            }
-            Step::Deactivated => {
-                "STOPPING".clone_into(&mut self.task.last_status);
-                self.next = Some((now + SIGNAL, Step::Signal));
-            }
-            Step::Signal => {
-                self.is_signalled = true;
-                self.signal(now, history);
-            }
-            Step::Stopped => {
-                self.version += 1;
-                self.stopped_at = Some(now);
-                "STOPPED".clone_into(&mut self.task.last_status);
-                self.next = Some((now + REMEMBERED, Step::Forgotten));
-                history.note(now, self.subject(), "STOPPED");
-            }
-            Step::Forgotten => self.left = true,
-        }
-    }
-
-    /// Sends SIGTERM to the containers that no other running container depends on.
-    fn signal(&mut self, now: Instant, history: &mut History) {
-        let waits = |name: &str| self.containers.iter().any(|other| other.is_stopped_before(name));
-        let is_next = |process: &RunningContainer| process.ended.is_none() && process.sigterm.is_none();
-        let next = self.containers.iter().map(|process| is_next(process) && !waits(&process.model.name));
-        let next: Vec<_> = next.collect();
-        if next.contains(&true) {
-            history.note(now, self.subject(), "SIGTERM");
-        }
-        for (process, _) in self.containers.iter_mut().zip(next).filter(|(_, next)| *next) {
-            process.sigterm = Some(now);
-            process.sigterm_with_traffic = self.traffic != Traffic::Off;
-        }
     }
 }

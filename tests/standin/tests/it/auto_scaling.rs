@@ -82,6 +82,9 @@ async fn groups_are_described() {
     let managed = "DescribeAutoScalingGroups&AutoScalingGroupNames.member.1=managed";
     assert_eq!(call(&paused, managed).await.count("Principal"), 0);
     assert_eq!(call(&paused, &format!("{managed}&IncludeManagedResources=true")).await.count("Principal"), 1);
+    let detach =
+        "DetachInstances&AutoScalingGroupName=managed&ShouldDecrementDesiredCapacity=false&InstanceIds.member.1=i-1";
+    assert!(call(&paused, detach).await.body.contains("is managed by eks.amazonaws.com."));
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::{PlacedTask, SIGNAL, Step, Traffic};
+use super::step::{SIGNAL, Step};
+use super::{PlacedTask, Traffic};
 use crate::fate::Ending;
 use crate::history::History;
 
