@@ -10,7 +10,8 @@ use crate::request::AwsService;
 /// A request to the stand-in, and its answer.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// `ecs`, `ec2`, `eks` or `sts`, as the signature's scope names it; `kubernetes` for a cluster's API server.
+    /// `ecs`, `ec2`, `eks`, `autoscaling`, `elasticloadbalancing` or `sts`, as the signature's scope names it;
+    /// `kubernetes` for a cluster's API server.
     pub service: String,
     /// The API's name, such as `ListContainerInstances`.
     pub api: String,
@@ -24,8 +25,8 @@ pub struct Call {
     pub started: Instant,
     /// When the answer was handed over; latency and delays are included.
     pub finished: Instant,
-    /// The request's body; for EC2 and STS the query as an object of strings; for EKS `name`; for `kubernetes` `cluster`,
-    /// and `namespace`, `name`, `query` and `body` where there are any.
+    /// The request's body; for services with a query protocol, such as EC2, the query as an object of strings; for EKS
+    /// `name`; for `kubernetes` `cluster`, and `namespace`, `name`, `query` and `body` where there are any.
     pub params: Value,
     /// The HTTP status; 0 where the connection was cut without an answer.
     pub status: u16,
@@ -54,7 +55,9 @@ impl Call {
     }
 
     /// Whether the call requests a change: `DeregisterContainerInstance`, `UpdateContainerInstancesState`, `StopTask`,
-    /// `PutAttributes` or `DeleteAttributes`; `PatchNode`, `EvictPod` or `DeletePod`, unless it is a dry run.
+    /// `RunTask`, `PutAttributes` or `DeleteAttributes`; `DeregisterTargets`; `DetachInstances`,
+    /// `CompleteLifecycleAction` or `RecordLifecycleActionHeartbeat`; `PatchNode`, `EvictPod` or `DeletePod`, unless it is
+    /// a dry run.
     #[must_use]
     pub fn is_write(&self) -> bool {
         is_write(&self.api) || self.service == "kubernetes" && self.is_kubernetes_write()
@@ -92,6 +95,11 @@ pub(crate) fn is_write(api: &str) -> bool {
         "DeregisterContainerInstance"
             | "UpdateContainerInstancesState"
             | "StopTask"
+            | "RunTask"
+            | "DeregisterTargets"
+            | "DetachInstances"
+            | "CompleteLifecycleAction"
+            | "RecordLifecycleActionHeartbeat"
             | "PutAttributes"
             | "DeleteAttributes"
     )

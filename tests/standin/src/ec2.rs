@@ -1,7 +1,8 @@
-//! Amazon EC2, as far as finding a cluster needs it.
+//! Amazon EC2, as far as finding a cluster and starting a task again need it.
 
 mod describe_instances;
 mod instance_attribute;
+mod network_interfaces;
 mod query;
 mod tags;
 
@@ -17,6 +18,7 @@ pub(crate) fn call(context: &CallContext<'_>, api: &str, params: &Value) -> Resu
     let body = match api {
         "DescribeInstances" => describe_instances::call(context, params)?,
         "DescribeInstanceAttribute" => instance_attribute::call(context, params)?,
+        "DescribeNetworkInterfaces" => network_interfaces::call(context, params)?,
         "DescribeTags" => tags::call(context, params)?,
         _ => {
             let message = format!("The action {api} is not valid for this web service.");

@@ -1,4 +1,4 @@
-//! Amazon ECS, as far as draining needs it.
+//! Amazon ECS, as far as draining, and starting tasks again, need it.
 
 mod attributes;
 mod capacity_providers;
@@ -6,7 +6,9 @@ mod cluster_query;
 mod clusters;
 mod container_instances;
 mod params;
+mod run_task;
 mod services;
+mod show_task;
 mod state_changes;
 mod task_definitions;
 mod tasks;
@@ -17,6 +19,7 @@ use crate::error::ApiError;
 use crate::page::{self, Page};
 use crate::state::CallContext;
 use params::Params;
+pub(crate) use show_task::task_detail;
 
 /// Answers a call in JSON.
 pub(crate) fn call(context: &mut CallContext<'_>, api: &str, params: &Value) -> Result<Value, ApiError> {
@@ -31,6 +34,7 @@ pub(crate) fn call(context: &mut CallContext<'_>, api: &str, params: &Value) -> 
         "UpdateContainerInstancesState" => state_changes::update(context, params),
         "ListTasks" => tasks::list(context, params),
         "DescribeTasks" => tasks::describe(context, params),
+        "RunTask" => run_task::call(context, params),
         "StopTask" => tasks::stop(context, params),
         "DescribeTaskDefinition" => task_definitions::describe(context, params),
         "ListServices" => services::list(context, params),

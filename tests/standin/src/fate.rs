@@ -1,4 +1,4 @@
-//! The fates of the containers of an interrupted instance.
+//! The fates of the containers of interrupted instances and tasks.
 
 use std::time::Duration;
 
@@ -18,10 +18,11 @@ pub enum Ending {
     InstanceEnded,
 }
 
-/// The fate of a container on an interrupted instance. All times are since the notice.
+/// The fate of a container on an interrupted instance, or of an interrupted task of Fargate Spot. All times are since
+/// the notice.
 #[derive(Clone, Debug)]
 pub struct Fate {
-    /// The EC2 instance.
+    /// The EC2 instance; empty on Fargate.
     pub instance: String,
     /// The ARN of its task.
     pub task: String,
@@ -39,6 +40,10 @@ pub struct Fate {
     pub ending: Ending,
     /// Whether a load balancer still sent it requests when it ended, or when its network interface was deleted.
     pub with_traffic: bool,
+    /// Whether a load balancer still sent it requests when it got SIGTERM.
+    pub sigterm_with_traffic: bool,
+    /// When the load balancer's target of its task was deregistered; zero if before the notice.
+    pub deregistered: Option<Duration>,
     had: Duration,
     notice: Duration,
 }
@@ -58,6 +63,8 @@ impl Fate {
             ended: ended.map(since),
             ending: process.ended.map_or(Ending::InstanceEnded, |(_, ending)| ending),
             with_traffic: process.with_traffic,
+            sigterm_with_traffic: process.sigterm_with_traffic,
+            deregistered: run.deregistered.map(since),
             had: had.unwrap_or_default(),
             notice: since(interruption.ends),
         }

@@ -139,7 +139,8 @@ impl Fault {
     /// The call is answered with success, and every item of it fails in `failures[]` for this reason.
     ///
     /// For `DescribeClusters`, `DescribeCapacityProviders`, `DescribeContainerInstances`, `DescribeTasks`,
-    /// `DescribeServices` and `UpdateContainerInstancesState`. `EvictPod` is answered with 201 and a `Status` of failure
+    /// `DescribeServices` and `UpdateContainerInstancesState`. A `RunTask` then starts nothing; its item is the cluster's
+    /// name. `EvictPod` is answered with 201 and a `Status` of failure
     /// with this message.
     #[must_use]
     pub fn failure(self, reason: impl Into<String>) -> Self {

@@ -1,12 +1,13 @@
-//! A stand-in for AWS, for tests: ECS, EC2, EKS, STS and event buses on a loopback port, a Kubernetes API server for each
-//! EKS cluster, and a Lambda Runtime API that starts a function's process and sends it events.
+//! A stand-in for AWS, for tests: ECS, EC2, EKS, Auto Scaling, Elastic Load Balancing, STS and event buses on a loopback
+//! port, a Kubernetes API server for each EKS cluster, and a Lambda Runtime API that starts a function's process and
+//! sends it events.
 //!
 //! [`Standin`] speaks the services' wire protocols, so that the real SDK clients talk to it. It holds any number of
 //! accounts and Regions ([`Region`]), filled with [`Cluster`]s, [`Instance`]s, [`ContainerInstance`]s,
-//! [`CapacityProvider`]s, [`TaskDefinition`]s, [`Service`]s and [`Task`]s, and rejects what AWS rejects. Every call is
-//! logged ([`Call`]), so that a test can check which calls were made and which were not. Request quotas ([`Quotas`]),
-//! latency, eventual consistency, short pages and faults ([`Fault`]) can be set. The account comes from the access key
-//! and the Region from the signature's scope; the signature itself is not verified.
+//! [`CapacityProvider`]s, [`TaskDefinition`]s, [`Service`]s, [`Task`]s, [`AutoScalingGroup`]s and [`TargetGroup`]s, and
+//! rejects what AWS rejects. Every call is logged ([`Call`]), so that a test can check which calls were made and which
+//! were not. Request quotas ([`Quotas`]), latency, eventual consistency, short pages and faults ([`Fault`]) can be set.
+//! The account comes from the access key and the Region from the signature's scope; the signature itself is not verified.
 //!
 //! Time passes in the world: tasks that are stopped take their time, the service scheduler replaces what it may, and
 //! EC2 ends an instance two minutes after [`Region::interrupt`]. [`Region::fates`] reports the fate of each container,
@@ -47,6 +48,52 @@
 //! # }
 //! ```
 //!
+//! # Tasks on Fargate, and tasks that run again
+//!
+//! [`Region::fargate_task`] starts a [`FargateTask`] with a network interface of its own, which `DescribeTasks` and
+//! `DescribeNetworkInterfaces` show while it exists. [`Region::interrupt_task`] interrupts it as Fargate Spot does, and
+//! returns the events of all shapes that are known ([`SpotShape`]); [`task_state_change`] is the event for any task's
+//! state. Stopped tasks, on Fargate or not, show for an hour with stop code, reason and exit codes.
+//!
+//! `RunTask` checks its parameters, starts tasks in the world and follows the rules of client tokens: the same task for
+//! the same parameters, `ConflictException` with the tasks for others, per cluster, for 24 hours or until an hour after
+//! the task has stopped. [`Region::no_capacity`] makes it answer with `failures`.
+//!
+//! The tasks of a service with a [`TargetGroup`] are registered as they start. `DeregisterTargets` takes them out; ECS
+//! does so five seconds after SIGTERM. [`Fate::deregistered`] and [`Fate::sigterm_with_traffic`] say which was first.
+//!
+//! # Auto Scaling
+//!
+//! An [`AutoScalingGroup`] has the instances that are tagged as launched by it. It replaces an instance that ended when
+//! the health check finds it, and one that is detached at once; with Capacity Rebalancing, with the notice or the
+//! recommendation ([`Region::recommend_rebalance`]). [`Region::launches`] has all launches. [`Region::begin_termination`]
+//! terminates an instance, which waits in each [`LifecycleHook`] until it is completed, or its heartbeat or global timeout
+//! is over.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::time::Duration;
+//!
+//! use standin::{AutoScalingGroup, FargateTask, Instance, LifecycleHook, Service, Standin, Task, TaskDefinition};
+//!
+//! let aws = Standin::builder().start().await?;
+//! let home = aws.home();
+//! home.task_definition(TaskDefinition::new("api").awsvpc());
+//! let service = Service::new("api", 2).target_group("blue", "app", 8080).alternate_target_group("green");
+//! home.service("web", service.task_definition("api").capacity_provider("FARGATE_SPOT"));
+//! let task = home.fargate_task("web", FargateTask::new(Task::of_service("api")));
+//! let events = home.interrupt_task(&task);
+//! assert_eq!(events[0]["detail"]["stopCode"], "SpotInterruption");
+//!
+//! let hook = LifecycleHook::new("drain").heartbeat_timeout(Duration::from_secs(300));
+//! home.auto_scaling_group(AutoScalingGroup::new("web-spot").hook(hook));
+//! home.instance(Instance::new("i-1234567890abcdef0").asg("web-spot"));
+//! let event = home.begin_termination("i-1234567890abcdef0").expect("the group has a hook");
+//! assert_eq!(event["detail"]["LifecycleHookName"], "drain");
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # The function
 //!
 //! [`Function`] starts a binary as Lambda does and returns an [`Environment`] that accepts events. A [`Pool`] runs as
@@ -75,6 +122,7 @@
 
 mod account;
 mod arn;
+mod autoscaling;
 mod call;
 mod clock;
 mod cpu_share;
@@ -82,6 +130,7 @@ mod ec2;
 mod ecs;
 mod eks;
 mod eks_fleet;
+mod elb;
 mod error;
 pub mod evacuation_fleet;
 mod events;
@@ -95,11 +144,13 @@ mod model;
 mod notice;
 mod page;
 mod pod_fate;
+mod query;
 mod queue;
 mod quota;
 mod region;
 mod release;
 mod request;
+mod reservation;
 mod resources;
 mod scratch;
 mod server;
@@ -123,14 +174,15 @@ pub use function::{Answer, Environment, Event, Function, FunctionError, Pool, Po
 pub use history::Moment;
 pub use kubernetes::{PodEnding, Told};
 pub use model::{
-    Budget, CapacityProvider, Cluster, Container, ContainerInstance, Deployment, EksCluster, Instance, Node, Owner,
-    Pdb, Pod, Service, Task, TaskDefinition,
+    AutoScalingGroup, Budget, CapacityProvider, Cluster, Container, ContainerInstance, Deployment, EksCluster,
+    FargateTask, Instance, LifecycleHook, Node, Owner, Pdb, Pod, Service, Target, TargetGroup, Task, TaskDefinition,
 };
-pub use notice::{notice, rebalance_recommendation, sqs_batch, state_change};
+pub use notice::{notice, rebalance_recommendation, sqs_batch, state_change, task_state_change, test_notification};
 pub use pod_fate::PodFate;
 pub use queue::{EventSourceMapping, Queue, QueueFigures};
 pub use quota::{Bucket, Quotas};
-pub use region::Region;
+pub use region::{Launch, Region, SpotShape};
 pub use release::build_release;
+pub use reservation::{Reservation, capacity_block_expirations, reservation_interruption};
 pub use settings::Builder;
 pub use standin::{ACCOUNT, REGION, Standin};

@@ -1,19 +1,24 @@
 //! The resources in the world.
 
+mod auto_scaling_group;
 mod capacity_provider;
 mod cluster;
 mod container;
 mod container_instance;
 mod deployment;
 mod eks_cluster;
+mod fargate_task;
 mod instance;
+mod lifecycle_hook;
 mod node;
 mod pdb;
 mod pod;
 mod service;
+mod target_group;
 mod task;
 mod task_definition;
 
+pub use auto_scaling_group::AutoScalingGroup;
 pub use capacity_provider::CapacityProvider;
 pub(crate) use capacity_provider::Kind;
 pub use cluster::Cluster;
@@ -23,10 +28,14 @@ pub(crate) use container_instance::Record;
 pub use deployment::Deployment;
 pub use eks_cluster::EksCluster;
 pub(crate) use eks_cluster::{Access, Reach};
+pub use fargate_task::FargateTask;
 pub use instance::Instance;
+pub use lifecycle_hook::LifecycleHook;
 pub use node::Node;
 pub use pdb::{Budget, Pdb};
 pub use pod::{Owner, Pod};
 pub use service::Service;
+pub(crate) use target_group::LoadBalancer;
+pub use target_group::{Target, TargetGroup};
 pub use task::Task;
 pub use task_definition::TaskDefinition;

@@ -24,12 +24,21 @@ pub enum Bucket {
     ServiceRead,
     /// `DescribeTaskDefinition`.
     TaskDefinitionRead,
-    /// EC2's non-mutating APIs: `DescribeInstances` with a filter or ids, `DescribeInstanceAttribute`, `DescribeTags`.
+    /// EC2's non-mutating APIs: `DescribeInstances` with a filter or ids, `DescribeInstanceAttribute`, `DescribeTags`,
+    /// `DescribeNetworkInterfaces`.
     Ec2Read,
     /// `DescribeInstances` without a filter or ids.
     Ec2UnfilteredRead,
     /// `DescribeCluster` of EKS, whose quota is not published.
     EksClusterRead,
+    /// `DeregisterTargets` of Elastic Load Balancing.
+    ElbModify,
+    /// `DescribeTargetHealth` of Elastic Load Balancing.
+    ElbRead,
+    /// All calls of Elastic Load Balancing together, beside the buckets of their own.
+    ElbAll,
+    /// All calls of Auto Scaling, whose quota is not published.
+    AutoScaling,
 }
 
 impl Bucket {
@@ -40,15 +49,23 @@ impl Bucket {
                 AwsService::Ecs,
                 "ListContainerInstances" | "DescribeContainerInstances" | "ListTasks" | "DescribeTasks",
             ) => Some(Self::ClusterResourceRead),
-            (AwsService::Ecs, api) if is_write(api) || api == "RunTask" => Some(Self::ClusterResourceModify),
+            (AwsService::Ecs, api) if is_write(api) => Some(Self::ClusterResourceModify),
             (AwsService::Ecs, "DescribeCapacityProviders") => Some(Self::CapacityProviderRead),
             (AwsService::Ecs, "DescribeServices" | "ListServices") => Some(Self::ServiceRead),
             (AwsService::Ecs, "DescribeTaskDefinition") => Some(Self::TaskDefinitionRead),
             (AwsService::Ec2, "DescribeInstances") if !is_filtered(params) => Some(Self::Ec2UnfilteredRead),
             (AwsService::Ec2, _) => Some(Self::Ec2Read),
             (AwsService::Eks, "DescribeCluster") => Some(Self::EksClusterRead),
+            (AwsService::Elb, api) if is_write(api) => Some(Self::ElbModify),
+            (AwsService::Elb, _) => Some(Self::ElbRead),
+            (AwsService::AutoScaling, _) => Some(Self::AutoScaling),
             _ => None,
         }
+    }
+
+    /// The bucket that all calls of a service draw on as well.
+    pub(crate) fn of_all(service: AwsService) -> Option<Self> {
+        (service == AwsService::Elb).then_some(Self::ElbAll)
     }
 }
 
@@ -81,6 +98,9 @@ impl Quotas {
             .set(Bucket::TaskDefinitionRead, 50, 20.0)
             .set(Bucket::Ec2Read, 100, 20.0)
             .set(Bucket::Ec2UnfilteredRead, 50, 10.0)
+            .set(Bucket::ElbModify, 20, 4.0)
+            .set(Bucket::ElbRead, 40, 10.0)
+            .set(Bucket::ElbAll, 40, 10.0)
     }
 
     /// Sets one bucket, whatever it was.

@@ -1,7 +1,13 @@
 //! A handle to one account's resources in one Region.
 
+mod auto_scaling;
+mod fargate;
 mod interruptions;
 mod kubernetes;
+mod target_groups;
+
+pub use auto_scaling::Launch;
+pub use fargate::SpotShape;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -46,7 +52,10 @@ impl Region {
 
     /// Adds an EC2 instance or replaces it.
     pub fn instance(&self, instance: Instance) -> &Self {
-        self.with(|resources| resources.instances.insert(instance.id.clone(), instance));
+        self.with(|resources| {
+            resources.instances.insert(instance.id.clone(), instance);
+            resources.enroll();
+        });
         self
     }
 
@@ -70,6 +79,11 @@ impl Region {
     pub fn service(&self, cluster: &str, service: Service) -> &Self {
         self.with(|resources| {
             resources.clusters.entry(cluster.to_owned()).or_insert_with(|| Cluster::new(cluster));
+            if let Some(delay) = service.deregistration_delay {
+                let balancers = service.load_balancers().into_iter();
+                let names = balancers.flat_map(|balancer| [Some(balancer.target_group), balancer.alternate]);
+                resources.add_target_groups(&names.flatten().collect::<Vec<_>>(), delay);
+            }
             resources.services.insert((cluster.to_owned(), service.name.clone()), Scheduled::new(service));
             resources.redefine();
         });
@@ -158,8 +172,7 @@ impl Region {
     pub fn change_task(&self, arn: &str, change: impl FnOnce(&mut Task)) {
         self.with(|resources| {
             let now = resources.now;
-            let mut runs = resources.records_mut().flat_map(|record| &mut record.runs);
-            if let Some(run) = runs.find(|run| !run.left && run.task.arn == arn) {
+            if let Some(run) = resources.task_mut(arn) {
                 change(&mut run.task);
                 run.follow(now);
             }
@@ -197,6 +210,7 @@ impl Region {
         self.with(|resources| {
             resources.clusters.remove(name);
             resources.records.remove(name);
+            resources.fargate.remove(name);
             resources.services.retain(|(cluster, _), _| cluster != name);
         });
     }

@@ -7,9 +7,9 @@ use hyper::http::request::Parts;
 use serde_json::{Map, Value, json};
 
 use crate::account::Refusal;
-use crate::arn;
 use crate::error::ApiError;
 use crate::xml::{element, text};
+use crate::{arn, autoscaling, elb, sts};
 
 /// A service, with its protocol and its words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub(crate) enum AwsService {
     Sts,
     Events,
     Eks,
+    AutoScaling,
+    Elb,
 }
 
 /// A request, understood as far as every service's is.
@@ -60,9 +62,13 @@ impl Request {
             "sts" => AwsService::Sts,
             "events" => AwsService::Events,
             "eks" => AwsService::Eks,
+            "autoscaling" => AwsService::AutoScaling,
+            "elasticloadbalancing" => AwsService::Elb,
             _ if parts.uri.path().starts_with("/clusters/") => AwsService::Eks,
             _ if target.is_some() => AwsService::Ecs,
             _ if find(body, b"Version=2011-06-15") => AwsService::Sts,
+            _ if find(body, b"Version=2011-01-01") => AwsService::AutoScaling,
+            _ if find(body, b"Version=2015-12-01") => AwsService::Elb,
             _ => AwsService::Ec2,
         };
         let (api, params) = match service {
@@ -70,6 +76,8 @@ impl Request {
             AwsService::Events => json_call(target, "AWSEvents.", body),
             AwsService::Ec2 => query_call(body, "2016-11-15"),
             AwsService::Sts => query_call(body, "2011-06-15"),
+            AwsService::AutoScaling => query_call(body, "2011-01-01"),
+            AwsService::Elb => query_call(body, "2015-12-01"),
             AwsService::Eks => eks_call(parts),
         }
         .map_err(|error| (service, error))?;
@@ -155,19 +163,23 @@ impl AwsService {
             Self::Sts => "sts",
             Self::Events => "events",
             Self::Eks => "eks",
+            Self::AutoScaling => "autoscaling",
+            Self::Elb => "elasticloadbalancing",
         }
     }
 
     pub(crate) fn named(name: &str) -> Option<Self> {
-        [Self::Ecs, Self::Ec2, Self::Sts, Self::Events, Self::Eks].into_iter().find(|service| service.name() == name)
+        [Self::Ecs, Self::Ec2, Self::Sts, Self::Events, Self::Eks, Self::AutoScaling, Self::Elb]
+            .into_iter()
+            .find(|service| service.name() == name)
     }
 
     /// The error for a call over its quota.
     pub(crate) fn throttled(self) -> ApiError {
         match self {
-            Self::Ecs | Self::Events => ApiError::new(400, "ThrottlingException", "Rate exceeded"),
+            Self::Ecs | Self::Events | Self::Elb => ApiError::new(400, "ThrottlingException", "Rate exceeded"),
             Self::Ec2 => ApiError::new(503, "RequestLimitExceeded", "Request limit exceeded."),
-            Self::Sts => ApiError::new(400, "Throttling", "Rate exceeded"),
+            Self::Sts | Self::AutoScaling => ApiError::new(400, "Throttling", "Rate exceeded"),
             Self::Eks => ApiError::new(429, "ThrottlingException", "Rate exceeded"),
         }
     }
@@ -181,7 +193,9 @@ impl AwsService {
             (Self::Ecs | Self::Events | Self::Eks, _) => ("ClientException", "The request was refused."),
             (Self::Ec2, 503) => ("Unavailable", "The server is overloaded and can't handle the request."),
             (Self::Ec2, 500..) => ("InternalError", "An internal error has occurred"),
-            (Self::Sts, 500..) => ("InternalFailure", "An internal error has occurred"),
+            (Self::AutoScaling | Self::Elb, 503) => ("ServiceUnavailable", "The service is unavailable."),
+            (Self::Sts | Self::AutoScaling | Self::Elb, 500..) => ("InternalFailure", "An internal error has occurred"),
+            (Self::AutoScaling | Self::Elb, _) => ("ValidationError", "The request was refused."),
             (Self::Ec2 | Self::Sts, _) => ("InvalidRequest", "The request was refused."),
         };
         ApiError::new(status, code, message)
@@ -202,7 +216,7 @@ impl AwsService {
             (Self::Ecs | Self::Events, Refusal::Skewed) => {
                 (400, "InvalidSignatureException", "Signature expired: it is now earlier than it may be")
             }
-            (Self::Sts, Refusal::Skewed) => {
+            (Self::Sts | Self::AutoScaling | Self::Elb, Refusal::Skewed) => {
                 (403, "SignatureDoesNotMatch", "Signature expired: it is now earlier than it may be")
             }
             (Self::Ec2, Refusal::Expired | Refusal::Skewed) => (400, "RequestExpired", "Request has expired."),
@@ -219,13 +233,13 @@ impl AwsService {
             (Self::Eks, Refusal::Skewed) => {
                 (403, "InvalidSignatureException", "Signature expired: it is now earlier than it may be")
             }
-            (Self::Sts, Refusal::Unsigned) => {
+            (Self::Sts | Self::AutoScaling | Self::Elb, Refusal::Unsigned) => {
                 (403, "MissingAuthenticationToken", "Request is missing Authentication Token")
             }
-            (Self::Sts, Refusal::Unknown) => {
+            (Self::Sts | Self::AutoScaling | Self::Elb, Refusal::Unknown) => {
                 (403, "InvalidClientTokenId", "The security token included in the request is invalid.")
             }
-            (Self::Sts, Refusal::Expired) => {
+            (Self::Sts | Self::AutoScaling | Self::Elb, Refusal::Expired) => {
                 (403, "ExpiredToken", "The security token included in the request is expired")
             }
         };
@@ -236,7 +250,7 @@ impl AwsService {
         match self {
             Self::Ecs | Self::Events => "application/x-amz-json-1.1",
             Self::Ec2 => "text/xml;charset=UTF-8",
-            Self::Sts => "text/xml",
+            Self::Sts | Self::AutoScaling | Self::Elb => "text/xml",
             Self::Eks => "application/json",
         }
     }
@@ -269,7 +283,11 @@ fn error_body(service: AwsService, error: &ApiError, id: &str) -> String {
     match service {
         AwsService::Ecs | AwsService::Events => {
             let key = if error.code == "AccessDeniedException" { "Message" } else { "message" };
-            json!({"__type": error.code, key: error.message}).to_string()
+            let mut body = json!({"__type": error.code, key: error.message});
+            if let Some((name, value)) = &error.field {
+                body[*name] = value.clone();
+            }
+            body.to_string()
         }
         AwsService::Eks => json!({"message": error.message}).to_string(),
         AwsService::Ec2 => {
@@ -277,13 +295,15 @@ fn error_body(service: AwsService, error: &ApiError, id: &str) -> String {
             let response = element("Response", &(errors + &text("RequestID", id)));
             format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{response}")
         }
-        AwsService::Sts => {
+        AwsService::Sts | AwsService::AutoScaling | AwsService::Elb => {
+            let namespace = match service {
+                AwsService::AutoScaling => autoscaling::NAMESPACE,
+                AwsService::Elb => elb::NAMESPACE,
+                _ => sts::NAMESPACE,
+            };
             let party = if error.status < 500 { "Sender" } else { "Receiver" };
             let inner = element("Error", &(text("Type", party) + &code_and_message));
-            format!(
-                "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">{inner}{}</ErrorResponse>",
-                text("RequestId", id)
-            )
+            format!("<ErrorResponse xmlns=\"{namespace}\">{inner}{}</ErrorResponse>", text("RequestId", id))
         }
     }
 }

@@ -1,18 +1,27 @@
 //! One account's resources in one Region, and their behaviour over time.
 
+mod auto_scaling;
 mod interruption;
+mod network_interface;
 mod placed_task;
+mod run_token;
 mod scheduler;
+mod target_groups;
+mod tasks;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use crate::history::History;
 use crate::kubernetes::PlacedCluster;
-use crate::model::{CapacityProvider, Cluster, Instance, Record, Task, TaskDefinition};
+use crate::model::{CapacityProvider, Cluster, Instance, Record, TaskDefinition};
+pub(crate) use auto_scaling::{AutoScalingGroups, LifecycleAction, Member, PlacedGroup};
 pub(crate) use interruption::Interruption;
+pub(crate) use network_interface::NetworkInterface;
 pub(crate) use placed_task::{PlacedTask, RunningContainer};
+pub(crate) use run_token::{RunToken, RunTokens};
 pub(crate) use scheduler::Scheduled;
+pub(crate) use target_groups::{PlacedTargetGroup, TargetGroups};
 
 /// The family of tasks without a task definition.
 const DEFAULT_FAMILY: &str = "app";
@@ -23,6 +32,9 @@ pub(crate) type Services = BTreeMap<(String, String), Scheduled>;
 /// Container instances by ARN, by cluster.
 pub(crate) type Records = BTreeMap<String, BTreeMap<String, Record>>;
 
+/// Tasks on Fargate, by cluster.
+pub(crate) type FargateTasks = BTreeMap<String, Vec<PlacedTask>>;
+
 /// One account's resources in one Region.
 ///
 /// Time passes only when somebody reads or changes the resources: [`Resources::advance`] catches up.
@@ -32,9 +44,18 @@ pub(crate) struct Resources {
     pub(crate) instances: BTreeMap<String, Instance>,
     pub(crate) providers: BTreeMap<String, CapacityProvider>,
     pub(crate) records: Records,
+    pub(crate) fargate: FargateTasks,
+    /// The client tokens of `RunTask`.
+    pub(crate) run_tokens: RunTokens,
+    /// The capacity providers that have no capacity for new tasks; `EC2` stands for container instances.
+    pub(crate) exhausted: BTreeSet<String>,
     /// Task definitions by family.
     pub(crate) definitions: BTreeMap<String, TaskDefinition>,
     pub(crate) services: Services,
+    pub(crate) target_groups: TargetGroups,
+    pub(crate) groups: AutoScalingGroups,
+    /// All waits in lifecycle hooks so far, in their order.
+    pub(crate) lifecycle_actions: Vec<LifecycleAction>,
     /// EKS clusters by name.
     pub(crate) eks: BTreeMap<String, PlacedCluster>,
     pub(crate) interruptions: Vec<Interruption>,
@@ -55,8 +76,14 @@ impl Resources {
             instances: BTreeMap::new(),
             providers: BTreeMap::new(),
             records: BTreeMap::new(),
+            fargate: BTreeMap::new(),
+            run_tokens: RunTokens::default(),
+            exhausted: BTreeSet::new(),
             definitions: BTreeMap::from([(DEFAULT_FAMILY.to_owned(), TaskDefinition::new(DEFAULT_FAMILY))]),
             services: BTreeMap::new(),
+            target_groups: TargetGroups::new(),
+            groups: AutoScalingGroups::new(),
+            lifecycle_actions: Vec::new(),
             eks: BTreeMap::new(),
             interruptions: Vec::new(),
             history: History::default(),
@@ -91,10 +118,13 @@ impl Resources {
     /// The time of the next change.
     fn next(&self) -> Option<Instant> {
         let runs = self.records.values().flat_map(BTreeMap::values).flat_map(|record| &record.runs);
+        let runs = runs.chain(self.fargate.values().flatten());
         let ends = self.interruptions.iter().filter_map(Interruption::due);
         let services = self.services.values().filter_map(Scheduled::due);
         let pods = self.eks.values().filter_map(|cluster| cluster.world.due());
-        runs.filter_map(PlacedTask::due).chain(services).chain(pods).chain(ends).min()
+        let groups = self.groups.values().filter_map(PlacedGroup::due);
+        let drains = self.target_groups.values().filter_map(PlacedTargetGroup::due);
+        runs.filter_map(PlacedTask::due).chain(services).chain(drains).chain(groups).chain(pods).chain(ends).min()
     }
 
     /// Makes the changes that are due now.
@@ -104,12 +134,14 @@ impl Resources {
             scheduled.advance(now, &mut self.history);
         }
         let is_due = |run: &&mut PlacedTask| run.due().is_some_and(|due| due <= now);
-        for run in in_order(runs_mut(&mut self.records).filter(is_due)) {
+        for run in in_order(runs_mut(&mut self.records, &mut self.fargate).filter(is_due)) {
             run.advance(now, &mut self.history);
         }
         for cluster in self.eks.values_mut() {
             cluster.world.advance(now, &mut self.history);
         }
+        self.target_groups.values_mut().for_each(|group| group.advance(now));
+        self.advance_groups();
         self.end_instances();
     }
 
@@ -138,27 +170,16 @@ impl Resources {
         record.into_iter().flat_map(|record| &mut record.runs).for_each(|run| run.leave(now, history));
     }
 
-    /// Places a task, which has its ARN, on a container instance.
-    pub(crate) fn put(&mut self, container_instance: &str, task: Task) {
-        let (now, order) = (self.now, self.placed);
-        let Self { records, definitions, services, .. } = self;
-        if let Some(record) = records.values_mut().find_map(|records| records.get_mut(container_instance)) {
-            let mut run = PlacedTask::new(task, &record.model, now, order);
-            run.define(definitions, services);
-            record.runs.push(run);
-            self.placed += 1;
-        }
-    }
-
     /// Applies new definitions and services to running tasks.
     pub(crate) fn redefine(&mut self) {
-        let Self { records, definitions, services, .. } = self;
-        runs_mut(records).filter(|run| run.is_whole()).for_each(|run| run.define(definitions, services));
+        let Self { records, fargate, definitions, services, .. } = self;
+        runs_mut(records, fargate).filter(|run| run.is_whole()).for_each(|run| run.define(definitions, services));
     }
 }
 
-fn runs_mut(records: &mut Records) -> impl Iterator<Item = &mut PlacedTask> {
-    records.values_mut().flat_map(BTreeMap::values_mut).flat_map(|record| &mut record.runs)
+fn runs_mut<'a>(records: &'a mut Records, fargate: &'a mut FargateTasks) -> impl Iterator<Item = &'a mut PlacedTask> {
+    let on_instances = records.values_mut().flat_map(BTreeMap::values_mut).flat_map(|record| &mut record.runs);
+    on_instances.chain(fargate.values_mut().flatten())
 }
 
 /// Tasks in the order of placement, since their ARNs are random.

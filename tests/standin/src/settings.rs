@@ -22,6 +22,7 @@ pub(crate) struct Settings {
     pub(crate) deregistered_error: Option<(String, String)>,
     pub(crate) redrain_failure: Option<String>,
     pub(crate) role_lifetime: Option<Duration>,
+    pub(crate) failures_bind_tokens: bool,
     pub(crate) clock_ahead_s: i64,
 }
 
@@ -166,6 +167,14 @@ impl Builder {
     #[must_use]
     pub fn redrain_failure(mut self, reason: impl Into<String>) -> Self {
         self.settings.redrain_failure = Some(reason.into());
+        self
+    }
+
+    /// A client token of `RunTask` also stands for an answer without tasks: under the same token, the same `failures` are
+    /// answered again. By default only a task binds a token; AWS does not say.
+    #[must_use]
+    pub fn failures_bind_tokens(mut self, bind: bool) -> Self {
+        self.settings.failures_bind_tokens = bind;
         self
     }
 

@@ -16,7 +16,7 @@ use crate::quota::{Bucket, Meter};
 use crate::request::{AwsService, Body, Request};
 use crate::resources::Resources;
 use crate::settings::Settings;
-use crate::{arn, ec2, ecs, eks, events, sts};
+use crate::{arn, autoscaling, ec2, ecs, eks, elb, events, sts};
 
 /// The state of the stand-in.
 #[derive(Debug, Default)]
@@ -85,6 +85,13 @@ impl State {
         resources_of(&mut self.resources, self.clock, account, region).change()
     }
 
+    /// The context of a call by the account itself.
+    pub(crate) fn context<'a>(&'a mut self, account: &'a str, region: &'a str) -> CallContext<'a> {
+        let resources = resources_of(&mut self.resources, self.clock, account, region);
+        let (now, clock, settings) = (resources.now, self.clock, &self.settings);
+        CallContext { resources, settings, account, region, clock, now, failure: None }
+    }
+
     /// Closes the endpoints of all EKS clusters.
     pub(crate) fn close_endpoints(&mut self) {
         let clusters = self.resources.values_mut().flat_map(|resources| resources.eks.values_mut());
@@ -113,15 +120,14 @@ impl State {
     }
 
     fn within_quota(&mut self, request: &Request, account: &str) -> Result<(), ApiError> {
-        let Some(bucket) = Bucket::of(request.service, &request.api, &request.params) else {
-            return Ok(());
-        };
+        let own = Bucket::of(request.service, &request.api, &request.params);
         let quotas = &self.settings.quotas;
-        if self.meter.take(quotas, account, &request.region, bucket, clock::now()) {
-            Ok(())
-        } else {
-            Err(request.service.throttled())
+        for bucket in [Bucket::of_all(request.service), own].into_iter().flatten() {
+            if !self.meter.take(quotas, account, &request.region, bucket, clock::now()) {
+                return Err(request.service.throttled());
+            }
         }
+        Ok(())
     }
 
     /// Performs a request.
@@ -150,6 +156,8 @@ impl State {
         };
         match request.service {
             AwsService::Ecs => ecs::call(&mut context, &request.api, &request.params).map(Body::Json),
+            AwsService::AutoScaling => autoscaling::call(&mut context, &request.api, &request.params).map(Body::Xml),
+            AwsService::Elb => elb::call(&mut context, &request.api, &request.params).map(Body::Xml),
             AwsService::Eks => eks::call(&context, &request.api, &request.params).map(Body::Json),
             _ => ec2::call(&context, &request.api, &request.params).map(Body::Xml),
         }

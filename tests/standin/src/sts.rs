@@ -7,10 +7,12 @@ use serde_json::Value;
 use crate::account::{Accounts, Principal};
 use crate::arn;
 use crate::error::ApiError;
-use crate::request::{REQUEST_ID, Request};
+use crate::request::Request;
 use crate::settings::Settings;
 use crate::timestamp::iso8601;
-use crate::xml::{element, text};
+use crate::xml::{element, response, text};
+
+pub(crate) const NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
 
 /// Answers a call in XML.
 pub(crate) fn call(
@@ -31,12 +33,7 @@ pub(crate) fn call(
             return Err(ApiError::new(400, "InvalidAction", message));
         }
     };
-    let api = &request.api;
-    let metadata = element("ResponseMetadata", &element("RequestId", REQUEST_ID));
-    Ok(format!(
-        "<{api}Response xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">{}{metadata}</{api}Response>",
-        element(&format!("{api}Result"), &result)
-    ))
+    Ok(response(&request.api, NAMESPACE, &result))
 }
 
 fn assume_role(

@@ -61,7 +61,7 @@ fn fits(context: &CallContext<'_>, instance: &Instance, filter: &Filter<'_>) -> 
         "instance-id" => filter.has(&instance.id),
         "instance-state-name" => filter.has(&instance.state),
         "instance-type" => filter.has(&instance.instance_type),
-        "instance-lifecycle" => instance.spot && filter.has("spot"),
+        "instance-lifecycle" => instance.shown_lifecycle().is_some_and(|lifecycle| filter.has(lifecycle)),
         "availability-zone" => filter.has(&zone(context, instance)),
         "private-dns-name" => filter.has(&instance.private_dns_in(context.region)),
         "operator.principal" => instance.operator.as_ref().is_some_and(|operator| filter.has(operator)),
@@ -96,7 +96,8 @@ fn show(context: &CallContext<'_>, instance: &Instance) -> String {
     let state = text("code", &code.to_string()) + &text("name", &instance.state);
     let tags: String =
         instance.tags.iter().map(|(key, value)| element("item", &(text("key", key) + &text("value", value)))).collect();
-    let lifecycle = if instance.spot { text("instanceLifecycle", "spot") } else { String::new() };
+    let lifecycle =
+        instance.shown_lifecycle().map(|lifecycle| text("instanceLifecycle", lifecycle)).unwrap_or_default();
     let operator = match &instance.operator {
         None => text("managed", "false"),
         Some(principal) => text("managed", "true") + &text("principal", principal),

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::error::ApiError;
 use crate::page::{self, Page};
+pub(super) use crate::query::list;
 use crate::state::CallContext;
 
 /// A filter: any of the values.
@@ -49,11 +50,6 @@ pub(super) fn filters(params: &Value) -> Result<Vec<Filter<'_>>, ApiError> {
         return Err(ApiError::new(400, "FilterLimitExceeded", message));
     }
     Ok(filters)
-}
-
-/// The values of `NAME.1`, `NAME.2` and so on.
-pub(super) fn list<'a>(params: &'a Value, name: &str) -> Vec<&'a str> {
-    (1..).map_while(|n| params[format!("{name}.{n}")].as_str()).collect()
 }
 
 pub(super) fn bad_filter(name: &str) -> ApiError {

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::params::Params;
 use super::{cluster_of, clusters, failure, paginate, tags, with_token};
+use crate::autoscaling;
 use crate::error::ApiError;
 use crate::model::{CapacityProvider, Kind};
 use crate::state::CallContext;
@@ -80,11 +81,9 @@ fn show(context: &CallContext<'_>, provider: &CapacityProvider, with_tags: bool)
     match &provider.kind {
         Kind::Fargate => shown["type"] = json!(provider.name),
         Kind::Asg { name, managed_draining } => {
-            let uuid = "5f9f1a1e-0c4b-4d7c-9a43-1b2c3d4e5f60";
-            let resource = format!("autoScalingGroup:{uuid}:autoScalingGroupName/{name}");
             shown["type"] = json!("EC2_AUTOSCALING");
             shown["autoScalingGroupProvider"] = json!({
-                "autoScalingGroupArn": context.arn("autoscaling", &resource),
+                "autoScalingGroupArn": autoscaling::arn(context.region, context.account, name),
                 "managedScaling": {"status": "DISABLED"},
                 "managedTerminationProtection": "DISABLED",
                 "managedDraining": if *managed_draining { "ENABLED" } else { "DISABLED" },

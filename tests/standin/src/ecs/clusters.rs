@@ -61,10 +61,15 @@ fn show(context: &CallContext<'_>, cluster: &Cluster, with_tags: bool) -> Value 
         "tags": [],
         "settings": [],
         "capacityProviders": cluster.capacity_providers,
-        "defaultCapacityProviderStrategy": [],
+        "defaultCapacityProviderStrategy": strategy(&cluster.default_strategy),
     });
     if with_tags {
         shown["tags"] = tags(&cluster.tags);
     }
     shown
+}
+
+/// A capacity provider strategy of equal weights.
+pub(super) fn strategy(providers: &[String]) -> Value {
+    providers.iter().map(|name| json!({"capacityProvider": name, "weight": 1, "base": 0})).collect()
 }

@@ -4,10 +4,11 @@ use serde_json::{Value, json};
 
 use super::params::Params;
 use super::{cluster_of, clusters, failure, paginate, task_definitions, with_token};
-use crate::arn;
 use crate::error::ApiError;
+use crate::model::LoadBalancer;
 use crate::resources::Scheduled;
 use crate::state::CallContext;
+use crate::{arn, elb};
 
 pub(super) fn list(context: &CallContext<'_>, params: Params<'_>) -> Result<Value, ApiError> {
     let cluster = cluster_of(context, params)?;
@@ -49,15 +50,17 @@ fn scheduling_strategy(service: &Scheduled) -> &'static str {
 }
 
 fn show(context: &CallContext<'_>, cluster: &str, service: &Scheduled) -> Value {
-    let (model, counts) = (&service.model, service.count_tasks(context.resources.records.get(cluster)));
-    let target_group = || context.arn("elasticloadbalancing", &format!("targetgroup/{}/0123456789abcdef", model.name));
-    let load_balancer = || json!({"targetGroupArn": target_group(), "containerName": "app", "containerPort": 80});
-    json!({
+    let (model, counts) = (
+        &service.model,
+        service.count_tasks(context.resources.records.get(cluster), context.resources.fargate.get(cluster)),
+    );
+    let load_balancers: Vec<Value> =
+        model.load_balancers().iter().map(|balancer| show_load_balancer(context, balancer)).collect();
+    let mut shown = json!({
         "serviceArn": arn(context, cluster, &model.name),
         "serviceName": model.name,
         "clusterArn": clusters::arn(context, cluster),
         "status": "ACTIVE",
-        "launchType": "EC2",
         "schedulingStrategy": scheduling_strategy(service),
         "desiredCount": model.desired_count,
         "runningCount": counts.running(),
@@ -67,8 +70,29 @@ fn show(context: &CallContext<'_>, cluster: &str, service: &Scheduled) -> Value 
             "minimumHealthyPercent": model.minimum_healthy_percent,
             "maximumPercent": model.maximum_percent,
         },
-        "loadBalancers": model.deregistration_delay.map(|_| load_balancer()).into_iter().collect::<Vec<_>>(),
+        "loadBalancers": load_balancers,
         "deployments": [],
         "events": [],
-    })
+    });
+    match &model.capacity_provider {
+        Some(provider) => shown["capacityProviderStrategy"] = clusters::strategy(std::slice::from_ref(provider)),
+        None => shown["launchType"] = json!("EC2"),
+    }
+    shown
+}
+
+fn show_load_balancer(context: &CallContext<'_>, balancer: &LoadBalancer) -> Value {
+    let mut shown = json!({
+        "targetGroupArn": elb::arn(context, &balancer.target_group),
+        "containerName": balancer.container,
+        "containerPort": balancer.port,
+    });
+    if let Some(alternate) = &balancer.alternate {
+        shown["advancedConfiguration"] = json!({
+            "alternateTargetGroupArn": elb::arn(context, alternate),
+            "productionListenerRule": context.arn("elasticloadbalancing", "listener-rule/app/web/0/1/2"),
+            "roleArn": format!("arn:aws:iam::{}:role/ecs-load-balancers", context.account),
+        });
+    }
+    shown
 }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::params::Params;
+use super::tags;
 use crate::error::ApiError;
 use crate::model::{Container, TaskDefinition};
 use crate::state::CallContext;
@@ -10,10 +11,15 @@ use crate::state::CallContext;
 pub(super) fn describe(context: &CallContext<'_>, params: Params<'_>) -> Result<Value, ApiError> {
     let asked = params.required("taskDefinition", "Task definition can not be blank.")?;
     let missing = || ApiError::new(400, "ClientException", "Unable to describe task definition.");
+    let definition = locate(context, asked).ok_or_else(missing)?;
+    let tags = if params.includes("TAGS")? { tags(&definition.tags) } else { json!([]) };
+    Ok(json!({"taskDefinition": show(context, definition), "tags": tags}))
+}
+
+/// A task definition, from its family, with or without its revision, or its ARN.
+pub(super) fn locate<'a>(context: &'a CallContext<'_>, asked: &str) -> Option<&'a TaskDefinition> {
     let name = asked.strip_prefix(&context.arn("ecs", "task-definition/")).unwrap_or(asked);
-    let family = name.strip_suffix(":1").unwrap_or(name);
-    let definition = context.resources.definitions.get(family).ok_or_else(missing)?;
-    Ok(json!({"taskDefinition": show(context, definition), "tags": []}))
+    context.resources.definitions.get(name.strip_suffix(":1").unwrap_or(name))
 }
 
 pub(super) fn arn(context: &CallContext<'_>, family: &str) -> String {
@@ -26,10 +32,10 @@ fn show(context: &CallContext<'_>, definition: &TaskDefinition) -> Value {
         "taskDefinitionArn": arn(context, &definition.family),
         "family": definition.family,
         "revision": 1,
-        "status": "ACTIVE",
+        "status": if definition.inactive { "INACTIVE" } else { "ACTIVE" },
         "networkMode": if definition.awsvpc { "awsvpc" } else { "bridge" },
         "containerDefinitions": containers,
-        "requiresCompatibilities": ["EC2"],
+        "requiresCompatibilities": if definition.awsvpc { json!(["EC2", "FARGATE"]) } else { json!(["EC2"]) },
         "placementConstraints": [],
         "volumes": [],
     });
@@ -40,7 +46,8 @@ fn show(context: &CallContext<'_>, definition: &TaskDefinition) -> Value {
 }
 
 fn show_container(container: &Container) -> Value {
-    let mut shown = json!({"name": container.name, "image": "busybox", "cpu": 0, "memory": 128, "essential": true});
+    let mut shown = json!({"name": container.name, "image": "busybox", "cpu": 0, "memory": 128});
+    shown["essential"] = json!(container.essential);
     if let Some(seconds) = container.stop_timeout {
         shown["stopTimeout"] = json!(seconds);
     }

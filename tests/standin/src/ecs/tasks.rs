@@ -4,11 +4,10 @@ use serde_json::{Value, json};
 
 use super::container_instances::locate;
 use super::params::Params;
-use super::{cluster_of, clusters, failure, paginate, task_definitions, with_token};
+use super::show_task::show;
+use super::{cluster_of, failure, paginate, with_token};
 use crate::arn;
 use crate::error::ApiError;
-use crate::model::{Record, Task};
-use crate::resources::{PlacedTask, Resources, RunningContainer};
 use crate::state::CallContext;
 
 pub(super) fn list(context: &CallContext<'_>, params: Params<'_>) -> Result<Value, ApiError> {
@@ -26,16 +25,21 @@ pub(super) fn list(context: &CallContext<'_>, params: Params<'_>) -> Result<Valu
     };
     let group = params.text("serviceName")?.map(|name| format!("service:{}", arn::last(name)));
     let started_by = params.text("startedBy")?;
-    let mut arns: Vec<&str> = tasks(context, &cluster)
-        .filter(|(record, PlacedTask { task, started, .. })| {
-            task.desired_status == desired
-                && *started + context.settings.lists_lag <= context.now
-                && container_instance.as_ref().is_none_or(|container_instance| record.model.arn == *container_instance)
-                && group.as_ref().is_none_or(|group| task.group == *group)
-                && started_by.is_none_or(|by| task.started_by.as_deref() == Some(by))
-        })
-        .map(|(_, run)| run.task.arn.as_str())
-        .collect();
+    let family = params.text("family")?;
+    let launch_type = params.text("launchType")?;
+    if started_by.is_some() && (container_instance.is_some() || group.is_some() || family.is_some()) {
+        return Err(ApiError::parameter("startedBy cannot be combined with other filters."));
+    }
+    let tasks = context.resources.tasks(&cluster).filter(|(record, run)| {
+        run.task.desired_status == desired
+            && run.started + context.settings.lists_lag <= context.now
+            && container_instance.as_ref().is_none_or(|arn| record.is_some_and(|record| record.model.arn == *arn))
+            && group.as_ref().is_none_or(|group| run.task.group == *group)
+            && started_by.is_none_or(|by| run.task.started_by.as_deref() == Some(by))
+            && family.is_none_or(|family| run.family == family)
+            && launch_type.is_none_or(|wanted| (wanted == "FARGATE") == run.is_on_fargate())
+    });
+    let mut arns: Vec<&str> = tasks.map(|(_, run)| run.task.arn.as_str()).collect();
     arns.sort_unstable();
     let page = paginate(context, "ListTasks", params, 100, arns)?;
     Ok(with_token(json!({"taskArns": page.items}), page.next))
@@ -43,11 +47,12 @@ pub(super) fn list(context: &CallContext<'_>, params: Params<'_>) -> Result<Valu
 
 pub(super) fn describe(context: &CallContext<'_>, params: Params<'_>) -> Result<Value, ApiError> {
     let cluster = cluster_of(context, params)?;
+    let with_tags = params.includes("TAGS")?;
     let (mut found, mut failures) = (Vec::new(), Vec::new());
     for asked in params.bounded("tasks", 100)? {
-        let run = tasks(context, &cluster).find(|(_, run)| is(run, asked));
+        let run = context.resources.tasks(&cluster).find(|(_, run)| run.is(asked));
         match (context.injected(asked), run) {
-            (None, Some((record, run))) => found.push(show(context, &cluster, record, run)),
+            (None, Some((record, run))) => found.push(show(context, &cluster, record, run, with_tags)),
             (reason, _) => failures.push(failure(asked, reason.as_deref().unwrap_or("MISSING"))),
         }
     }
@@ -62,53 +67,11 @@ pub(super) fn stop(context: &mut CallContext<'_>, params: Params<'_>) -> Result<
         return Err(ApiError::parameter("Reason cannot be longer than 1024 characters."));
     }
     let missing = || ApiError::parameter("The referenced task was not found.");
-    let Resources { records, history, .. } = &mut *context.resources;
-    let mut runs = records.get_mut(&cluster).into_iter().flatten().flat_map(|(_, record)| &mut record.runs);
-    let run = runs.find(|run| !run.left && is(run, asked)).ok_or_else(missing)?;
-    run.stop_by_user(reason.unwrap_or("Task stopped by user"), context.now, history);
-    let stopped = tasks(context, &cluster).find(|(_, run)| is(run, asked));
+    let reason = reason.unwrap_or("Task stopped by user");
+    if !context.resources.stop_task(&cluster, asked, reason) {
+        return Err(missing());
+    }
+    let stopped = context.resources.tasks(&cluster).find(|(_, run)| run.is(asked));
     let (record, run) = stopped.ok_or_else(missing)?;
-    Ok(json!({"task": show(context, &cluster, record, run)}))
-}
-
-fn tasks<'a>(context: &'a CallContext<'_>, cluster: &str) -> impl Iterator<Item = (&'a Record, &'a PlacedTask)> {
-    let records = context.resources.records.get(cluster).into_iter().flat_map(|records| records.values());
-    records.flat_map(|record| record.tasks().map(move |run| (record, run)))
-}
-
-fn is(run: &PlacedTask, id_or_arn: &str) -> bool {
-    run.task.arn == id_or_arn || arn::last(&run.task.arn) == id_or_arn
-}
-
-fn show(context: &CallContext<'_>, cluster: &str, record: &Record, run: &PlacedTask) -> Value {
-    let (task, started) = (&run.task, context.clock.epoch_s(run.started));
-    let mut shown = json!({
-        "taskArn": task.arn,
-        "clusterArn": clusters::arn(context, cluster),
-        "containerInstanceArn": record.model.arn,
-        "taskDefinitionArn": task_definitions::arn(context, &run.family),
-        "group": task.group,
-        "launchType": "EC2",
-        "desiredStatus": task.desired_status,
-        "lastStatus": task.last_status,
-        "createdAt": started,
-        "startedAt": started,
-        "containers": run.containers.iter().map(|process| show_container(task, process)).collect::<Vec<_>>(),
-        "attributes": [{"name": "ecs.cpu-architecture", "value": "x86_64"}],
-        "tags": [],
-        "version": 1,
-    });
-    if let Some(by) = &task.started_by {
-        shown["startedBy"] = json!(by);
-    }
-    if let Some(reason) = &task.stopped_reason {
-        shown["stopCode"] = json!(task.stop_code.as_deref().unwrap_or("UserInitiated"));
-        shown["stoppedReason"] = json!(reason);
-    }
-    shown
-}
-
-fn show_container(task: &Task, process: &RunningContainer) -> Value {
-    let status = if process.ended.is_some() { "STOPPED" } else { "RUNNING" };
-    json!({"name": process.model.name, "taskArn": task.arn, "lastStatus": status})
+    Ok(json!({"task": show(context, &cluster, record, run, false)}))
 }

@@ -136,7 +136,7 @@ impl Answer {
                 let (reason, message) = words(*status);
                 Some(Self::failure(*status, reason, message, retry))
             }
-            FaultResponse::Error(ApiError { status, code, message }) => {
+            FaultResponse::Error(ApiError { status, code, message, .. }) => {
                 Some(Self::failure(*status, code, message, retry))
             }
             FaultResponse::Failure { reason, .. } if api == "EvictPod" => Some(Self::failed_with_201(reason)),

@@ -24,6 +24,12 @@ pub struct Container {
     pub log_driver: Option<String>,
     /// Whether it is a `FireLens` log router.
     pub log_router: bool,
+    /// Whether its end ends its task, as it does by default; only descriptions show it.
+    pub essential: bool,
+    /// Its exit code where it ends by itself, without SIGTERM.
+    pub exit_code: i32,
+    /// Its exit code where it exits after SIGTERM: 143 unless set, as without a handler.
+    pub sigterm_exit_code: i32,
 }
 
 impl Container {
@@ -39,6 +45,9 @@ impl Container {
             volumes_from: Vec::new(),
             log_driver: None,
             log_router: false,
+            essential: true,
+            exit_code: 0,
+            sigterm_exit_code: 143,
         }
     }
 
@@ -74,6 +83,27 @@ impl Container {
     #[must_use]
     pub fn log_router(mut self) -> Self {
         self.log_router = true;
+        self
+    }
+
+    /// Makes it one whose end does not end its task.
+    #[must_use]
+    pub fn not_essential(mut self) -> Self {
+        self.essential = false;
+        self
+    }
+
+    /// Sets its exit code where it ends by itself.
+    #[must_use]
+    pub fn exit_code(mut self, code: i32) -> Self {
+        self.exit_code = code;
+        self
+    }
+
+    /// Sets its exit code where it exits after SIGTERM.
+    #[must_use]
+    pub fn sigterm_exit_code(mut self, code: i32) -> Self {
+        self.sigterm_exit_code = code;
         self
     }
 

@@ -18,6 +18,8 @@ pub struct Instance {
     pub zone: Option<String>,
     /// Whether it is a Spot instance, as it is by default.
     pub spot: bool,
+    /// Its lifecycle where it is neither a Spot nor an on-demand instance.
+    pub lifecycle: Option<String>,
     /// Its private DNS name; one that depends on its id where nothing is set.
     pub private_dns_name: Option<String>,
     /// The service that manages it, such as `ecs.amazonaws.com`.
@@ -42,6 +44,7 @@ impl Instance {
             instance_type: "m6i.large".to_owned(),
             zone: None,
             spot: true,
+            lifecycle: None,
             private_dns_name: None,
             operator: None,
             tags: BTreeMap::new(),
@@ -123,6 +126,18 @@ impl Instance {
     pub fn on_demand(mut self) -> Self {
         self.spot = false;
         self
+    }
+
+    /// Sets its lifecycle: `capacity-block`, `interruptible-capacity-reservation` or `scheduled`.
+    #[must_use]
+    pub fn lifecycle(mut self, lifecycle: impl Into<String>) -> Self {
+        (self.spot, self.lifecycle) = (false, Some(lifecycle.into()));
+        self
+    }
+
+    /// `spot` or another lifecycle; `None` for an on-demand instance.
+    pub(crate) fn shown_lifecycle(&self) -> Option<&str> {
+        if self.spot { Some("spot") } else { self.lifecycle.as_deref() }
     }
 
     /// Sets when it was started last.

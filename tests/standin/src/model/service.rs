@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::LoadBalancer;
+
 /// A service, whose tasks the scheduler moves off draining container instances.
 ///
 /// Tasks that are on no container instance of the stand-in run elsewhere and are healthy.
@@ -23,6 +25,9 @@ pub struct Service {
     pub replaced_after: Option<Duration>,
     /// The family of its task definition; `app` where unset.
     pub task_definition: Option<String>,
+    /// Its capacity provider; `None` if it is on container instances by launch type.
+    pub capacity_provider: Option<String>,
+    load_balancers: Vec<LoadBalancer>,
 }
 
 impl Service {
@@ -38,6 +43,8 @@ impl Service {
             deregistration_delay: None,
             replaced_after: Some(Duration::from_secs(20)),
             task_definition: None,
+            capacity_provider: None,
+            load_balancers: Vec::new(),
         }
     }
 
@@ -62,7 +69,44 @@ impl Service {
         self
     }
 
-    /// Puts it behind a load balancer with this deregistration delay.
+    /// Registers its tasks in a target group, by the port of a container. The target group is created if it does not
+    /// exist.
+    #[must_use]
+    pub fn target_group(mut self, name: impl Into<String>, container: impl Into<String>, port: u16) -> Self {
+        self.deregistration_delay.get_or_insert(Duration::from_mins(5));
+        let (target_group, container) = (name.into(), container.into());
+        self.load_balancers.push(LoadBalancer { target_group, alternate: None, container, port });
+        self
+    }
+
+    /// Makes it a blue/green service, with another target group beside the last one.
+    #[must_use]
+    pub fn alternate_target_group(mut self, name: impl Into<String>) -> Self {
+        if let Some(last) = self.load_balancers.last_mut() {
+            last.alternate = Some(name.into());
+        }
+        self
+    }
+
+    /// Sets its capacity provider.
+    #[must_use]
+    pub fn capacity_provider(mut self, name: impl Into<String>) -> Self {
+        self.capacity_provider = Some(name.into());
+        self
+    }
+
+    /// Its load balancers: where only a deregistration delay is set, one whose target group has the service's name.
+    pub(crate) fn load_balancers(&self) -> Vec<LoadBalancer> {
+        let default =
+            LoadBalancer { target_group: self.name.clone(), alternate: None, container: "app".to_owned(), port: 80 };
+        match self.deregistration_delay {
+            Some(_) if self.load_balancers.is_empty() => vec![default],
+            _ => self.load_balancers.clone(),
+        }
+    }
+
+    /// Puts it behind a load balancer with this deregistration delay. Its target group has the service's name, unless
+    /// another is set.
     #[must_use]
     pub fn load_balancer(mut self, deregistration_delay: Duration) -> Self {
         self.deregistration_delay = Some(deregistration_delay);

@@ -1,8 +1,11 @@
 //! ECS tasks.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// A task on a container instance.
+use serde_json::{Value, json};
+
+/// A task on a container instance, or on Fargate as a [`FargateTask`](crate::FargateTask).
 #[derive(Clone, Debug)]
 pub struct Task {
     /// Its ARN, set when it is placed.
@@ -23,6 +26,12 @@ pub struct Task {
     pub task_definition: Option<String>,
     /// How long after its start it ends by itself.
     pub finishes_after: Option<Duration>,
+    /// The overrides that it was started with, as in `RunTask`.
+    pub overrides: Value,
+    /// Its tags, which `StopTask` deletes.
+    pub tags: BTreeMap<String, String>,
+    /// Whether ECS Exec is turned on for it.
+    pub enable_execute_command: bool,
 }
 
 impl Task {
@@ -49,6 +58,9 @@ impl Task {
             stopped_reason: None,
             task_definition: None,
             finishes_after: None,
+            overrides: json!({"containerOverrides": [], "inferenceAcceleratorOverrides": []}),
+            tags: BTreeMap::new(),
+            enable_execute_command: false,
         }
     }
 
@@ -56,6 +68,41 @@ impl Task {
     #[must_use]
     pub fn task_definition(mut self, family: impl Into<String>) -> Self {
         self.task_definition = Some(family.into());
+        self
+    }
+
+    /// Sets who started it, such as `events-rule/nightly`.
+    #[must_use]
+    pub fn started_by(mut self, starter: impl Into<String>) -> Self {
+        self.started_by = Some(starter.into());
+        self
+    }
+
+    /// Sets its group.
+    #[must_use]
+    pub fn group(mut self, group: impl Into<String>) -> Self {
+        self.group = group.into();
+        self
+    }
+
+    /// Sets the overrides, as in `RunTask`.
+    #[must_use]
+    pub fn overrides(mut self, overrides: Value) -> Self {
+        self.overrides = overrides;
+        self
+    }
+
+    /// Adds a tag.
+    #[must_use]
+    pub fn tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.tags.insert(key.into(), value.into());
+        self
+    }
+
+    /// Turns on ECS Exec.
+    #[must_use]
+    pub fn enable_execute_command(mut self) -> Self {
+        self.enable_execute_command = true;
         self
     }
 

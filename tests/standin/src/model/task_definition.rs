@@ -15,13 +15,24 @@ pub struct TaskDefinition {
     pub windows: bool,
     /// Whether each task has a network interface of its own.
     pub awsvpc: bool,
+    /// Whether it was deregistered, so that no new task can be started from it.
+    pub inactive: bool,
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
 }
 
 impl TaskDefinition {
     /// A task definition for Linux in bridge mode.
     #[must_use]
     pub fn new(family: impl Into<String>) -> Self {
-        Self { family: family.into(), containers: Vec::new(), windows: false, awsvpc: false }
+        Self {
+            family: family.into(),
+            containers: Vec::new(),
+            windows: false,
+            awsvpc: false,
+            inactive: false,
+            tags: BTreeMap::new(),
+        }
     }
 
     /// Adds a container.
@@ -42,6 +53,20 @@ impl TaskDefinition {
     #[must_use]
     pub fn awsvpc(mut self) -> Self {
         self.awsvpc = true;
+        self
+    }
+
+    /// Deregisters it: tasks run on, and no new one can be started.
+    #[must_use]
+    pub fn inactive(mut self) -> Self {
+        self.inactive = true;
+        self
+    }
+
+    /// Adds a tag.
+    #[must_use]
+    pub fn tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.tags.insert(key.into(), value.into());
         self
     }
 

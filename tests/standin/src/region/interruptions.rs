@@ -8,6 +8,7 @@ use super::Region;
 use crate::fate::Fate;
 use crate::history::Moment;
 use crate::notice::notice;
+use crate::reservation::{Reservation, reservation_interruption};
 
 /// How long an instance has from its notice.
 const NOTICE: Duration = Duration::from_mins(2);
@@ -28,6 +29,12 @@ impl Region {
         notice(self, instance, action, SystemTime::now() - NOTICE.saturating_sub(left))
     }
 
+    /// Terminates an instance with its reservation after this time, and returns the warning.
+    pub fn interrupt_reservation(&self, instance: &str, reservation: Reservation, left: Duration) -> Value {
+        self.with(|resources| resources.interrupt(instance, "terminate", left));
+        reservation_interruption(self, instance, reservation, Some(SystemTime::now() + left))
+    }
+
     /// Starts an instance that was stopped, as EC2 does when it has capacity again. Its agent connects, and its
     /// container instance is unchanged.
     pub fn start_again(&self, instance: &str) {
@@ -44,9 +51,7 @@ impl Region {
     #[must_use]
     pub fn history(&self) -> Vec<Moment> {
         let started = self.shared.lock().clock.started();
-        self.with(|resources| {
-            resources.history.since(resources.interruptions.first().map_or(started, |first| first.at))
-        })
+        self.with(|resources| resources.history.since(resources.first_notice().unwrap_or(started)))
     }
 
     /// The number of an EC2 instance's registered container instances.

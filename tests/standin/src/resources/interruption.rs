@@ -16,9 +16,17 @@ pub(crate) struct Interruption {
     pub(crate) ends: Instant,
     action: String,
     is_over: bool,
+    /// Whether it is a termination by an Auto Scaling group only.
+    by_group: bool,
 }
 
 impl Interruption {
+    /// The interruption of a task of Fargate Spot, which has at most its stop timeout.
+    fn of_task(at: Instant) -> Self {
+        let ends = at + Duration::from_mins(2);
+        Self { instance: String::new(), at, ends, action: "terminate".to_owned(), is_over: false, by_group: false }
+    }
+
     pub(super) fn due(&self) -> Option<Instant> {
         (!self.is_over).then_some(self.ends)
     }
@@ -34,31 +42,72 @@ impl Resources {
     pub(crate) fn interrupt(&mut self, instance: &str, action: &str, notice: Duration) {
         let now = self.now;
         self.history.note(now, instance, format!("notice: {action} in {} s", notice.as_secs()));
-        if self.interruptions.iter().any(|other| other.instance == instance && !other.is_over) {
+        if let Some(other) = self.current_interruption(instance) {
+            // A lifecycle hook does not delay EC2.
+            if other.by_group {
+                (other.ends, other.by_group) = (other.ends.min(now + notice), false);
+            }
             return;
         }
-        let (instance, action) = (instance.to_owned(), action.to_owned());
-        self.interruptions.push(Interruption { instance, at: now, ends: now + notice, action, is_over: false });
+        let ends = now + notice;
+        let (id, action) = (instance.to_owned(), action.to_owned());
+        self.interruptions.push(Interruption { instance: id, at: now, ends, action, is_over: false, by_group: false });
+        self.rebalance(instance, false);
+    }
+
+    /// The interruption of an instance that did not end yet.
+    fn current_interruption(&mut self, instance: &str) -> Option<&mut Interruption> {
+        self.interruptions.iter_mut().find(|other| other.instance == instance && !other.is_over)
+    }
+
+    /// An Auto Scaling group terminates an instance within this time.
+    pub(super) fn terminate_later(&mut self, instance: &str, within: Duration) {
+        let now = self.now;
+        if self.current_interruption(instance).is_none() {
+            let (instance, action) = (instance.to_owned(), "terminate".to_owned());
+            let ends = now + within;
+            self.interruptions.push(Interruption { instance, at: now, ends, action, is_over: false, by_group: true });
+        }
+    }
+
+    /// An Auto Scaling group terminates an instance now.
+    pub(super) fn terminate_now(&mut self, instance: &str) {
+        let now = self.now;
+        if let Some(interruption) = self.current_interruption(instance) {
+            "terminate".clone_into(&mut interruption.action);
+            interruption.ends = interruption.ends.min(now);
+        }
+    }
+
+    /// The time of the first notice.
+    pub(crate) fn first_notice(&self) -> Option<Instant> {
+        self.interruptions.first().map(|first| first.at)
     }
 
     /// Ends the instances whose time has come.
     pub(super) fn end_instances(&mut self) {
         let now = self.now;
-        let Self { records, instances, interruptions, history, eks, .. } = self;
+        let Self { records, fargate, instances, interruptions, history, eks, .. } = self;
+        let mut ended = Vec::new();
         for over in interruptions.iter_mut().filter(|other| other.due().is_some_and(|due| due <= now)) {
             over.is_over = true;
+            ended.push(over.instance.clone());
             let state = if over.action == "terminate" { "terminated" } else { "stopped" };
             if let Some(instance) = instances.get_mut(&over.instance) {
                 state.clone_into(&mut instance.state);
             }
-            history.note(now, &over.instance, format!("{state} by EC2"));
-            for run in in_order(runs_mut(records).filter(|run| run.instance == over.instance)) {
+            let by = if over.by_group { "Auto Scaling" } else { "EC2" };
+            history.note(now, &over.instance, format!("{state} by {by}"));
+            for run in in_order(runs_mut(records, fargate).filter(|run| run.instance == over.instance)) {
                 run.end_with_instance(over.action == "hibernate", now, history);
             }
             for cluster in eks.values_mut() {
                 cluster.world.end_instance(&over.instance, over.action == "terminate", now, history);
             }
             connect(records, &over.instance, false);
+        }
+        for instance in &ended {
+            self.member_ended(instance);
         }
     }
 
@@ -75,12 +124,17 @@ impl Resources {
         }
     }
 
-    /// What became of the containers of each interrupted instance.
+    /// What became of the containers of each interrupted instance and of each interrupted task of Fargate Spot.
     pub(crate) fn fates(&self) -> Vec<Fate> {
         let records = self.records.values().flat_map(BTreeMap::values);
         let mut runs: Vec<_> = records.flat_map(|record| &record.runs).collect();
         runs.sort_by_key(|run| run.order);
         let mut fates = Vec::new();
+        for run in self.fargate.values().flatten() {
+            let Some(interruption) = run.interrupted.map(Interruption::of_task) else { continue };
+            let hit = |process: &&RunningContainer| interruption.hit(process);
+            fates.extend(run.containers.iter().filter(hit).map(|process| Fate::new(&interruption, run, process)));
+        }
         for interruption in &self.interruptions {
             for run in runs.iter().filter(|run| run.instance == interruption.instance) {
                 let hit = |process: &&RunningContainer| interruption.hit(process);

@@ -55,8 +55,12 @@ impl Scheduled {
         }
     }
 
-    /// Counts its tasks, given the container instances of its cluster.
-    pub(crate) fn count_tasks(&self, records: Option<&BTreeMap<String, Record>>) -> TaskCounts {
+    /// Counts its tasks, given the container instances and the Fargate tasks of its cluster.
+    pub(crate) fn count_tasks(
+        &self,
+        records: Option<&BTreeMap<String, Record>>,
+        fargate: Option<&Vec<PlacedTask>>,
+    ) -> TaskCounts {
         let group = self.model.group();
         let (mut placed, mut moving, mut settled) = (0, 0, 0);
         for record in records.into_iter().flat_map(BTreeMap::values) {
@@ -66,6 +70,9 @@ impl Scheduled {
             moving += if is_draining(record) { running } else { 0 };
             settled += if is_draining(record) { 0 } else { running };
         }
+        let on_fargate = || fargate.into_iter().flatten().filter(|run| run.task.group == group);
+        placed += on_fargate().count();
+        settled += on_fargate().filter(|run| run.is_running()).count();
         let elsewhere = self.model.desired_count.saturating_sub(placed);
         let healthy = self.replacements.iter().filter(|replacement| replacement.is_healthy).count();
         let starting = self.replacements.len() - healthy;
@@ -73,8 +80,14 @@ impl Scheduled {
     }
 
     /// Replaces a replica service's tasks within its limits.
-    fn reconcile(&mut self, records: &mut BTreeMap<String, Record>, now: Instant, history: &mut History) {
-        let counts = self.count_tasks(Some(records));
+    fn reconcile(
+        &mut self,
+        records: &mut BTreeMap<String, Record>,
+        fargate: Option<&Vec<PlacedTask>>,
+        now: Instant,
+        history: &mut History,
+    ) {
+        let counts = self.count_tasks(Some(records), fargate);
         let spare = counts.running().saturating_sub(self.model.minimum());
         let stops = spare.min(counts.moving);
         let delay = self.model.deregistration_delay;
@@ -94,7 +107,7 @@ impl Scheduled {
 impl Resources {
     /// Runs the scheduler for every service.
     pub(super) fn schedule(&mut self) {
-        let Self { records, services, history, now, .. } = self;
+        let Self { records, fargate, services, history, now, .. } = self;
         let is_daemon = |cluster: &str, group: &str| {
             let key = (cluster.to_owned(), group.trim_start_matches("service:").to_owned());
             services.get(&key).is_some_and(|scheduled| scheduled.model.daemon)
@@ -110,10 +123,11 @@ impl Resources {
             }
         }
         for ((cluster, _), scheduled) in services.iter_mut().filter(|(_, scheduled)| !scheduled.model.daemon) {
-            if let Some(records) = records.get_mut(cluster) {
-                scheduled.reconcile(records, *now, history);
-            }
+            let (on_fargate, mut none) = (fargate.get(cluster), BTreeMap::new());
+            let records = records.get_mut(cluster).unwrap_or(&mut none);
+            scheduled.reconcile(records, on_fargate, *now, history);
         }
+        self.settle_targets();
     }
 }
 

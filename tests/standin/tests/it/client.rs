@@ -74,6 +74,19 @@ impl Client {
         Some(Reply { status: parts.status.as_u16(), headers: parts.headers, body })
     }
 
+    /// A call of a query protocol without a socket.
+    pub(crate) async fn query_here(&self, aws: &Standin, service: &str, query: &str) -> Reply {
+        let version = match service {
+            "ec2" => "2016-11-15",
+            "autoscaling" => "2011-01-01",
+            _ => "2015-12-01",
+        };
+        let body = Bytes::from(format!("Version={version}&Action={query}"));
+        let (parts, body) = aws.answer(self.request(service).body(body).unwrap()).await.unwrap().into_parts();
+        let body = String::from_utf8(body.to_vec()).unwrap();
+        Reply { status: parts.status.as_u16(), headers: parts.headers, body }
+    }
+
     pub(crate) async fn ec2(&self, query: &str) -> Reply {
         self.send(self.request("ec2"), format!("Version=2016-11-15&Action={query}")).await.unwrap()
     }

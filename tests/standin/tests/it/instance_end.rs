@@ -3,7 +3,10 @@
 use std::time::{Duration, SystemTime};
 
 use serde_json::json;
-use standin::{ContainerInstance, Service, Task, notice, rebalance_recommendation, state_change};
+use standin::{
+    ContainerInstance, Instance, Reservation, Service, Task, capacity_block_expirations, notice,
+    rebalance_recommendation, reservation_interruption, state_change,
+};
 
 use crate::paused::{ID, Paused, pass, seconds};
 
@@ -95,4 +98,29 @@ async fn events_name_the_instance() {
     let event = rebalance_recommendation(&paused.home, ID, time);
     assert_eq!(event["detail-type"], "EC2 Instance Rebalance Recommendation");
     assert_eq!((&event["detail"], &event["time"]), (&json!({"instance-id": ID}), &json!("1970-01-01T00:00:00Z")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn reservation_takes_its_instance_with_it() {
+    let paused = Paused::start().await;
+    let kind = "EC2 Capacity Reservation Instance Interruption Warning";
+    paused.home.instance(Instance::new(ID).lifecycle("interruptible-capacity-reservation"));
+    let shown = paused.query("ec2", "DescribeInstances&Filter.1.Name=instance-lifecycle&Filter.1.Value.1=inter*").await;
+    assert_eq!(shown.xml("instanceLifecycle"), Some("interruptible-capacity-reservation"));
+    let arn = format!("arn:aws:ec2:us-east-2:123456789012:instance/{ID}");
+    let event = paused.home.interrupt_reservation(ID, Reservation::Interruptible, seconds(90));
+    assert_eq!((&event["detail-type"], &event["resources"]), (&json!(kind), &json!(arn)));
+    let detail = &event["detail"];
+    assert_eq!((&detail["instance-id"], &detail["instance-action"]), (&json!(ID), &json!("terminate")));
+    assert!(event["time"].as_str() < detail["instance-termination-time"].as_str());
+    pass(90.0).await;
+    assert_eq!(paused.home.instance_at(ID).unwrap().state, "terminated");
+
+    let event = reservation_interruption(&paused.home, ID, Reservation::CapacityBlock, None);
+    assert_eq!((&event["detail-type"], &event["resources"]), (&json!(kind), &json!([arn])));
+    assert_eq!(event["detail"]["instance-lifecycle"], "capacity-block");
+    assert_eq!(event["detail"].get("instance-termination-time"), None);
+    let [one, other] = capacity_block_expirations(&paused.home, "cr-1", SystemTime::UNIX_EPOCH);
+    assert_ne!(one["detail-type"], other["detail-type"]);
+    assert_eq!(one["detail"], json!({"capacity-reservation-id": "cr-1", "end-date": "1970-01-01T00:00:00Z"}));
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use standin::{ContainerInstance, Instance, Moment, Region, Standin, Task};
 
-use crate::client::Client;
+use crate::client::{Client, Reply};
 
 /// The instance that is interrupted.
 pub(crate) const ID: &str = "i-1234567890abcdef0";
@@ -50,6 +50,16 @@ impl Paused {
         let reply = self.client.here(&self.aws, api, params).await.unwrap();
         assert_eq!(reply.status, 400, "{}", reply.body);
         reply.json()["__type"].as_str().unwrap().to_owned()
+    }
+
+    /// Calls a service with a query protocol: `ec2`, `autoscaling` or `elasticloadbalancing`.
+    pub(crate) async fn query(&self, service: &str, query: &str) -> Reply {
+        self.client.query_here(&self.aws, service, query).await
+    }
+
+    /// Calls ECS and returns the whole answer.
+    pub(crate) async fn ecs_reply(&self, api: &str, params: Value) -> Reply {
+        self.client.here(&self.aws, api, params).await.unwrap()
     }
 
     pub(crate) async fn set_state(&self, status: &str) {

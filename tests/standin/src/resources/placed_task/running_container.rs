@@ -14,11 +14,23 @@ pub(crate) struct RunningContainer {
     pub(crate) sigterm: Option<Instant>,
     pub(crate) ended: Option<(Instant, Ending)>,
     pub(crate) with_traffic: bool,
+    /// Whether a load balancer still sent it requests at SIGTERM.
+    pub(crate) sigterm_with_traffic: bool,
 }
 
 impl RunningContainer {
     pub(super) fn new(model: Container, depends_on: Vec<(String, String)>) -> Self {
-        Self { model, depends_on, sigterm: None, ended: None, with_traffic: false }
+        Self { model, depends_on, sigterm: None, ended: None, with_traffic: false, sigterm_with_traffic: false }
+    }
+
+    /// Its exit code, once it has one.
+    pub(crate) fn exit_code(&self) -> Option<i32> {
+        match self.ended?.1 {
+            Ending::Exited if self.sigterm.is_some() => Some(self.model.sigterm_exit_code),
+            Ending::Exited => Some(self.model.exit_code),
+            Ending::Killed => Some(137),
+            Ending::InstanceEnded => None,
+        }
     }
 
     /// Whether the agent stops it before `other`.
