@@ -131,6 +131,7 @@ fn versions_are_that_of_the_code() {
         assert_eq!(version, env!("CARGO_PKG_VERSION"));
     };
     version(TEMPLATE, "\n      Version: ");
+    version(TEMPLATE, "\n    SemanticVersion: ");
     version(MEMBER, "whose template this is\n    Value: ");
     assert_eq!(TEMPLATE.matches("!FindInMap [Release, Function, Version]").count(), 2, "a tag and an output");
 }

@@ -110,12 +110,12 @@ def main():
     checks.done()
 
 
-def start_emulator(stack, folder):
+def start_emulator(stack, folder, more=None):
     port = free_port()
     settings = {"GATEWAY_PORT": str(port), "BIND_HOST": "127.0.0.1", "TMPDIR": str(folder)}
     # ministack starts these two servers on fixed ports.
     settings |= {"SFTP_ENABLED": "0", "IOT_MTLS_ENABLED": "0"}
-    env = environment("") | settings
+    env = environment("") | settings | (more or {})
     # With this variable, functions would call it instead of the stand-in.
     del env["AWS_ENDPOINT_URL"]
     command = [sys.executable, Path(__file__).with_name("emulator.py")]

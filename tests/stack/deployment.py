@@ -14,7 +14,7 @@ def session(account, region):
     return boto3.Session(aws_access_key_id=account, aws_secret_access_key="made-up", region_name=region)
 
 
-def deploy(name, parameters, config="default", aws=None):
+def deploy(name, parameters, config="default", aws=None, folder=ROOT):
     """Deploys with samconfig.toml, as an operator does."""
     command = [TOOLS / "sam", "deploy", "--config-env", config, "--stack-name", name, "--no-confirm-changeset"]
     command += ["--no-progressbar"]
@@ -25,7 +25,7 @@ def deploy(name, parameters, config="default", aws=None):
         env |= {"AWS_ACCESS_KEY_ID": aws.get_credentials().access_key, "AWS_REGION": aws.region_name}
         env |= {"AWS_DEFAULT_REGION": aws.region_name}
     done = subprocess.run(
-        command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        command, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )
     if done.returncode:
         raise RuntimeError(f"sam deploy failed\n{done.stdout}")

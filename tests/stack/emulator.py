@@ -1,7 +1,7 @@
 """Runs ministack, extended by features that these stacks use.
 
 - AWS::Events::EventBusPolicy: stored where PutPermission stores a policy, so that DescribeEventBus returns it.
-- AWS::Logs::QueryDefinition: accepted and ignored, since ministack has no saved queries.
+- Resource types that ministack does not know, such as AWS::Logs::QueryDefinition: accepted and ignored.
 - StartMessageMoveTask: moves all visible messages from a dead-letter queue to the named queue at once.
 - Conditions with pseudo parameters and Fn::Select: evaluated as in resources. ministack alone compares the name of a
   pseudo parameter instead of its value.
@@ -14,6 +14,13 @@ from ministack import app
 from ministack.core.responses import get_account_id, get_region
 from ministack.services import eventbridge, sqs
 from ministack.services.cloudformation import engine, provisioners
+
+IGNORED = [
+    "AWS::EC2::SecurityGroupIngress",
+    "AWS::EKS::AccessEntry",
+    "AWS::FIS::ExperimentTemplate",
+    "AWS::Logs::QueryDefinition",
+]
 
 evaluate_conditions = engine._evaluate_conditions
 
@@ -31,7 +38,7 @@ def delete_bus_policy(physical_id, properties):
     eventbridge._remove_permission({key: properties[key] for key in ("EventBusName", "StatementId")})
 
 
-def put_query(logical_id, properties, stack_name):
+def accept(logical_id, properties, stack_name):
     return f"{stack_name}-{logical_id}", {}
 
 
@@ -66,7 +73,8 @@ def conditions(template, parameters):
 
 
 provisioners._RESOURCE_HANDLERS["AWS::Events::EventBusPolicy"] = {"create": put_bus_policy, "delete": delete_bus_policy}
-provisioners._RESOURCE_HANDLERS["AWS::Logs::QueryDefinition"] = {"create": put_query, "delete": lambda *_: None}
+for kind in IGNORED:
+    provisioners._RESOURCE_HANDLERS[kind] = {"create": accept, "delete": lambda *_: None}
 sqs._HANDLERS["StartMessageMoveTask"] = start_message_move_task
 for name, module in list(sys.modules.items()):
     if name.startswith("ministack.") and getattr(module, "_evaluate_conditions", None) is evaluate_conditions:

@@ -1,4 +1,4 @@
-"""Finds broken relative links and anchors in the documents: every *.md in the root, in docs and in tests.
+"""Finds broken relative links and anchors in the documents: every *.md in the root, in docs, in examples and in tests.
 
     python tests/stack/links.py
 
@@ -25,7 +25,8 @@ ELSEWHERE = re.compile(r"[a-z][a-z0-9+.-]*:|//", re.IGNORECASE)
 
 
 def documents(root):
-    below = [path for folder in ("docs", "tests") for path in (root / folder).rglob("*.md")]
+    below = [path for folder in ("docs", "examples", "tests") for path in (root / folder).rglob("*.md")]
+    below = [path for path in below if "node_modules" not in path.parts]
     return sorted(root.glob("*.md")) + sorted(below)
 
 
