@@ -11,6 +11,27 @@ use crate::{
     interruption::{Interruption, Kind},
 };
 
+/// The environment variables that the settings are read from.
+pub const VARIABLES: [&str; 17] = [
+    "STRATEGY",
+    "DRY_RUN",
+    "CLUSTERS",
+    "EXCLUDE_CLUSTERS",
+    "CLUSTER_TAG",
+    "MANAGED_DRAINING",
+    "STANDALONE_TASKS",
+    "REACTIVATE_RESUMED",
+    "CLEAN_UP_TERMINATED",
+    "REBALANCE_RECOMMENDATION",
+    "ACCOUNTS",
+    "MEMBER_ROLE_NAME",
+    "EXTERNAL_ID",
+    "OUTCOME_BUS",
+    "EKS_CLUSTERS",
+    "EKS_STRATEGY",
+    "POD_DISRUPTION_BUDGETS",
+];
+
 /// The function's settings.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -86,10 +107,10 @@ pub enum StandaloneTasks {
     Leave,
 }
 
-/// What happens to instances that EC2 starts again after it stopped or hibernated them.
+/// What happens to instances that EC2 starts again after it stopped or hibernated them, and to their nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResumedPolicy {
-    /// They are set to `ACTIVE` if this function drained them.
+    /// They are set to `ACTIVE`, or uncordoned, if this function drained them.
     Reactivate,
     /// They are left as they are.
     Leave,
@@ -109,7 +130,7 @@ pub enum TerminatedPolicy {
 pub enum RebalancePolicy {
     /// Nothing.
     Ignore,
-    /// The container instance is set to `DRAINING`.
+    /// The container instance is set to `DRAINING`; the node is cordoned, and its pods are evicted.
     Drain,
 }
 
@@ -360,6 +381,17 @@ mod tests {
             assert_eq!(config.eks_strategy, EksStrategy::Drain);
             assert_eq!(config.pod_disruption_budgets, BudgetPolicy::UntilDeadline);
         }
+    }
+
+    #[test]
+    fn listed_variables_are_those_that_are_read() {
+        let read = std::cell::RefCell::new(Vec::new());
+        Config::read(|name| {
+            read.borrow_mut().push(name.to_owned());
+            None
+        })
+        .unwrap();
+        assert_eq!(read.into_inner(), VARIABLES);
     }
 
     #[test]

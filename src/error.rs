@@ -41,12 +41,12 @@ pub enum Error {
         retry_after: Option<Duration>,
     },
 
-    /// AWS accepted a change, but its answer says that this container instance was not changed.
+    /// A change was accepted, but the answer says that this container instance or node was not changed.
     #[error("{operation} for {resource} changed nothing: {reason}")]
     Unchanged {
         /// The API operation.
         operation: Operation,
-        /// The container instance's ARN.
+        /// The container instance's ARN, or the node's name and cluster.
         resource: String,
         /// The reason in `failures[]`, or what a second read showed.
         reason: String,

@@ -4,17 +4,15 @@ use std::{env, io::Write, process::ExitCode};
 
 use lambda_runtime::Context;
 
-use crate::identifier::AccountId;
+use crate::{config::VARIABLES, identifier::AccountId};
 
 /// The function's version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-const ABOUT: &str = concat!(
-    "spot-interruption-handler ",
-    env!("CARGO_PKG_VERSION"),
-    " takes interrupted EC2 Spot instances out of their Amazon ECS clusters: ",
-    "AWS Lambda starts it, and `cargo run --example demo` shows it."
-);
+const NAME_AND_VERSION: &str = concat!("spot-interruption-handler ", env!("CARGO_PKG_VERSION"));
+
+const ABOUT: &str = "takes interrupted EC2 Spot instances out of their Amazon ECS and Amazon EKS clusters: AWS Lambda \
+                     starts it, and `cargo run --example demo` shows it";
 
 /// The variables that Lambda sets. Its runtime panics without them.
 const SET_BY_LAMBDA: [&str; 4] = [
@@ -27,13 +25,19 @@ const SET_BY_LAMBDA: [&str; 4] = [
 /// Prints what this program is, and returns the exit code, if it was asked for that or was not started by Lambda.
 #[must_use]
 pub fn answer_command_line() -> Option<ExitCode> {
-    let asks_what_it_is = |arg| ["-h", "--help", "-V", "--version"].iter().any(|question| arg == *question);
+    let asks = |options: [&str; 2]| env::args_os().skip(1).any(|arg| options.iter().any(|option| arg == *option));
+    let missing = SET_BY_LAMBDA.iter().find(|name| env::var_os(name).is_none_or(|value| value.is_empty()));
     // A closed output is no error: nobody reads the answer.
-    if env::args_os().skip(1).any(asks_what_it_is) {
-        let _ = writeln!(std::io::stdout(), "{ABOUT}");
+    let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
+    if asks(["-V", "--version"]) {
+        let _ = writeln!(out, "{NAME_AND_VERSION}");
         Some(ExitCode::SUCCESS)
-    } else if SET_BY_LAMBDA.iter().any(|name| env::var_os(name).is_none_or(|value| value.is_empty())) {
-        let _ = writeln!(std::io::stderr(), "{ABOUT}");
+    } else if asks(["-h", "--help"]) {
+        let variables = VARIABLES.join("\n  ");
+        let _ = writeln!(out, "{NAME_AND_VERSION} {ABOUT}.\n\nIt reads these environment variables:\n  {variables}");
+        Some(ExitCode::SUCCESS)
+    } else if let Some(missing) = missing {
+        let _ = writeln!(err, "{NAME_AND_VERSION} {ABOUT}. {missing} is not set.");
         Some(ExitCode::FAILURE)
     } else {
         None

@@ -73,8 +73,8 @@ pub async fn warm_up(scopes: &Scopes, config: &Config) {
 /// # Errors
 ///
 /// Success means that nothing is left to be done. The container instance is in the state that it should be in, it is
-/// left alone for a reason, the instance is in no ECS cluster, or the event is not one for this function. The answer
-/// says which.
+/// left alone for a reason, the node is drained as far as its budgets allow, the instance is in no cluster, or the event
+/// is not one for this function. The answer says which.
 ///
 /// An error needs an operator's attention, or may be fixed by a retry of Lambda's:
 ///
@@ -86,7 +86,7 @@ pub async fn warm_up(scopes: &Scopes, config: &Config) {
 /// | `Throttled` | a request quota was used up until the deadline |
 /// | `DeadlineExceeded` | AWS did not answer, or answered with server errors, until the deadline |
 /// | `CallRejected` | AWS rejected a call for another reason |
-/// | `Unchanged` | AWS accepted a change, but its answer says that a container instance was not changed |
+/// | `Unchanged` | a change was accepted, but the answer says that a container instance or node was not changed |
 ///
 /// Transient errors are retried until shortly before the notice's deadline or the function's, whichever is earlier.
 ///

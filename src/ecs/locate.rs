@@ -27,7 +27,7 @@ use std::{
 use futures_util::future::join_all;
 use tokio::task::yield_now;
 
-use self::search::{CHEAP_SCAN, Search};
+use self::search::{CHEAP_SCAN, Search, expects_other_platforms};
 use super::{Ecs, cluster_list::ClusterList, container_instance::ContainerInstance, managed_by::ManagedBy};
 use crate::{
     aws::calls::Calls,
@@ -116,11 +116,6 @@ pub(crate) async fn warm_up(ecs: &Ecs, config: &Config, calls: &Calls) {
 /// first, since its answer alone can make a scan unnecessary.
 fn is_cheap(ecs: &Ecs, config: &Config, known: &ClusterList) -> bool {
     known.scan_lists(ecs.searches.load(Relaxed)) <= CHEAP_SCAN && !expects_other_platforms(ecs, config)
-}
-
-/// Whether instances of other platforms are interrupted.
-fn expects_other_platforms(ecs: &Ecs, config: &Config) -> bool {
-    ecs.cache.has_other_platforms() || !config.eks_clusters.is_empty()
 }
 
 async fn with_managers(

@@ -60,7 +60,8 @@ pub(crate) struct ApiServer {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Status {
-    pub(crate) status: Option<String>,
+    #[serde(rename = "status")]
+    pub(crate) verdict: Option<String>,
     pub(crate) message: Option<String>,
     pub(crate) reason: Option<String>,
     details: Option<Details>,

@@ -29,15 +29,19 @@ use crate::{aws::CONNECT, error::BoxError};
 
 /// Makes connectors that trust a certificate authority, given in PEM.
 #[derive(Clone)]
-pub struct Connect(Arc<dyn Fn(&[u8]) -> Result<SharedHttpConnector, BoxError> + Send + Sync>);
+pub struct Connect(Arc<MakeConnector>);
+
+type MakeConnector = dyn Fn(&[u8]) -> Connected + Send + Sync;
+
+type Connected = Result<SharedHttpConnector, BoxError>;
 
 impl Connect {
     /// Makes connectors with this function, in place of TLS.
-    pub fn new(connect: impl Fn(&[u8]) -> Result<SharedHttpConnector, BoxError> + Send + Sync + 'static) -> Self {
+    pub fn new(connect: impl Fn(&[u8]) -> Connected + Send + Sync + 'static) -> Self {
         Self(Arc::new(connect))
     }
 
-    pub(super) fn connector(&self, certificate_authority: &[u8]) -> Result<SharedHttpConnector, BoxError> {
+    pub(super) fn connector(&self, certificate_authority: &[u8]) -> Connected {
         (self.0)(certificate_authority)
     }
 }
@@ -55,7 +59,7 @@ impl fmt::Debug for Connect {
 }
 
 /// The HTTP client of the SDK, which is linked in any case.
-fn over_tls(certificate_authority: &[u8]) -> Result<SharedHttpConnector, BoxError> {
+fn over_tls(certificate_authority: &[u8]) -> Connected {
     // The client panics if it can't parse the certificates.
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(certificate_authority) {

@@ -113,7 +113,7 @@ fn verdict(answer: &Answer) -> Option<Eviction> {
     let blocked = || Eviction::Blocked(status.message.clone().unwrap_or_default());
     let says = |text: &str| status.message.as_ref().is_some_and(|said| said.contains(text));
     match answer.status {
-        200..=299 if status.status.as_deref() == Some("Failure") => Some(blocked()),
+        200..=299 if status.verdict.as_deref() == Some("Failure") => Some(blocked()),
         200..=299 => Some(Eviction::Accepted),
         404 | 409 => Some(Eviction::Gone),
         429 if status.has_cause("DisruptionBudget") => Some(blocked()),

@@ -45,9 +45,9 @@ pub(crate) async fn locate(
     let mut failed = None;
     // A cluster that can't be reached does not delay a node in another one.
     while !searches.is_empty() {
-        let (searched, _, others) = select_all(searches).await;
+        let (found, _, others) = select_all(searches).await;
         searches = others;
-        match searched {
+        match found {
             Ok(Some(located)) => return Ok(Some(located)),
             Ok(None) => {}
             Err(error) => failed = Some(error),

@@ -75,7 +75,8 @@ impl Node {
     pub(crate) fn cordon(&self, mark: Mark, comes_back: bool) -> Option<Value> {
         let is_cordoned = self.is_unschedulable();
         let (mut labels, mut annotations) = (Map::new(), Map::new());
-        if !self.has_label() && !(is_cordoned && self.mark().is_none() && comes_back) {
+        let stays_cordoned = is_cordoned && self.mark().is_none() && comes_back;
+        if !self.has_label() && !stays_cordoned {
             labels.insert(LABEL.to_owned(), "true".into());
         }
         if !is_cordoned || self.mark().is_some_and(|earlier| earlier < mark) {
@@ -87,7 +88,7 @@ impl Node {
         if is_cordoned && labels.is_empty() && annotations.is_empty() {
             return None;
         }
-        Some(self.patch(&labels, &annotations, true.into()))
+        Some(self.patch(&labels, &annotations, Some(true)))
     }
 
     /// The patch that uncordons a node that this function cordoned.
@@ -98,11 +99,16 @@ impl Node {
         }
         let annotations = [MARK, HAD_LABEL].into_iter().filter(|key| self.metadata.annotations.contains_key(*key));
         let annotations = annotations.map(|key| (key.to_owned(), Value::Null)).collect();
-        self.patch(&labels, &annotations, Value::Null)
+        self.patch(&labels, &annotations, None)
     }
 
     /// A JSON merge patch. The server rejects it if another node has taken the name.
-    fn patch(&self, labels: &Map<String, Value>, annotations: &Map<String, Value>, unschedulable: Value) -> Value {
+    fn patch(
+        &self,
+        labels: &Map<String, Value>,
+        annotations: &Map<String, Value>,
+        unschedulable: Option<bool>,
+    ) -> Value {
         json!({
             "metadata": { "uid": self.metadata.uid, "labels": labels, "annotations": annotations },
             "spec": { "unschedulable": unschedulable },

@@ -3,6 +3,7 @@
 use std::{process::Command, time::Duration};
 
 use serde_json::Value;
+use spot_interruption_handler::config::VARIABLES;
 use standin::{Fault, FunctionError};
 
 use crate::{ID, apis, crowd, function, handled, notice, register, standin, start};
@@ -30,18 +31,20 @@ async fn invalid_setting_stops_the_function_and_is_named() {
 
 #[test]
 fn started_by_hand_it_prints_one_line() {
-    let ends_well = |args: &[&str], lambda: &[(&str, &str)]| {
+    let answer = |args: &[&str], lambda: &[(&str, &str)]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_spot-interruption-handler"));
         let output = command.args(args).env_clear().envs(lambda.iter().copied()).output().unwrap();
-        let said = if output.status.success() { output.stdout } else { output.stderr };
-        let said = String::from_utf8(said).unwrap();
-        for part in [env!("CARGO_PKG_VERSION"), "Spot", "ECS", "Lambda starts it", "cargo run --example demo"] {
-            assert!(said.lines().count() == 1 && said.contains(part), "{args:?}: {said}");
-        }
-        output.status.success()
+        (output.status.success(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
     };
-    for asked in ["-h", "--help", "-V", "--version"] {
-        assert!(ends_well(&[asked], &[]), "{asked}");
+    for asked in ["-V", "--version"] {
+        let said = format!("spot-interruption-handler {}\n", env!("CARGO_PKG_VERSION"));
+        assert_eq!(answer(&[asked], &[]), (true, said));
+    }
+    for asked in ["-h", "--help"] {
+        let (is_success, said) = answer(&[asked], &[]);
+        for part in ["ECS", "EKS", "Lambda starts it", "cargo run --example demo"].into_iter().chain(VARIABLES) {
+            assert!(is_success && said.contains(part), "{asked}: {said}");
+        }
     }
     for (args, lambda) in [
         (&[][..], &[][..]),
@@ -49,7 +52,9 @@ fn started_by_hand_it_prints_one_line() {
         (&[], &[("AWS_LAMBDA_RUNTIME_API", "")]),
         (&[], &[("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001"), ("AWS_LAMBDA_FUNCTION_NAME", "any")]),
     ] {
-        assert!(!ends_well(args, lambda), "{args:?} {lambda:?}");
+        let (is_success, said) = answer(args, lambda);
+        assert!(!is_success && said.lines().count() == 1 && said.contains("Lambda starts it"), "{args:?} {lambda:?}");
+        assert!(said.contains("AWS_LAMBDA_") && said.ends_with("is not set.\n"), "{said}");
     }
 }
 

@@ -35,7 +35,7 @@ async fn prod(pods: impl IntoIterator<Item = Pod>) -> (Standin, String) {
 fn assert_only_its_node_changed(aws: &Standin) {
     let of_other = Instance::new(OTHER).private_dns_in(aws.home().name());
     let other = aws.home().node_at("prod", &of_other).unwrap();
-    assert!(!other.unschedulable && other.labels.get(LABEL).is_none() && other.annotations.is_empty());
+    assert!(!other.unschedulable && !other.labels.contains_key(LABEL) && other.annotations.is_empty());
     assert!(aws.home().pods("prod", &of_other).iter().all(|pod| pod.name == "other"));
     for call in aws.writes() {
         assert!(!call.params.to_string().contains(&of_other) && call.params["name"] != "other", "{call:?}");
@@ -310,7 +310,7 @@ async fn terminated_node_needs_nothing() {
     assert!(aws.calls().iter().all(|call| call.service != "kubernetes"));
 }
 
-async fn metrics_of(function: &Environment) -> Vec<Value> {
+fn metrics_of(function: &Environment) -> Vec<Value> {
     let lines = function.logs().into_iter().filter(|line| line.contains("CloudWatchMetrics"));
     lines.map(|line| serde_json::from_str(&line).unwrap()).collect()
 }
@@ -320,7 +320,7 @@ async fn cluster_and_outcome_are_in_the_metrics_and_the_log_and_the_token_is_not
     let (aws, name) = prod(app_pods(3)).await;
     let function = function(&aws, &[EKS[0], ("AWS_LAMBDA_LOG_LEVEL", "DEBUG")]).await;
     handled(&function, notice(ID, "terminate")).await;
-    let metrics = metrics_of(&function).await;
+    let metrics = metrics_of(&function);
     assert_eq!((&metrics[0]["Cluster"], &metrics[0]["Outcome"]), (&"prod".into(), &"drained".into()), "{metrics:?}");
     assert!(metrics[0]["SecondsToSpare"].as_f64().unwrap() > 100.0);
     let logs = function.logs().join("\n");

@@ -9,10 +9,7 @@ use std::{
 use futures_util::{FutureExt, future::select_all};
 use tokio::time::{Instant, timeout_at};
 
-use super::{
-    expects_other_platforms,
-    user_data::{ConfiguredCluster, configured_cluster},
-};
+use super::user_data::{ConfiguredCluster, configured_cluster};
 use crate::{
     aws::calls::Calls,
     config::Config,
@@ -44,6 +41,11 @@ const IN_FLIGHT_GRACE: Duration = Duration::from_millis(250);
 /// The most clusters that are searched at the same time, 8: enough to scan tens of clusters in a few round trips, and
 /// few enough that a hit saves calls and that one cold notice does not open connections by the dozen.
 const MAX_LISTS_IN_FLIGHT: usize = 8;
+
+/// Whether instances of other platforms are interrupted.
+pub(super) fn expects_other_platforms(ecs: &Ecs, config: &Config) -> bool {
+    ecs.cache.has_other_platforms() || !config.eks_clusters.is_empty()
+}
 
 pub(super) struct Search<'a> {
     ec2: &'a Ec2,

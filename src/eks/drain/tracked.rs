@@ -14,8 +14,9 @@ use crate::{
     error::Error,
 };
 
-/// The shortest and the longest time between two evictions of a blocked pod, 1 to 2 s.
-const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(2));
+/// The shortest time between two evictions of a blocked pod, 1 s, and the most that chance adds, 1 s.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+const JITTER: Duration = Duration::from_secs(1);
 
 /// What became of a node's pods.
 #[derive(Debug)]
@@ -35,6 +36,9 @@ pub(super) enum Completion {
     Deleted(String, Result<bool, Error>),
     Read(Result<Vec<Pod>, Error>),
 }
+
+/// What to do for a pod, or for the node if there is none.
+pub(super) type PodStep = (Option<Arc<Pod>>, Step);
 
 /// The pods of a node, and what became of them.
 #[derive(Debug, Default)]
@@ -71,8 +75,8 @@ impl Tracked {
     }
 
     /// The steps that are due, and when to look again. A step without a pod concerns the node.
-    pub(super) fn tick(&mut self, clock: &Clock, now: Instant) -> (Vec<(Option<Arc<Pod>>, Step)>, Instant) {
-        let (mut steps, mut wakes) = (Vec::new(), now + RETRY.1);
+    pub(super) fn tick(&mut self, clock: &Clock, now: Instant) -> (Vec<PodStep>, Instant) {
+        let (mut steps, mut wakes) = (Vec::new(), now + RETRY_AFTER + JITTER);
         for tracked in self.pods.values_mut() {
             match clock.step(&tracked.state, tracked.pod.grace(), now) {
                 Step::Wait(until) => wakes = wakes.min(until),
@@ -87,8 +91,7 @@ impl Tracked {
             }
         }
         if self.pods.values().any(|of| of.state == State::Blocked) && clock.tries_again(now) && !self.is_reading {
-            let jitter = (RETRY.1 - RETRY.0).mul_f64(fastrand::f64());
-            let at = *self.next_read.get_or_insert(now + RETRY.0 + jitter);
+            let at = *self.next_read.get_or_insert(now + RETRY_AFTER + JITTER.mul_f64(fastrand::f64()));
             if now >= at {
                 (self.next_read, self.is_reading) = (None, true);
                 steps.push((None, Step::Read));
