@@ -101,7 +101,7 @@ impl Function {
         self
     }
 
-    /// Limits the process from its first event on: while it starts, Lambda gives it a whole core.
+    /// Limits the process once it is ready: while it starts, Lambda gives it a whole core.
     #[must_use]
     pub fn cpu_share(mut self, share: CpuShare) -> Self {
         self.cpu_share = Some(share);

@@ -1,7 +1,7 @@
 //! An execution environment: a process that handles one event at a time.
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -22,9 +22,10 @@ pub struct Environment {
     log: Scratch,
     init_timeout: Duration,
     timeout: Duration,
-    /// One invocation at a time, and what limits the process since its first one.
-    invocation: Mutex<Option<Cgroup>>,
+    invocation: Mutex<()>,
     cpu_share: Option<CpuShare>,
+    /// What limits the process once it is ready.
+    cgroup: OnceLock<Option<Cgroup>>,
     kill: Arc<Notify>,
     exit: watch::Receiver<Option<String>>,
     tasks: [AbortHandle; 2],
@@ -46,8 +47,8 @@ impl Environment {
             tokio::spawn(api.clone().run(listener)).abort_handle(),
             tokio::spawn(watch_over(child, kill.clone(), exited)).abort_handle(),
         ];
-        let invocation = Mutex::default();
-        Self { api, pid, log, init_timeout, timeout, invocation, cpu_share, kill, exit, tasks }
+        let (invocation, cgroup) = (Mutex::default(), OnceLock::new());
+        Self { api, pid, log, init_timeout, timeout, invocation, cpu_share, cgroup, kill, exit, tasks }
     }
 
     /// Waits until the process has asked for its first event, and returns how long that took from its start.
@@ -62,7 +63,10 @@ impl Environment {
             first.ok().and_then(|first| *first).unwrap_or_default()
         };
         match timeout(self.init_timeout, self.unless_exited(ready)).await {
-            Ok(Ok(first_request)) => Ok(first_request),
+            Ok(Ok(first_request)) => {
+                self.cgroup.get_or_init(|| self.cpu_share?.hold(self.pid?).ok());
+                Ok(first_request)
+            }
             Ok(Err(status)) => Err(match self.api.init_error() {
                 Some(answer) => FunctionError::Init { answer, log: self.logs() },
                 None => self.exited(status),
@@ -81,11 +85,8 @@ impl Environment {
     /// When the process does not start, ends before it answers, or takes longer than its timeout, after which it is
     /// killed.
     pub async fn invoke(&self, event: impl Into<Event>) -> Result<Answer, FunctionError> {
-        let mut cgroup = self.invocation.lock().await;
+        let _turn = self.invocation.lock().await;
         self.ready().await?;
-        if let (None, Some(share), Some(pid)) = (&*cgroup, self.cpu_share, self.pid) {
-            *cgroup = share.hold(pid).ok();
-        }
         let answer = self.api.queue(event.into().0);
         match timeout(self.timeout, self.unless_exited(answer)).await {
             Ok(Ok(Ok(answer))) => Ok(answer),
