@@ -28,6 +28,9 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 /// The upper limit of all backoffs, 5 s: every quota used here refills by 20 requests or more a second.
 const MAX_BACKOFF: Duration = Duration::from_secs(5);
 
+/// The upper limit of all backoffs for a cluster's own server, 0.5 s: nobody shares its quota.
+const SERVER_BACKOFF: Duration = Duration::from_millis(500);
+
 /// The upper limit of the first backoff of background calls, 15 s.
 const BACKGROUND_BACKOFF: Duration = Duration::from_secs(15);
 
@@ -59,8 +62,9 @@ pub(crate) struct Calls {
     deadline: Deadline,
     /// For how long a call that fails without being throttled is retried.
     retry_for: Duration,
-    /// The upper limit of the first backoff.
+    /// The upper limit of the first backoff, and of all.
     first_backoff: Duration,
+    max_backoff: Duration,
     attempts: Attempts,
     buckets: Arc<TokenBuckets>,
     session: Option<Session>,
@@ -116,12 +120,13 @@ impl Calls {
     ) -> Self {
         let (retry_for, first_backoff, attempts) = (Duration::MAX, FIRST_BACKOFF, Attempts::Many);
         let work_started = std::time::Instant::now();
-        Self { work_started, deadline, retry_for, first_backoff, attempts, buckets, session, counts }
+        let max_backoff = MAX_BACKOFF;
+        Self { work_started, deadline, retry_for, first_backoff, max_backoff, attempts, buckets, session, counts }
     }
 
     /// The same calls, made in the background: failures are retried after longer backoffs.
     pub(crate) fn in_background(self) -> Self {
-        Self { first_backoff: BACKGROUND_BACKOFF, ..self }
+        Self { first_backoff: BACKGROUND_BACKOFF, max_backoff: BACKGROUND_BACKOFF, ..self }
     }
 
     /// The same calls, where there is an alternative. Throttled calls are retried for this long, since the alternative
@@ -150,9 +155,9 @@ impl Calls {
         Self { deadline: Deadline { urgency, ..self.deadline }, ..self.clone() }
     }
 
-    /// The same calls to a server that has request quotas of its own.
+    /// The same calls to a server of one cluster, which has request quotas of its own.
     pub(crate) fn to_server(&self, buckets: &Arc<TokenBuckets>) -> Self {
-        Self { buckets: Arc::clone(buckets), ..self.clone() }
+        Self { buckets: Arc::clone(buckets), max_backoff: SERVER_BACKOFF, ..self.clone() }
     }
 
     /// The same calls, given up at this time at the latest.
@@ -167,6 +172,7 @@ impl Calls {
         self.deadline.urgency = self.deadline.urgency.min(other.deadline.urgency);
         self.retry_for = self.retry_for.min(other.retry_for);
         self.first_backoff = self.first_backoff.min(other.first_backoff);
+        self.max_backoff = self.max_backoff.min(other.max_backoff);
         self.attempts = self.attempts.min(other.attempts);
     }
 
@@ -298,7 +304,7 @@ impl Calls {
             tracing::debug!(%error, "the call is retried");
             last = Some(error);
             sleep(pause).await;
-            longest = MAX_BACKOFF.max(self.first_backoff).min(longest * 2);
+            longest = self.max_backoff.min(longest * 2);
         }
     }
 }
