@@ -10,7 +10,10 @@ use std::{
 };
 
 use serde::{Deserialize, de::DeserializeOwned};
-use tokio::time::{sleep, timeout};
+use tokio::{
+    sync::Semaphore,
+    time::{sleep, timeout},
+};
 
 use super::{
     connection::{Answer, Request},
@@ -129,6 +132,11 @@ impl ApiServer {
             Err(error) if error.code() == Some(UNAUTHORIZED) => Err(self.no_access(calls, operation, &resource).await),
             done => done,
         }
+    }
+
+    /// Limits the lists that are read at the same time.
+    pub(super) fn lists(&self) -> &Semaphore {
+        &self.control_plane.lists
     }
 
     /// Whether the cluster turned out to be deleted.

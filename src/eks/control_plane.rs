@@ -6,6 +6,7 @@ use aws_config::SdkConfig;
 use aws_sdk_eks::types::{Cluster, ClusterStatus};
 use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use base64::{Engine, engine::general_purpose::STANDARD};
+use tokio::sync::Semaphore;
 
 use super::{connection::Connect, identity::Identity, token::Signer};
 use crate::{
@@ -13,6 +14,9 @@ use crate::{
     error::{BoxError, Error, ErrorClass},
     identifier::{ClusterName, Region},
 };
+
+/// The most lists that are read at the same time in an account and Region, 4: a page may have 10 MB.
+const LISTS: usize = 4;
 
 /// A cluster's endpoint, and what connects to it.
 #[derive(Debug)]
@@ -36,6 +40,8 @@ pub(crate) struct ControlPlane {
     connect: Connect,
     pub(super) signer: Signer,
     pub(super) identity: Identity,
+    /// Limits the lists that are read at the same time.
+    pub(super) lists: Semaphore,
 }
 
 impl ControlPlane {
@@ -45,6 +51,7 @@ impl ControlPlane {
             connect: connect.clone(),
             signer: Signer::new(sdk, region),
             identity: Identity::new(sdk),
+            lists: Semaphore::new(LISTS),
         }
     }
 

@@ -1,16 +1,13 @@
 //! Lists of objects, page by page.
 
 use serde::{Deserialize, de::DeserializeOwned};
-use tokio::{sync::Semaphore, time::timeout_at};
+use tokio::time::timeout_at;
 
 use super::{api_server::ApiServer, connection::escape};
 use crate::{
     aws::{self, calls::Calls, operation::Operation},
     error::{Error, ErrorClass},
 };
-
-/// The most lists that a process reads at the same time, 4: a page may have 10 MB.
-static LISTS: Semaphore = Semaphore::const_new(4);
 
 /// How often a list starts over whose continuation has expired.
 const MAX_RESTARTS: u32 = 3;
@@ -39,7 +36,7 @@ impl ApiServer {
         keep: impl Fn(T) -> Option<K>,
     ) -> Result<Vec<K>, Error> {
         let fails = |class, cause| Error::call(operation, &self.cluster, class, cause);
-        let permit = timeout_at(calls.deadline(), LISTS.acquire()).await;
+        let permit = timeout_at(calls.deadline(), self.lists().acquire()).await;
         let _permit = permit.map_err(|_| fails(ErrorClass::Unavailable, "other lists took until the deadline"))?;
         let (mut kept, mut next, mut restarts) = (Vec::new(), None::<String>, 0);
         loop {
