@@ -18,7 +18,7 @@ use chrono::DateTime;
 use serde_json::Value;
 use standin::{Answer, Call, Environment, Function, Standin, fleet};
 
-const SETTINGS: [&str; 13] = [
+const SETTINGS: [&str; 14] = [
     "STRATEGY",
     "STANDALONE_TASKS",
     "DRY_RUN",
@@ -32,6 +32,7 @@ const SETTINGS: [&str; 13] = [
     "EKS_CLUSTERS",
     "EKS_STRATEGY",
     "POD_DISRUPTION_BUDGETS",
+    "REPLACE_INSTANCES",
 ];
 
 /// The events in the order in which they are shown: the function's purpose, what it leaves alone, EC2's other events,
@@ -39,7 +40,16 @@ const SETTINGS: [&str; 13] = [
 const EVENTS: [(&str, &[&str]); 5] = [
     (
         "Notices that are acted on",
-        &["terminate", "stop", "hibernate", "capacity-provider", "registered-twice", "already-draining", "eks-node"],
+        &[
+            "terminate",
+            "stop",
+            "hibernate",
+            "capacity-provider",
+            "registered-twice",
+            "already-draining",
+            "eks-node",
+            "reservation",
+        ],
     ),
     (
         "Instances that are left alone",
@@ -103,6 +113,8 @@ async fn show(aws: &Standin, function: &Environment, name: &str) -> Result<Strin
     let mut event: Value = serde_json::from_slice(&fs::read(file)?)?;
     if name != LATE {
         event["time"] = now().into();
+        // A reservation says itself when its instance ends.
+        event["detail"].as_object_mut().map(|detail| detail.remove("instance-termination-time"));
     }
     aws.forget_calls();
     let answer = function.invoke(&event).await?;

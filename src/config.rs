@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The environment variables that the settings are read from.
-pub const VARIABLES: [&str; 17] = [
+pub const VARIABLES: [&str; 18] = [
     "STRATEGY",
     "DRY_RUN",
     "CLUSTERS",
@@ -30,6 +30,7 @@ pub const VARIABLES: [&str; 17] = [
     "EKS_CLUSTERS",
     "EKS_STRATEGY",
     "POD_DISRUPTION_BUDGETS",
+    "REPLACE_INSTANCES",
 ];
 
 /// The function's settings.
@@ -65,6 +66,8 @@ pub struct Config {
     pub eks_strategy: EksStrategy,
     /// `POD_DISRUPTION_BUDGETS`
     pub pod_disruption_budgets: BudgetPolicy,
+    /// `REPLACE_INSTANCES`
+    pub replacement: ReplacementPolicy,
 }
 
 /// The role that the function assumes in other accounts.
@@ -152,6 +155,15 @@ pub enum BudgetPolicy {
     Respect,
 }
 
+/// When the Auto Scaling group of an interrupted instance launches its replacement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReplacementPolicy {
+    /// When Auto Scaling sees that the instance is gone.
+    Leave,
+    /// At once: the instance is detached from its group.
+    Detach,
+}
+
 /// Whether anything is changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -229,6 +241,8 @@ impl Config {
                 .one_of(&[("drain", EksStrategy::Drain), ("cordon", EksStrategy::Cordon)])?,
             pod_disruption_budgets: read("POD_DISRUPTION_BUDGETS")
                 .one_of(&[("until-deadline", BudgetPolicy::UntilDeadline), ("respect", BudgetPolicy::Respect)])?,
+            replacement: read("REPLACE_INSTANCES")
+                .one_of(&[("leave", ReplacementPolicy::Leave), ("detach", ReplacementPolicy::Detach)])?,
         })
     }
 
@@ -380,6 +394,7 @@ mod tests {
             assert!(config.eks_clusters.is_empty() && !config.clusters.is_empty());
             assert_eq!(config.eks_strategy, EksStrategy::Drain);
             assert_eq!(config.pod_disruption_budgets, BudgetPolicy::UntilDeadline);
+            assert_eq!(config.replacement, ReplacementPolicy::Leave);
         }
     }
 
@@ -444,6 +459,7 @@ mod tests {
             ("OUTCOME_BUS", "arn:aws:sns:us-east-1:123456789012:topic", "the ARN of an event bus"),
             ("DRY_RUN", "yes", "false or true"),
             ("MANAGED_DRAINING", "true", "respect or override"),
+            ("REPLACE_INSTANCES", "terminate", "leave or detach"),
             ("EKS_STRATEGY", "evict", "drain or cordon"),
             ("POD_DISRUPTION_BUDGETS", "ignore", "until-deadline or respect"),
             ("EKS_CLUSTERS", "web,a/b", "comma-separated cluster names"),

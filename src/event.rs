@@ -2,6 +2,7 @@
 
 mod envelope;
 mod rebalance_recommendation;
+mod reservation_interruption_warning;
 mod spot_interruption_warning;
 mod sqs;
 mod state_change;
@@ -94,13 +95,17 @@ impl TryFrom<RawEvent> for Event {
         let (source, detail_type) = kind(event)?;
         let read = match (source.as_str(), detail_type.as_str()) {
             (SOURCE, spot_interruption_warning::DETAIL_TYPE) => Ok(spot_interruption_warning::read(detail(event)?)?),
+            (SOURCE, reservation_interruption_warning::DETAIL_TYPE) => {
+                Ok(reservation_interruption_warning::read(detail(event)?)?)
+            }
             (SOURCE, rebalance_recommendation::DETAIL_TYPE) => Ok(rebalance_recommendation::read(detail(event)?)?),
             (SOURCE, state_change::DETAIL_TYPE) => state_change::read(detail(event)?)?,
             (source, detail_type) => Err(format!(
-                "its source is {} and its detail-type {}: handled are source {SOURCE:?} and detail-type {:?}, {:?} or {:?}",
+                "its source is {} and its detail-type {}: handled are source {SOURCE:?} and detail-type {:?}, {:?}, {:?} or {:?}",
                 quote(source),
                 quote(detail_type),
                 spot_interruption_warning::DETAIL_TYPE,
+                reservation_interruption_warning::DETAIL_TYPE,
                 rebalance_recommendation::DETAIL_TYPE,
                 state_change::DETAIL_TYPE
             )),
@@ -109,7 +114,13 @@ impl TryFrom<RawEvent> for Event {
         Ok(match read {
             Ok((instance, kind)) => {
                 let (time, account, region) = (time(event)?, account?, region?);
-                Self::Interruption(Interruption { instance, kind, account, region, time })
+                let announced_end = match detail_type.as_str() {
+                    reservation_interruption_warning::DETAIL_TYPE => {
+                        detail(event).ok().and_then(reservation_interruption_warning::end)
+                    }
+                    _ => None,
+                };
+                Self::Interruption(Interruption { instance, kind, account, region, time, announced_end })
             }
             Err(reason) => {
                 let event = detail_type.to_string();
@@ -125,7 +136,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::interruption::Kind;
+    use crate::interruption::{InstanceAction, Kind};
+
+    const RESERVATION: &str = reservation_interruption_warning::DETAIL_TYPE;
 
     fn read(payload: &[u8]) -> Result<Event, Error> {
         // As lambda_runtime does it.
@@ -227,6 +240,13 @@ mod tests {
         let state = |state: Value| json!({ "instance-id": "i-1234567890abcdef0", "state": state });
         let id = json!({ "instance-id": "i-1234567890abcdef0" });
         for (detail_type, detail, expected) in [
+            (RESERVATION, id.clone(), Ok(Some(Kind::Notice(InstanceAction::Terminate)))),
+            (RESERVATION, json!({}), Err("instance-id")),
+            (
+                RESERVATION,
+                json!({ "instance-id": "i-1234567890abcdef0", "instance-action": 1 }),
+                Err("instance-action"),
+            ),
             ("EC2 Instance Rebalance Recommendation", id.clone(), Ok(Some(Kind::Rebalance))),
             ("EC2 Instance Rebalance Recommendation", json!({}), Err("instance-id")),
             ("EC2 Instance State-change Notification", state(json!("running")), Ok(Some(Kind::Running))),
@@ -245,6 +265,25 @@ mod tests {
                 (Ok(Event::Ignored(_)), Ok(None)) => {}
                 (Err(Error::InvalidEvent(message)), Err(named)) => assert!(message.contains(named), "{message}"),
                 (found, expected) => panic!("{detail_type} {detail}: {found:?} instead of {expected:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn reservation_says_when_its_instance_ends() {
+        for (end, expected) in [
+            (json!("2026-11-02T08:40:00Z"), "2026-11-02T08:40:00Z"),
+            (json!("2026-11-02T08:40:00+00:00"), "2026-11-02T08:40:00Z"),
+            (json!("soon"), "2026-11-02T08:02:00Z"),
+            (json!(null), "2026-11-02T08:02:00Z"),
+        ] {
+            for resources in [json!("arn"), json!(["arn"]), json!(null)] {
+                let mut event = warning();
+                event["detail-type"] = json!(RESERVATION);
+                event["resources"] = resources;
+                event["detail"]["instance-termination-time"] = end.clone();
+                let Ok(Event::Interruption(found)) = read(event.to_string().as_bytes()) else { panic!() };
+                assert_eq!(crate::aws::timestamp(found.end()), expected);
             }
         }
     }

@@ -29,6 +29,8 @@ pub struct Interruption {
     pub region: Region,
     /// The time of the event; never in the future.
     pub time: SystemTime,
+    /// When EC2 acts, if the event says so.
+    pub announced_end: Option<SystemTime>,
 }
 
 /// What happens to an instance.
@@ -70,11 +72,16 @@ impl Interruption {
         if is_decisive { self } else { other }
     }
 
+    /// The end of the notice: two minutes after it, unless it says otherwise.
+    pub(crate) fn end(&self) -> SystemTime {
+        self.announced_end.unwrap_or(self.time + NOTICE)
+    }
+
     /// When EC2 acts: two minutes after the notice, but at once for `hibernate`. Other events have no deadline.
     #[must_use]
     pub fn deadline(&self) -> Option<SystemTime> {
         match self.kind {
-            Kind::Notice(InstanceAction::Terminate | InstanceAction::Stop) => Some(self.time + NOTICE),
+            Kind::Notice(InstanceAction::Terminate | InstanceAction::Stop) => Some(self.end()),
             Kind::Notice(InstanceAction::Hibernate) => Some(self.time),
             Kind::Rebalance | Kind::Running | Kind::Terminated => None,
         }
@@ -142,6 +149,7 @@ mod tests {
             account: "123456789012".to_owned().try_into().unwrap(),
             region: "us-east-1".to_owned().try_into().unwrap(),
             time: SystemTime::UNIX_EPOCH,
+            announced_end: None,
         };
         assert_eq!(interruption.deadline(), Some(SystemTime::UNIX_EPOCH + NOTICE));
         interruption.kind = Kind::Notice(InstanceAction::Hibernate);

@@ -23,7 +23,7 @@ use crate::{
     eks::handle::handle as handle_node,
     error::Error,
     function::Function,
-    interruption::{Interruption, Kind, NOTICE},
+    interruption::{Interruption, Kind},
     outcome::{ContainerInstanceOutcome, InstanceOutcome},
     scope::{Scope, Scopes},
 };
@@ -54,7 +54,7 @@ impl<'a> Invocation<'a> {
     }
 
     async fn handle_in(&self, scope: &Scope, interruption: &Interruption) -> InstanceOutcome {
-        let deadline = Deadline::new(self.now, interruption.time + NOTICE, self.context.deadline());
+        let deadline = Deadline::new(self.now, interruption.end(), self.context.deadline());
         // Launches come with reclaims. They can wait.
         let is_notice = matches!(interruption.kind, Kind::Notice(_));
         let deadline = if is_notice { deadline } else { deadline.without_urgency() };
@@ -62,7 +62,7 @@ impl<'a> Invocation<'a> {
         if let Err(error) = scope.assume_role(calls).await {
             return InstanceOutcome::failed(error);
         }
-        let Scope { ec2, ecs, eks, .. } = scope;
+        let Scope { ec2, ecs, eks, auto_scaling, .. } = scope;
         if interruption.kind == Kind::Running {
             match is_launch(ec2, &calls.clone().in_background(), &interruption.instance).await {
                 Ok(true) => return InstanceOutcome::default(),
@@ -74,7 +74,7 @@ impl<'a> Invocation<'a> {
         let (instance, located, error) = locate(ec2, ecs, self.config, calls, interruption).await;
         let (locate_ms, acting) = (milliseconds(started.elapsed()), Instant::now());
         if located.is_empty() && error.is_none() {
-            let of = handle_node((ec2, eks), self.config, calls, self.now, interruption, instance).await;
+            let of = handle_node((ec2, eks, auto_scaling), self.config, calls, self.now, interruption, instance).await;
             return InstanceOutcome { locate_ms: locate_ms + of.locate_ms, ..of };
         }
         let located = match interruption.kind {
@@ -82,16 +82,25 @@ impl<'a> Invocation<'a> {
             _ => located,
         };
         let react = |located| self.react(ecs, calls, located, interruption);
-        let done = join_all(located.into_iter().map(react)).await;
+        let is_acted_on = located.iter().any(|of| plan(of, interruption, self.config).is_effective());
+        let known = instance.ok().flatten();
+        let replace = async {
+            match known.as_deref().filter(|_| is_acted_on) {
+                Some(instance) => auto_scaling.replace(self.config, calls, interruption, instance).await,
+                None => Ok(None),
+            }
+        };
+        let (done, replaced) = tokio::join!(join_all(located.into_iter().map(react)), replace);
         let (container_instances, errors): (Vec<_>, Vec<_>) = done.into_iter().partition(Result::is_ok);
         InstanceOutcome {
             container_instances: container_instances.into_iter().flatten().collect(),
             error: error.or_else(|| errors.into_iter().find_map(Result::err)),
-            pool: instance.ok().flatten().map(|instance| instance.pool.clone()),
+            pool: known.map(|instance| instance.pool.clone()),
             locate_ms,
             act_ms: milliseconds(acting.elapsed()),
             ..InstanceOutcome::default()
         }
+        .with_replacement(replaced)
     }
 
     /// Plans and acts. A container instance that is still registering is drained once it has registered.

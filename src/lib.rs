@@ -23,6 +23,8 @@ pub mod ec2;
 pub(crate) mod ecs;
 pub(crate) mod eks;
 
+pub(crate) mod auto_scaling;
+
 pub mod outcome;
 
 pub mod report;
@@ -97,7 +99,9 @@ pub async fn handle(scopes: &Scopes, config: &Config, event: LambdaEvent<Payload
     match event.payload {
         Payload::Event(event) => {
             let report = invocation.handle_all(vec![event], &[]).await.pop();
-            report.map_or(Ok(Response::batch([])), |report| Result::from(report).map(Response::Answer))
+            report.map_or(Ok(Response::batch([])), |report| {
+                Result::from(report).map(|answer| Response::Answer(Box::new(answer)))
+            })
         }
         Payload::Batch(messages) => {
             let (ids, events): (Vec<_>, _) = messages.into_iter().map(|message| (message.id, message.event)).unzip();

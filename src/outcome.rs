@@ -127,6 +127,20 @@ impl NodeOutcome {
     }
 }
 
+/// The replacement of an instance by its Auto Scaling group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Replacement {
+    /// The group, if the instance is in one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auto_scaling_group: Option<String>,
+    /// Whether the group was made to launch it.
+    pub is_started: bool,
+    /// The reason why it was not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
 /// The outcome of an instance.
 #[derive(Clone, Debug, Default)]
 pub struct InstanceOutcome {
@@ -134,6 +148,8 @@ pub struct InstanceOutcome {
     pub container_instances: Vec<ContainerInstanceOutcome>,
     /// The outcomes of its Kubernetes nodes, of which there is one at most.
     pub nodes: Vec<NodeOutcome>,
+    /// Its replacement, if the settings ask for one.
+    pub replacement: Option<Replacement>,
     /// Whether it was left alone for `reason`.
     pub is_skipped: bool,
     /// The reason why no cluster was searched for it.
@@ -166,6 +182,15 @@ impl InstanceOutcome {
 
     fn outcomes(&self) -> impl Iterator<Item = Outcome> {
         self.container_instances.iter().map(|of| of.outcome).chain(self.nodes.iter().map(|of| of.outcome))
+    }
+
+    /// Adds what became of the replacement.
+    #[must_use]
+    pub(crate) fn with_replacement(self, replaced: Result<Option<Replacement>, Error>) -> Self {
+        match replaced {
+            Ok(replacement) => Self { replacement, ..self },
+            Err(error) => Self { error: self.error.or(Some(error)), ..self },
+        }
     }
 
     /// The time of the last change.

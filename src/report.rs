@@ -11,7 +11,7 @@ use crate::{
     event::IgnoredEvent,
     identifier::{AccountId, ClusterName, ContainerInstanceArn, InstanceId, Region},
     interruption::{InstanceAction, Interruption, Kind},
-    outcome::{ContainerInstanceOutcome, InstanceOutcome, NodeOutcome, Outcome, PodCounts},
+    outcome::{ContainerInstanceOutcome, InstanceOutcome, NodeOutcome, Outcome, PodCounts, Replacement},
 };
 
 /// The function's answer.
@@ -19,7 +19,7 @@ use crate::{
 #[serde(untagged)]
 pub enum Response {
     /// The answer to a single event.
-    Answer(Answer),
+    Answer(Box<Answer>),
     /// The answer to a batch from a queue.
     Batch(BatchResponse),
 }
@@ -77,6 +77,8 @@ pub struct Answer {
     container_instances: Vec<ContainerInstanceOutcome>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     nodes: Vec<NodeOutcome>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replacement: Option<Replacement>,
 }
 
 /// The report on an event, with the error that Lambda is answered with, if there was one.
@@ -155,6 +157,7 @@ impl Answer {
             error: None,
             container_instances: Vec::new(),
             nodes: Vec::new(),
+            replacement: None,
         }
     }
 
@@ -175,6 +178,7 @@ impl Answer {
             error: of.error.as_ref().map(ToString::to_string),
             container_instances: of.container_instances.clone(),
             nodes: of.nodes.clone(),
+            replacement: of.replacement.clone(),
             ..Self::without_instance(of.outcome())
         }
     }
@@ -246,6 +250,7 @@ impl Answer {
                     podsEvicted = pods_evicted,
                     podsDeleted = pods_deleted,
                     podsLeft = pods_left,
+                    replaced = self.replacement.as_ref().map(|replacement| replacement.is_started),
                     secondsLeft = self.seconds_left,
                     calls = counts.made(),
                     locateMs = of.locate_ms,

@@ -10,6 +10,7 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 
 pub use crate::eks::connection::Connect;
 use crate::{
+    auto_scaling::AutoScaling,
     aws::{
         self,
         assumed_role::AssumedRole,
@@ -44,6 +45,7 @@ pub struct Scope {
     pub(crate) ec2: Ec2,
     pub(crate) ecs: Ecs,
     pub(crate) eks: Eks,
+    pub(crate) auto_scaling: AutoScaling,
     buckets: Arc<TokenBuckets>,
     role: Option<AssumedRole>,
 }
@@ -154,8 +156,14 @@ impl Scope {
                 .identity_cache(IdentityCache::no_cache())
                 .build();
         }
-        let (ec2, ecs, eks) = (Ec2::new(&sdk), Ecs::new(&sdk), Eks::new(&sdk, region, connect));
-        Self { ec2, ecs, eks, buckets: Arc::default(), role }
+        Self {
+            ec2: Ec2::new(&sdk),
+            ecs: Ecs::new(&sdk),
+            eks: Eks::new(&sdk, region, connect),
+            auto_scaling: AutoScaling::new(&sdk),
+            buckets: Arc::default(),
+            role,
+        }
     }
 
     /// Ensures that calls can be made: in another account, the role has to be assumed.

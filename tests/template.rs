@@ -40,7 +40,7 @@ const NETWORK_INTERFACES: [&str; 6] = [
 ];
 
 /// The parameters that become environment variables.
-const VARIABLES: [(&str, &str); 17] = [
+const VARIABLES: [(&str, &str); 18] = [
     ("Strategy", "STRATEGY"),
     ("DryRun", "DRY_RUN"),
     ("Clusters", "CLUSTERS"),
@@ -48,6 +48,7 @@ const VARIABLES: [(&str, &str); 17] = [
     ("ClusterTag", "CLUSTER_TAG"),
     ("ManagedDraining", "MANAGED_DRAINING"),
     ("StandaloneTasks", "STANDALONE_TASKS"),
+    ("ReplaceInstances", "REPLACE_INSTANCES"),
     ("RebalanceRecommendation", "REBALANCE_RECOMMENDATION"),
     ("ReactivateResumed", "REACTIVATE_RESUMED"),
     ("CleanUpTerminated", "CLEAN_UP_TERMINATED"),
@@ -138,7 +139,7 @@ fn versions_are_that_of_the_code() {
 
 #[test]
 fn role_allows_exactly_the_operations_that_the_code_calls() {
-    let mut allowed = actions(TEMPLATE, &["ecs", "ec2", "eks", "sts", "events"]);
+    let mut allowed = actions(TEMPLATE, &["ecs", "ec2", "eks", "autoscaling", "sts", "events"]);
     for action in NETWORK_INTERFACES {
         assert!(allowed.remove(action), "{action}");
     }
@@ -178,10 +179,11 @@ fn kubernetes_roles_allow_exactly_the_operations_that_the_code_calls() {
 
 /// `tests/stack/templates.py` compares the statements one by one, for every setting.
 #[test]
-fn member_role_allows_the_same_ecs_ec2_and_eks_actions() {
-    let mut allowed = actions(TEMPLATE, &["ecs", "ec2", "eks"]);
+fn member_role_allows_the_same_ecs_ec2_eks_and_auto_scaling_actions() {
+    let services = ["ecs", "ec2", "eks", "autoscaling"];
+    let mut allowed = actions(TEMPLATE, &services);
     allowed.retain(|action| !NETWORK_INTERFACES.contains(&action.as_str()));
-    assert_eq!(allowed, actions(MEMBER, &["ecs", "ec2", "eks"]));
+    assert_eq!(allowed, actions(MEMBER, &services));
 }
 
 /// The names of all operations.

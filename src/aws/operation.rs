@@ -9,6 +9,8 @@ pub enum Operation {
     AssumeRole,
     DeleteAttributes,
     DeregisterContainerInstance,
+    DescribeAutoScalingGroups,
+    DescribeAutoScalingInstances,
     DescribeCapacityProviders,
     DescribeCluster,
     DescribeClusters,
@@ -18,6 +20,7 @@ pub enum Operation {
     DescribeServices,
     DescribeTaskDefinition,
     DescribeTasks,
+    DetachInstances,
     GetCallerIdentity,
     ListClusters,
     ListContainerInstances,
@@ -49,6 +52,7 @@ pub(super) enum Quota {
     AssumeRole,
     PutEvents,
     EksRead,
+    AutoScaling,
     Kubernetes,
     Eviction,
 }
@@ -72,6 +76,9 @@ impl Operation {
             Self::AssumeRole | Self::GetCallerIdentity => Quota::AssumeRole,
             Self::PutEvents => Quota::PutEvents,
             Self::DescribeCluster => Quota::EksRead,
+            Self::DescribeAutoScalingGroups | Self::DescribeAutoScalingInstances | Self::DetachInstances => {
+                Quota::AutoScaling
+            }
             Self::GetNode | Self::ListNodes | Self::PatchNode | Self::ListPods | Self::DeletePod => Quota::Kubernetes,
             Self::EvictPod => Quota::Eviction,
         }
@@ -85,7 +92,7 @@ impl fmt::Display for Operation {
 }
 
 impl Quota {
-    pub(super) const ALL: [Self; 12] = [
+    pub(super) const ALL: [Self; 13] = [
         Self::ClusterRead,
         Self::ClusterResourceRead,
         Self::ClusterResourceModify,
@@ -96,6 +103,7 @@ impl Quota {
         Self::AssumeRole,
         Self::PutEvents,
         Self::EksRead,
+        Self::AutoScaling,
         Self::Kubernetes,
         Self::Eviction,
     ];
@@ -104,12 +112,16 @@ impl Quota {
     ///
     /// Sources: "Request throttling for the Amazon ECS API" in the Amazon ECS API Reference, "Request throttling for
     /// the Amazon EC2 API" in the Amazon EC2 Developer Guide, "Quotas" in the IAM User Guide, and the lowest of "Amazon
-    /// `EventBridge` quotas" for any Region. The quotas for task definitions and of Amazon EKS are not documented; they are
+    /// `EventBridge` quotas" for any Region. The quotas for task definitions, of Amazon EKS and of Auto Scaling are not documented; they are
     /// assumed to be the lowest of the others. Kubernetes has none: it queues requests, and rejects them when it is
     /// overloaded.
     pub(super) fn limits(self) -> (f64, f64) {
         match self {
-            Self::ClusterRead | Self::CapacityProviderRead | Self::TaskDefinitionRead | Self::EksRead => (50.0, 20.0),
+            Self::ClusterRead
+            | Self::CapacityProviderRead
+            | Self::TaskDefinitionRead
+            | Self::EksRead
+            | Self::AutoScaling => (50.0, 20.0),
             Self::ClusterResourceRead | Self::ServiceRead | Self::Ec2Read => (100.0, 20.0),
             Self::ClusterResourceModify => (100.0, 40.0),
             Self::AssumeRole | Self::PutEvents => (600.0, 600.0),

@@ -24,6 +24,9 @@ const CLUSTER_TAG: &str = "kubernetes.io/cluster/";
 const KARPENTER_TAGS: [&str; 4] =
     ["karpenter.sh/nodepool", "karpenter.sh/nodeclaim", "karpenter.sh/provisioner-name", "karpenter.k8s.aws/"];
 
+/// The tag of instances in no cluster that are to be replaced.
+const REPLACE_TAG: &str = "spot-interruption-handler:replace";
+
 /// The `Operator.Principal` of Amazon ECS Managed Instances.
 pub(crate) const ECS: &str = "ecs.amazonaws.com";
 
@@ -152,6 +155,11 @@ impl Instance {
         } else {
             None
         }
+    }
+
+    /// Whether it is to be replaced although it is in no cluster.
+    pub(crate) fn is_replaced_without_cluster(&self) -> bool {
+        self.tag(REPLACE_TAG).is_some_and(|value| value != "false")
     }
 
     /// The other platform that the instance belongs to, if it does.

@@ -5,7 +5,7 @@ use std::{fmt, time::SystemTime};
 use super::{container_instance::Status, locate::Located, managed_by::ManagedBy};
 use crate::{
     config::{Config, ManagedDrainingPolicy, Mode, ResumedPolicy, StandaloneTasks, Strategy, Verdict},
-    interruption::{InstanceAction, Interruption, Kind, NOTICE},
+    interruption::{InstanceAction, Interruption, Kind},
     mark::Mark,
     outcome::EndState,
 };
@@ -71,10 +71,9 @@ pub(crate) fn plan(located: &Located, interruption: &Interruption, config: &Conf
     }
     let change = match (interruption.kind, config.strategy) {
         (Kind::Terminated, _) | (Kind::Notice(InstanceAction::Terminate), Strategy::Deregister) => Change::Deregister,
-        (Kind::Notice(InstanceAction::Terminate), Strategy::Evacuate) => Change::Evacuate(Evacuation {
-            deadline: interruption.time + NOTICE,
-            standalone_tasks: config.standalone_tasks,
-        }),
+        (Kind::Notice(InstanceAction::Terminate), Strategy::Evacuate) => {
+            Change::Evacuate(Evacuation { deadline: interruption.end(), standalone_tasks: config.standalone_tasks })
+        }
         (Kind::Notice(InstanceAction::Terminate), Strategy::Drain) => Change::Drain(None),
         // An instance that is stopped or hibernated comes back, and its agent would not register a deregistered
         // container instance again. After a rebalance recommendation it is marked as well, since a later notice finds
@@ -101,6 +100,13 @@ pub(crate) fn plan(located: &Located, interruption: &Interruption, config: &Conf
             Action::AlreadyDone(EndState::Draining)
         }
         (Mode::Change, ..) => Action::Apply(change),
+    }
+}
+
+impl Action {
+    /// Whether the container instance is, or will be, in the state that it should be in.
+    pub(crate) fn is_effective(&self) -> bool {
+        matches!(self, Self::Apply(_) | Self::AlreadyDone(_))
     }
 }
 
@@ -216,6 +222,7 @@ mod tests {
             account: "123456789012".to_owned().try_into().unwrap(),
             region: "us-east-1".to_owned().try_into().unwrap(),
             time: at(60),
+            announced_end: None,
         }
     }
 

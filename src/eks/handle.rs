@@ -6,9 +6,10 @@ use super::{
     Eks,
     act::act,
     locate::locate,
-    plan::{clusters_to_search, left_alone, plan},
+    plan::{Action, clusters_to_search, left_alone, plan},
 };
 use crate::{
+    auto_scaling::AutoScaling,
     aws::{calls::Calls, deadline::Now, milliseconds},
     config::Config,
     ec2::{Ec2, instance::Instance},
@@ -19,7 +20,7 @@ use crate::{
 
 /// Handles an instance that is in no ECS cluster, and may be a Kubernetes node. `described` is EC2's description of it.
 pub(crate) async fn handle(
-    (ec2, eks): (&Ec2, &Eks),
+    (ec2, eks, auto_scaling): (&Ec2, &Eks, &AutoScaling),
     config: &Config,
     calls: &Calls,
     now: Now,
@@ -40,6 +41,7 @@ pub(crate) async fn handle(
         Ok(None) | Err(_) => return InstanceOutcome::default(),
     };
     let outcome = InstanceOutcome { pool: Some(instance.pool.clone()), ..InstanceOutcome::default() };
+    let replace = auto_scaling.replace(config, calls, interruption, &instance);
     let clusters = match clusters_to_search(&instance, interruption.kind, config) {
         Ok(clusters) => clusters,
         Err(reason) => {
@@ -51,15 +53,22 @@ pub(crate) async fn handle(
         Ok(Some(located)) => located,
         Ok(None) => {
             let reason = instance.other_platform().filter(|_| clusters.is_empty());
-            return InstanceOutcome { reason: reason.map(|reason| reason.to_string()), ..outcome };
+            let outcome = InstanceOutcome { reason: reason.map(|reason| reason.to_string()), ..outcome };
+            let is_replaced = clusters.is_empty() && instance.is_replaced_without_cluster();
+            return if is_replaced { outcome.with_replacement(replace.await) } else { outcome };
         }
         Err(error) => return InstanceOutcome { error: Some(error), ..outcome },
     };
     let (locate_ms, acting) = (milliseconds(started.elapsed()), Instant::now());
     let action = plan(&located.node, instance.start, interruption, config);
-    let (nodes, error) = match act(calls, now, &located, action).await {
+    let is_acted_on = matches!(action, Action::Apply(_));
+    let replace = async { if is_acted_on { replace.await } else { Ok(None) } };
+    // Pods may wait for their budgets, and the replacement need not.
+    let (acted, replaced) = tokio::join!(act(calls, now, &located, action), replace);
+    let (nodes, error) = match acted {
         Ok((node, error)) => (vec![node], error),
         Err(error) => (Vec::new(), Some(error)),
     };
-    InstanceOutcome { nodes, error, locate_ms, act_ms: milliseconds(acting.elapsed()), ..outcome }
+    let act_ms = milliseconds(acting.elapsed());
+    InstanceOutcome { nodes, error, locate_ms, act_ms, ..outcome }.with_replacement(replaced)
 }

@@ -225,6 +225,7 @@ mod tests {
             account: "123456789012".to_owned().try_into().unwrap(),
             region: "us-east-1".to_owned().try_into().unwrap(),
             time: at(60),
+            announced_end: None,
         };
         let annotations = mark.map(|time| json!({ "spot-interruption-handler/drained": time })).unwrap_or(json!({}));
         let node = serde_json::from_value(json!({ "metadata": { "name": "n", "annotations": annotations } })).unwrap();

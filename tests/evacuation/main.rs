@@ -11,6 +11,7 @@ mod lag;
 mod many;
 mod nodes;
 mod phases;
+mod replacements;
 mod resumed;
 mod scans;
 mod stop_order;

@@ -73,7 +73,8 @@ def main():
 
         checks.heading("every parameter set to another value: a dry run that may change nothing, a direct hub")
         deploy("all-set", ALL_SET)
-        policies = ["AssumeMemberRolePolicy", "OutcomeBusPolicy", "ReadEksClustersPolicy"]
+        policies = ["AssumeMemberRolePolicy", "OutcomeBusPolicy"]
+        policies += ["ReadAutoScalingGroupsPolicy", "ReadEksClustersPolicy"]
         check_stack(checks, "all-set", ALL_SET, policies)
 
         checks.heading("Strategy=drain, ReactivateResumed=false: no permission to deregister or write attributes")
@@ -87,11 +88,12 @@ def main():
         policies = ["AttributesPolicy", "DeregisterPolicy", "DrainPolicy", "NoticeQueueConsumerPolicy"]
         check_stack(checks, "all-events", DEFAULTS | all_events, policies)
 
-        checks.heading("Strategy=evacuate: a timeout of the whole notice, and many concurrent batches")
-        evacuate = {"Strategy": "evacuate"}
+        checks.heading("Strategy=evacuate: the whole notice, many concurrent batches; ReplaceInstances=detach")
+        evacuate = {"Strategy": "evacuate", "ReplaceInstances": "detach"}
         deploy("evacuate", evacuate)
-        policies = ["AttributesPolicy", "DeregisterPolicy", "DrainPolicy", "EvacuatePolicy"]
-        check_stack(checks, "evacuate", DEFAULTS | evacuate, [*policies, "NoticeQueueConsumerPolicy"])
+        policies = ["AttributesPolicy", "DeregisterPolicy", "DetachInstancesPolicy", "DrainPolicy", "EvacuatePolicy"]
+        policies += ["NoticeQueueConsumerPolicy", "ReadAutoScalingGroupsPolicy"]
+        check_stack(checks, "evacuate", DEFAULTS | evacuate, policies)
 
         checks.heading("EksClusters: the same, since draining a node may take the whole notice")
         eks = {"EksClusters": "*"}
@@ -148,6 +150,7 @@ def check_stack(checks, name, parameters, policies):
             "CLUSTER_TAG": parameters["ClusterTag"],
             "MANAGED_DRAINING": parameters["ManagedDraining"],
             "STANDALONE_TASKS": parameters["StandaloneTasks"],
+            "REPLACE_INSTANCES": parameters["ReplaceInstances"],
             "REBALANCE_RECOMMENDATION": parameters["RebalanceRecommendation"],
             "REACTIVATE_RESUMED": parameters["ReactivateResumed"],
             "CLEAN_UP_TERMINATED": parameters["CleanUpTerminated"],

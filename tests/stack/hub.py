@@ -6,7 +6,7 @@ import boto3
 
 from deployment import outputs
 from queues import settled
-from rules import INTERRUPTION, RECOMMENDATION, STATE_CHANGE
+from rules import INTERRUPTION, RECOMMENDATION, RESERVATION, STATE_CHANGE
 
 
 def check_bus(checks, name, parameters):
@@ -25,7 +25,7 @@ def check_bus(checks, name, parameters):
             "Condition": {
                 "StringEquals": {
                     "aws:PrincipalOrgID": parameters["OrganizationId"],
-                    "events:detail-type": sorted([INTERRUPTION, RECOMMENDATION, STATE_CHANGE]),
+                    "events:detail-type": sorted([INTERRUPTION, RESERVATION, RECOMMENDATION, STATE_CHANGE]),
                 },
                 "ForAllValues:StringEquals": {"events:source": "aws.ec2"},
                 "Null": {"events:source": "false"},

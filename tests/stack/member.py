@@ -21,6 +21,7 @@ def check_members(checks, hub):
         "ExternalId": "example:id",
         "RoleRegion": "eu-west-1",
         "Strategy": "evacuate",
+        "ReplaceInstances": "detach",
         "RebalanceRecommendation": "drain",
         "ReactivateResumed": "false",
         "CleanUpTerminated": "true",

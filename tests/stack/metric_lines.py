@@ -18,7 +18,16 @@ from datetime import datetime, timezone
 from jsonschema import Draft7Validator
 
 from function import function
-from local import ROOT, Checks, end_with_the_script, environment, expectations, samples, scratch, start_standin
+from local import (
+    ROOT,
+    Checks,
+    end_with_the_script,
+    environment,
+    expectations,
+    samples,
+    scratch,
+    start_standin,
+)
 from metrics import known
 
 SCHEMA = Draft7Validator(json.loads((ROOT / "tests/emf.schema.json").read_text()))

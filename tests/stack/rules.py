@@ -7,6 +7,7 @@ import boto3
 from deployment import resources
 
 INTERRUPTION = "EC2 Spot Instance Interruption Warning"
+RESERVATION = "EC2 Capacity Reservation Instance Interruption Warning"
 RECOMMENDATION = "EC2 Instance Rebalance Recommendation"
 STATE_CHANGE = "EC2 Instance State-change Notification"
 
@@ -26,7 +27,7 @@ def expected_patterns(parameters):
         return {"source": ["aws.ec2"], "detail-type": [*detail_types], **more}
 
     recommendation = [RECOMMENDATION] if parameters["RebalanceRecommendation"] == "drain" else []
-    patterns = {"SpotInterruptionRule": pattern(INTERRUPTION, *recommendation)}
+    patterns = {"SpotInterruptionRule": pattern(INTERRUPTION, RESERVATION, *recommendation)}
     states = {"running": parameters["ReactivateResumed"], "terminated": parameters["CleanUpTerminated"]}
     if matched := [state for state, wanted in states.items() if wanted == "true"]:
         patterns["InstanceStateChangeRule"] = pattern(STATE_CHANGE, detail={"state": matched})

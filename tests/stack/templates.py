@@ -24,6 +24,7 @@ MEMBER, MEMBER_REGION = "210987654321", "us-east-1"
 # The parameters that both templates have, with all their values.
 SETTINGS = {
     "Strategy": ["deregister", "drain", "evacuate"],
+    "ReplaceInstances": ["leave", "detach"],
     "DryRun": ["true", "false"],
     "RebalanceRecommendation": ["ignore", "drain"],
     "ReactivateResumed": ["true", "false"],
@@ -45,8 +46,10 @@ def main():
     check_pairs(checks)
     checks.heading("all Regions only with OrganizationId or MemberRoleName")
     check_regions(checks)
-    checks.heading("permissions outside EC2, ECS and EKS")
+    checks.heading("permissions outside EC2, ECS, EKS and Auto Scaling")
     check_policies(checks)
+    checks.heading("Auto Scaling only with ReplaceInstances, and user data of instances that EC2 can interrupt")
+    check_replacement(checks)
     checks.heading("a VPC only with SubnetIds")
     check_network(checks)
     checks.heading("times of a function that uses the whole notice")
@@ -64,7 +67,7 @@ def check_pairs(checks):
     """Finds the settings for which permissions or rules differ between hub and member."""
     every = [dict(zip(SETTINGS, values, strict=True)) for values in product(*SETTINGS.values())]
     pairs = [(" ".join(values.values()), *pair(values)) for values in every]
-    checks.same("settings", 96, len(pairs))
+    checks.same("settings", 192, len(pairs))
     differ = {
         "statements of the roles": lambda hub, member: permissions(hub) != permissions(member),
         "rules on the hub's bus and the member's": lambda hub, member: patterns(hub, "Hub") != patterns(member),
@@ -81,7 +84,7 @@ def pair(settings):
 
 
 def permissions(resources):
-    """The EC2, ECS and EKS statements of a stack's roles, as text in which all accounts look the same."""
+    """A stack's statements about EC2, ECS, EKS and Auto Scaling, as text in which all accounts look the same."""
     text = json.dumps(of_services(statements(resources)), sort_keys=True)
     return text.replace(ACCOUNT, "account").replace(MEMBER, "account")
 
@@ -95,12 +98,13 @@ def statements(resources):
 
 
 def of_services(all_statements):
-    """The statements about EC2, ECS and EKS, which both roles have."""
+    """The statements about EC2, ECS, EKS and Auto Scaling, which both roles have."""
 
     def service(statement):
         return actions(statement)[0].partition(":")[0]
 
-    return {sid: statement for sid, statement in all_statements.items() if service(statement) in ("ec2", "ecs", "eks")}
+    of_both = ("ec2", "ecs", "eks", "autoscaling")
+    return {sid: statement for sid, statement in all_statements.items() if service(statement) in of_both}
 
 
 def actions(statement):
@@ -132,7 +136,7 @@ def patterns(resources, prefix=""):
 
 
 def check_regions(checks):
-    every = {"Strategy": "evacuate", "CleanUpTerminated": "true", "EksClusters": "*"}
+    every = {"Strategy": "evacuate", "ReplaceInstances": "detach", "CleanUpTerminated": "true", "EksClusters": "*"}
     accounts = {"Accounts": f"{ACCOUNT},{MEMBER}"}
     for name, parameters, expected in [
         ("no organization", {}, [REGION]),
@@ -179,10 +183,29 @@ def check_policies(checks):
     checks.same("OutcomeBusArn", ["events:PutEvents", bus], [publish["Action"], publish["Resource"]])
     # IAM limits the inline policies of a role to 10,240 characters without white space.
     widest = {"Strategy": "evacuate", "Delivery": "queue", "OutcomeBusArn": bus, "Accounts": ",".join([ACCOUNT] * 100)}
-    widest |= {"EksClusters": "*"} | NETWORK
+    widest |= {"EksClusters": "*", "ReplaceInstances": "detach"} | NETWORK
     everything = statements(Template("template.yaml", ORGANIZATION | widest).resources())
     written = sum(len(json.dumps(statement, separators=(",", ":"))) for statement in everything.values())
     checks.same("all policies fit into the 10,240 of a role", True, written < 9_500)
+
+
+def check_replacement(checks):
+    detach = {"ReplaceInstances": "detach"}
+    group = f"arn:aws:autoscaling:*:{ACCOUNT}:autoScalingGroup:*:autoScalingGroupName/*"
+    read = {"DescribeAutoScalingGroups": "*", "DescribeAutoScalingInstances": "*"}
+    for name, parameters, expected in [
+        ("neither by default", {}, {}),
+        ("detach", detach, read | {"DetachInstances": group}),
+        ("detach, in a dry run", detach | {"DryRun": "true"}, read),
+    ]:
+        found = statements(Template("template.yaml", parameters).resources())
+        allowed = [statement for statement in found.values() if statement["Effect"] == "Allow"]
+        resources = {action: statement["Resource"] for statement in allowed for action in actions(statement)}
+        prefix = "autoscaling:"
+        of_auto_scaling = {action.removeprefix(prefix): r for action, r in resources.items() if prefix in action}
+        checks.same(name, expected, of_auto_scaling)
+    condition = found["ReadUserData"]["Condition"]["StringEquals"]["ec2:InstanceMarketType"]
+    checks.same("user data", ["spot", "capacity-block", "interruptible-capacity-reservation"], condition)
 
 
 def check_network(checks):

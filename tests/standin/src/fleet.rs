@@ -36,6 +36,7 @@ const DRAINED: Duration = Duration::from_hours(498_223);
 /// | `i-0000000000000010a` | api | already DRAINING |
 /// | `i-0000000000000011a` | api | DRAINING with this handler's mark: it was stopped and started again |
 /// | `i-0000000000000012a` | shop | a node of an EKS cluster, with 4 pods |
+/// | `i-0000000000000013a` | api | in an interruptible capacity reservation |
 pub fn fleet(aws: &Standin) {
     let home = aws.region(ACCOUNT, REGION);
     clusters(&home);
@@ -80,12 +81,19 @@ fn hinted(home: &Region) {
         .instance(Instance::new("i-0000000000000002a").user_data(cloud_config))
         .instance(Instance::new("i-0000000000000003a").user_data(bottlerocket))
         .instance(Instance::new("i-0000000000000004a").user_data(gzip(&script("workers"))))
-        .instance(Instance::new("i-0000000000000010a").user_data(script("api")));
+        .instance(Instance::new("i-0000000000000010a").user_data(script("api")))
+        .instance(
+            Instance::new("i-0000000000000013a")
+                .user_data(script("api"))
+                .lifecycle("interruptible-capacity-reservation"),
+        );
     for (id, tasks) in [("i-1234567890abcdef0", 3), ("i-0000000000000001a", 2)] {
         let container_instance = home.container_instance("web", ContainerInstance::new(id));
         (0..tasks).for_each(|_| drop(home.task(&container_instance, Task::of_service("web"))));
     }
-    home.container_instance("api", ContainerInstance::new("i-0000000000000002a").running_tasks(1));
+    for id in ["i-0000000000000002a", "i-0000000000000013a"] {
+        home.container_instance("api", ContainerInstance::new(id).running_tasks(1));
+    }
     let worker = home.container_instance("workers", ContainerInstance::new("i-0000000000000003a").running_tasks(3));
     home.task(&worker, Task::standalone("report").task_definition("report"));
     home.container_instance("workers", ContainerInstance::new("i-0000000000000004a").agent_connected(false));
