@@ -2,7 +2,7 @@
 
 use std::{error::Error, fmt::Write, sync::Arc, time::Duration};
 
-use standin::{PodEnding, PodFate, Standin, Told, eks_node};
+use standin::{PodEnding, PodFate, Standin, StopRequest, eks_node};
 
 use crate::{ID, LATENCY, in_process::Process};
 
@@ -23,11 +23,11 @@ pub(crate) async fn table() -> Result<String, Box<dyn Error>> {
     for (before, now) in columns[0].iter().zip(&columns[1]) {
         row(&before.name, [&fate(before), &fate(now)])?;
     }
-    let told = |fates: &[PodFate]| {
+    let summary = |fates: &[PodFate]| {
         let graceful = fates.iter().filter(|fate| fate.is_graceful()).count();
         format!("{graceful} of {} pods got SIGTERM and their time", fates.len() - 1)
     };
-    row("SIGTERM", [&told(&columns[0]), &told(&columns[1])])?;
+    row("SIGTERM", [&summary(&columns[0]), &summary(&columns[1])])?;
     Ok(text)
 }
 
@@ -42,10 +42,10 @@ async fn run(budgets: &str) -> Result<Vec<PodFate>, Box<dyn Error>> {
 }
 
 fn fate(fate: &PodFate) -> String {
-    let told = match fate.told {
-        Told::Evicted => "evicted",
-        Told::Deleted => "deleted",
-        Told::Not => "left",
+    let request = match fate.stop_request {
+        StopRequest::Evicted => "evicted",
+        StopRequest::Deleted => "deleted",
+        StopRequest::Not => "left",
     };
     let ending = match fate.ending {
         PodEnding::Running => "still runs",
@@ -57,8 +57,8 @@ fn fate(fate: &PodFate) -> String {
     let s = Duration::as_secs_f64;
     match fate.sigterm {
         Some(at) => {
-            format!("{told} {:.0} s, {:.0} of {:.0} s, {ending}", s(&at), s(&fate.had()), s(&fate.grace_period))
+            format!("{request} {:.0} s, {:.0} of {:.0} s, {ending}", s(&at), s(&fate.had()), s(&fate.grace_period))
         }
-        None => format!("{told}, {ending}"),
+        None => format!("{request}, {ending}"),
     }
 }

@@ -86,7 +86,7 @@ impl ControlPlane {
 }
 
 impl Default for EndpointAccess {
-    /// What Amazon EKS sets unless it is told otherwise.
+    /// What Amazon EKS sets by default.
     fn default() -> Self {
         Self { is_public: true, is_private: false }
     }

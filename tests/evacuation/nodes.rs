@@ -5,8 +5,8 @@ use std::{sync::Arc, time::SystemTime};
 use proptest::prelude::*;
 use serde_json::Value;
 use standin::{
-    Deployment, EksCluster, Fault, Instance, Node, Pdb, Pod, PodEnding, PodFate, Quotas, Standin, Told, eks_fleet,
-    rebalance_recommendation, state_change,
+    Deployment, EksCluster, Fault, Instance, Node, Pdb, Pod, PodEnding, PodFate, Quotas, Standin, StopRequest,
+    eks_fleet, rebalance_recommendation, state_change,
 };
 use tokio::time::{Instant, sleep, timeout};
 
@@ -65,7 +65,7 @@ async fn blocked_pods_are_deleted_while_their_grace_period_fits() {
         let fate = fate(&aws, &format!("g{grace}"));
         let sigterm = fate.sigterm.unwrap().as_secs();
         assert!((told_at - 1..=told_at + 1).contains(&sigterm), "{fate:?}");
-        assert_eq!(fate.told, Told::Deleted);
+        assert_eq!(fate.stop_request, StopRequest::Deleted);
         assert!(fate.is_graceful(), "{fate:?}");
     }
     // It was given what was left, and EC2 ended the node after that.
@@ -81,7 +81,10 @@ async fn budget_that_opens_in_time_is_kept() {
     let answer = handle(&aws, EKS).await;
     assert_eq!((&answer["outcome"], &answer["nodes"][0]["podsEvicted"]), (&"drained".into(), &1.into()));
     let fate = fate(&aws, "web");
-    assert!(fate.told == Told::Evicted && (40..43).contains(&fate.sigterm.unwrap().as_secs()), "{fate:?}");
+    assert!(
+        fate.stop_request == StopRequest::Evicted && (40..43).contains(&fate.sigterm.unwrap().as_secs()),
+        "{fate:?}"
+    );
     // An eviction and a list every one to two seconds.
     let (evictions, lists) = (calls(&aws, "EvictPod"), calls(&aws, "ListPods"));
     assert!((20..=42).contains(&evictions) && lists == evictions, "{evictions} {lists}");
@@ -518,9 +521,9 @@ async fn wave_of_nodes_is_told_whatever_fails() {
             fates.extend(aws.home().pod_fates(&format!("eks-{cluster}")));
             assert!(aws.home().most_in_flight(&format!("eks-{cluster}")) <= 40);
         }
-        let told: Vec<_> = fates.iter().filter(|fate| fate.owner.as_deref() != Some("DaemonSet")).collect();
-        assert_eq!(told.len(), 6_000);
-        let last = told.iter().map(|fate| fate.sigterm.unwrap()).max().unwrap();
+        let stopped: Vec<_> = fates.iter().filter(|fate| fate.owner.as_deref() != Some("DaemonSet")).collect();
+        assert_eq!(stopped.len(), 6_000);
+        let last = stopped.iter().map(|fate| fate.sigterm.unwrap()).max().unwrap();
         assert!(last < s(30), "{probability}: {last:?}");
         assert!(fates.iter().all(|fate| fate.owner.as_deref() != Some("DaemonSet") || fate.sigterm.is_none()));
     }

@@ -68,9 +68,9 @@ async fn node_is_cordoned_and_its_pods_are_evicted() {
     assert!(node.unschedulable);
     assert_eq!(node.labels[LABEL], "true");
     assert!(node.annotations["spot-interruption-handler/drained"].ends_with('Z'), "{node:?}");
-    let untold: Vec<_> = aws.home().pod_fates("prod").into_iter().filter(|fate| fate.sigterm.is_none()).collect();
-    let names: Vec<_> = untold.iter().map(|fate| fate.name.as_str()).collect();
-    assert_eq!(names, ["aws-node", "static", "done", "other"], "{untold:?}");
+    let left: Vec<_> = aws.home().pod_fates("prod").into_iter().filter(|fate| fate.sigterm.is_none()).collect();
+    let names: Vec<_> = left.iter().map(|fate| fate.name.as_str()).collect();
+    assert_eq!(names, ["aws-node", "static", "done", "other"], "{left:?}");
     assert_only_its_node_changed(&aws);
     // Nothing but the description, the cluster, the node, its patch, its pods and one eviction a pod.
     let calls = aws.calls();

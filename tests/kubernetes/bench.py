@@ -52,7 +52,7 @@ class Bench:
         return self.admin.get(f"{PODS}/{pod}")["metadata"].get("deletionGracePeriodSeconds")
 
     def fits(self, pod, sent):
-        """Whether a pod is told to stop, and its grace period ends before its instance does."""
+        """Whether a pod is asked to stop, and its grace period ends before its instance does."""
         ends = self.admin.get(f"{PODS}/{pod}")["metadata"].get("deletionTimestamp")
         return ends is not None and datetime.fromisoformat(ends.replace("Z", "+00:00")) <= sent + timedelta(seconds=120)
 

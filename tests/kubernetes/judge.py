@@ -3,7 +3,7 @@
     tests/kubernetes/build.sh folder && sam build
     python tests/kubernetes/judge.py folder .aws-sam/build/Function/bootstrap
 
-No controller and no kubelet runs: budgets change only as told here, and a pod that has to stop stays terminating.
+No controller and no kubelet runs: budgets change only as set here, and a pod that has to stop stays terminating.
 """
 
 import sys

@@ -172,7 +172,7 @@ mod tests {
             }
         }
         assert_eq!(clock.step(&State::Blocked, GRACE, start + s(118)), Step::Leave, "there is no time for a request");
-        // What never fitted is told at once, with what is left.
+        // What never fitted is deleted at once, with what is left.
         assert_eq!(clock.step(&State::Blocked, s(300), start), Step::Delete(s(118)));
         // Its eviction goes first.
         let due = |grace| match clock.step(&State::Due, grace, start) {

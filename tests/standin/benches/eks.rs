@@ -50,7 +50,7 @@ async fn main() {
     println!("\n{NODES} notices at once, {CLUSTERS} clusters, {PODS} pods each, from a queue");
     println!(
         "  {:<22} {:>10} {:>10} {:>6} {:>8} {:>8} {:>7} {:>10}",
-        "", "cordoned s", "all told s", "untold", "calls", "peak MB", "billed s", "USD"
+        "", "cordoned s", "evicted s", "left", "calls", "peak MB", "billed s", "USD"
     );
     wave(&handler, "a whole core", None, 0.0).await;
     wave(&handler, "30 % of calls fail", None, 0.3).await;
@@ -149,12 +149,12 @@ async fn wave(handler: &Path, name: &str, memory_mb: Option<u64>, failing: f64) 
         times.max().map_or(f64::NAN, |at| (at - started).as_secs_f64())
     };
     let fates = (0..CLUSTERS).flat_map(|n| home.pod_fates(&format!("eks-{n}")));
-    let untold = fates.filter(|fate| fate.owner.as_deref() != Some("DaemonSet") && fate.sigterm.is_none()).count();
+    let left = fates.filter(|fate| fate.owner.as_deref() != Some("DaemonSet") && fate.sigterm.is_none()).count();
     let figures = pool.figures();
     let billed = figures.billed.as_secs_f64();
     let cost = memory_mb.map_or_else(String::new, |mb| format!("{:.6}", billed * mb as f64 / 1_024.0 * PRICE));
     println!(
-        "  {name:<22} {:>10.1} {:>10.1} {untold:>6} {:>8} {:>8.1} {billed:>7.1} {cost:>10}",
+        "  {name:<22} {:>10.1} {:>10.1} {left:>6} {:>8} {:>8.1} {billed:>7.1} {cost:>10}",
         last("PatchNode"),
         last("EvictPod"),
         calls.len(),

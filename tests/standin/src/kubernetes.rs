@@ -33,7 +33,7 @@ use answer::{Answer, Content};
 use endpoint::Endpoint;
 use request::Request;
 pub(crate) use world::{PlacedPod, World};
-pub use world::{PodEnding, Told};
+pub use world::{PodEnding, StopRequest};
 
 /// How long a client waits for an endpoint that never answers, for clients without sockets.
 const SILENCE: Duration = Duration::from_hours(1);

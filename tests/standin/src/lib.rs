@@ -43,7 +43,7 @@
 //! home.deployment("web", Deployment::new("default", "api").replicas(3)).pdb("web", Pdb::new("default", "api"));
 //! aws.fault(Fault::on("EvictPod").times(1).throttle().retry_after_s(1));
 //! home.interrupt("i-1234567890abcdef0", "terminate");
-//! assert!(home.pod_fates("web").iter().all(|fate| fate.told == standin::Told::Not));
+//! assert!(home.pod_fates("web").iter().all(|fate| fate.stop_request == standin::StopRequest::Not));
 //! # Ok(())
 //! # }
 //! ```
@@ -172,7 +172,7 @@ pub use fault::Fault;
 pub use fleet::fleet;
 pub use function::{Answer, Environment, Event, Function, FunctionError, Pool, PoolFigures, Retries, Undelivered};
 pub use history::Moment;
-pub use kubernetes::{PodEnding, Told};
+pub use kubernetes::{PodEnding, StopRequest};
 pub use model::{
     AutoScalingGroup, Budget, CapacityProvider, Cluster, Container, ContainerInstance, Deployment, EksCluster,
     FargateTask, Instance, LifecycleHook, Node, Owner, Pdb, Pod, Service, Target, TargetGroup, Task, TaskDefinition,

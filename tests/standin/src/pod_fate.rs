@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::kubernetes::{PlacedPod, PodEnding, Told};
+use crate::kubernetes::{PlacedPod, PodEnding, StopRequest};
 use crate::resources::Interruption;
 
 /// If the notice is too short for a grace period, SIGTERM within this time counts as graceful.
@@ -25,11 +25,11 @@ pub struct PodFate {
     pub owner: Option<String>,
     /// Its own `terminationGracePeriodSeconds`.
     pub grace_period: Duration,
-    /// How it was told to stop first.
-    pub told: Told,
+    /// How it was asked to stop first.
+    pub stop_request: StopRequest,
     /// When it got SIGTERM; zero if before the notice.
     pub sigterm: Option<Duration>,
-    /// The grace period that it was given last; `None` if it was not told to stop.
+    /// The grace period that it was given last; `None` if it was not asked to stop.
     pub given: Option<Duration>,
     /// When it ended; `None` while it runs.
     pub ended: Option<Duration>,
@@ -59,7 +59,7 @@ impl PodFate {
             uid: placed.pod.uid.clone(),
             owner: placed.pod.owner.as_ref().map(|owner| owner.kind.clone()),
             grace_period: Duration::from_secs(placed.pod.grace_period_s),
-            told: placed.told,
+            stop_request: placed.stop_request,
             sigterm: placed.sigterm.map(since),
             given: placed.grace,
             ended: ended.map(since),

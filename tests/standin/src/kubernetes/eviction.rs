@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::answer::{Answer, details};
 use super::pods::{Options, find};
 use super::request::Request;
-use super::world::{Budgets, PlacedPod, Told, Verdict};
+use super::world::{Budgets, PlacedPod, StopRequest, Verdict};
 use super::{Context, is_dry_run};
 
 /// How long the API server retries what conflicts: 20 times half a second.
@@ -39,7 +39,7 @@ fn evicted(context: &mut Context<'_>, request: &Request) -> Result<Answer, Answe
         check(&options, &pod)?;
     }
     if !is_dry_run {
-        context.world.delete(index, Told::Evicted, options.grace_s, context.now, context.history);
+        context.world.delete(index, StopRequest::Evicted, options.grace_s, context.now, context.history);
     }
     Ok(Answer::created())
 }

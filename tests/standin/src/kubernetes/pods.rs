@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::answer::Answer;
 use super::list::{self, Selector};
 use super::request::Request;
-use super::world::{PlacedPod, Told};
+use super::world::{PlacedPod, StopRequest};
 use super::{Context, is_dry_run};
 
 pub(super) fn get(context: &Context<'_>, request: &Request) -> Result<Answer, Answer> {
@@ -85,7 +85,7 @@ pub(super) fn delete(context: &mut Context<'_>, request: &Request) -> Result<Ans
     let index = find(context, request)?;
     options.check(context.world.at(index))?;
     if !is_dry_run {
-        context.world.delete(index, Told::Deleted, options.grace_s, context.now, context.history);
+        context.world.delete(index, StopRequest::Deleted, options.grace_s, context.now, context.history);
     }
     Ok(Answer::ok(show(context, context.world.at(index))))
 }
@@ -121,7 +121,7 @@ fn show(context: &Context<'_>, placed: &PlacedPod) -> Value {
     }
     let ready = if placed.pod.ready && placed.ended.is_none() { "True" } else { "False" };
     let mut conditions = vec![json!({"type": "Ready", "status": ready})];
-    if placed.told == Told::Evicted {
+    if placed.stop_request == StopRequest::Evicted {
         conditions.push(json!({
             "type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI",
             "message": "Eviction API: evicting",

@@ -13,7 +13,7 @@ use crate::history::History;
 use crate::model::{Deployment, Node, Pdb, Pod};
 pub(super) use budget::{Budgets, Verdict};
 pub(crate) use placed_pod::PlacedPod;
-pub use placed_pod::{PodEnding, Told};
+pub use placed_pod::{PodEnding, StopRequest};
 
 /// How long after the end of its instance a node is removed, with its pods.
 const NODE_REMOVED: Duration = Duration::from_mins(1);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use standin::{Deployment, EksCluster, Pdb, Pod, PodEnding, Told};
+use standin::{Deployment, EksCluster, Pdb, Pod, PodEnding, StopRequest};
 use tokio::time::Instant;
 
 use crate::kube::{CLUSTER, Kube, NODE};
@@ -31,7 +31,7 @@ async fn evicted_pod_terminates_with_its_own_grace_period() {
     assert_eq!(pod["metadata"]["deletionGracePeriodSeconds"], 90);
     assert!(pod["metadata"]["deletionTimestamp"].as_str().unwrap().ends_with('Z'));
     assert_eq!(pod["status"]["conditions"][1]["reason"], "EvictionByEvictionAPI");
-    // It is told already.
+    // It is stopping already.
     assert_eq!(kube.evict("web-1", json!({})).await.status, 201);
     pass(2.0).await;
     assert_eq!(kube.get(path).await.status, 404);
@@ -41,7 +41,10 @@ async fn evicted_pod_terminates_with_its_own_grace_period() {
         ((404, "NotFound".to_owned()), &json!("pods \"web-1\" not found"))
     );
     let fate = kube.home.pod_fates(CLUSTER).remove(0);
-    assert_eq!((fate.told, fate.ending, fate.given), (Told::Evicted, PodEnding::Exited, Some(seconds(90))));
+    assert_eq!(
+        (fate.stop_request, fate.ending, fate.given),
+        (StopRequest::Evicted, PodEnding::Exited, Some(seconds(90)))
+    );
     assert_eq!((fate.had(), fate.uid), (seconds(2), uid));
 }
 
@@ -113,7 +116,7 @@ async fn two_budgets_fail_with_201() {
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": message, "code": 500
     });
     assert_eq!((reply.status, reply.json()), (201, failure));
-    assert_eq!(kube.home.pod_fates(CLUSTER)[0].told, Told::Not);
+    assert_eq!(kube.home.pod_fates(CLUSTER)[0].stop_request, StopRequest::Not);
 }
 
 #[tokio::test(start_paused = true)]
@@ -202,7 +205,7 @@ async fn bodies_are_checked() {
         (ignored.status, ignored.header("warning")),
         (201, Some("299 - \"unknown field \\\"delete_options\\\"\""))
     );
-    assert_eq!(kube.home.pod_fates(CLUSTER)[0].told, Told::Not);
+    assert_eq!(kube.home.pod_fates(CLUSTER)[0].stop_request, StopRequest::Not);
     let full = json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "web-1"}});
     assert_eq!(kube.post_eviction("web-1", "", full).await.status, 201);
 }
@@ -225,7 +228,7 @@ async fn terminating_pod_accepts_only_a_shorter_grace_period() {
     pass(1.0).await;
     assert_eq!(kube.home.pods(CLUSTER, NODE).len(), 0);
     let fate = kube.home.pod_fates(CLUSTER).remove(0);
-    assert_eq!((fate.told, fate.ending, fate.had()), (Told::Deleted, PodEnding::Killed, seconds(60)));
+    assert_eq!((fate.stop_request, fate.ending, fate.had()), (StopRequest::Deleted, PodEnding::Killed, seconds(60)));
     assert_eq!((fate.given, fate.grace_period, fate.is_graceful()), (Some(seconds(60)), seconds(300), false));
 }
 
@@ -263,7 +266,7 @@ async fn deletions_check_the_uid_and_ignore_budgets() {
     let stale = kube.delete("web-1", json!({"preconditions": {"uid": "other"}})).await;
     assert_eq!(stale.verdict(), (409, "Conflict".to_owned()));
     let dry_run = kube.delete("web-1", json!({"dryRun": ["All"]})).await;
-    assert_eq!((dry_run.status, kube.home.pod_fates(CLUSTER)[0].told), (200, Told::Not));
+    assert_eq!((dry_run.status, kube.home.pod_fates(CLUSTER)[0].stop_request), (200, StopRequest::Not));
     let options =
         json!({"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 5, "preconditions": {"uid": uid}});
     assert_eq!(kube.delete("web-1", options).await.json()["kind"], "Pod");

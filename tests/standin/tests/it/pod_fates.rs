@@ -1,7 +1,7 @@
 //! Controllers, and the fates of the pods of interrupted instances.
 
 use serde_json::json;
-use standin::{Deployment, Pod, PodEnding, PodFate, Told};
+use standin::{Deployment, Pod, PodEnding, PodFate, StopRequest};
 
 use crate::kube::{CLUSTER, ID, Kube, NODE};
 use crate::paused::{pass, seconds};
@@ -13,7 +13,7 @@ fn fate(kube: &Kube, name: &str) -> PodFate {
 #[tokio::test(start_paused = true)]
 async fn pods_die_with_their_instance() {
     let kube = Kube::start().await;
-    for name in ["untold", "late", "in-time", "long", "quick"] {
+    for name in ["left", "late", "in-time", "long", "quick"] {
         kube.put(Pod::new("default", name).ignores_sigterm());
     }
     kube.home.change_pod(CLUSTER, "default", "quick", |pod| pod.stops_after = Some(seconds(2)));
@@ -27,9 +27,9 @@ async fn pods_die_with_their_instance() {
     pass(109.0).await;
     kube.delete("late", json!({})).await;
     pass(20.0).await;
-    let untold = fate(&kube, "untold");
-    assert_eq!((untold.ending, untold.sigterm, untold.told), (PodEnding::KilledUntold, None, Told::Not));
-    assert_eq!((untold.instance.as_str(), untold.ended, untold.is_graceful()), (ID, Some(seconds(120)), false));
+    let left = fate(&kube, "left");
+    assert_eq!((left.ending, left.sigterm, left.stop_request), (PodEnding::KilledUntold, None, StopRequest::Not));
+    assert_eq!((left.instance.as_str(), left.ended, left.is_graceful()), (ID, Some(seconds(120)), false));
     let late = fate(&kube, "late");
     assert_eq!(
         (late.ending, late.sigterm, late.had()),
@@ -41,7 +41,10 @@ async fn pods_die_with_their_instance() {
     let long = fate(&kube, "long");
     assert_eq!((long.ending, long.had(), long.is_graceful()), (PodEnding::Killed, seconds(110), true));
     let quick = fate(&kube, "quick");
-    assert_eq!((quick.ending, quick.told, quick.ended), (PodEnding::Exited, Told::Evicted, Some(seconds(3))));
+    assert_eq!(
+        (quick.ending, quick.stop_request, quick.ended),
+        (PodEnding::Exited, StopRequest::Evicted, Some(seconds(3)))
+    );
     assert!(quick.is_graceful());
 
     assert!(kube.home.node_at(CLUSTER, NODE).is_some());
@@ -54,10 +57,10 @@ async fn pods_die_with_their_instance() {
 async fn node_of_a_stopped_instance_stays_as_it_was_left() {
     let kube = Kube::start().await;
     let uid = kube.put(Pod::new("default", "stays"));
-    kube.put(Pod::new("default", "told").ignores_sigterm());
+    kube.put(Pod::new("default", "stopped").ignores_sigterm());
     kube.patch(&format!("/api/v1/nodes/{NODE}"), json!({"spec": {"unschedulable": true}})).await;
     kube.home.interrupt(ID, "hibernate");
-    kube.delete("told", json!({"gracePeriodSeconds": 60})).await;
+    kube.delete("stopped", json!({"gracePeriodSeconds": 60})).await;
     pass(200.0).await;
     let node = kube.get(&format!("/api/v1/nodes/{NODE}")).await.json();
     assert_eq!(

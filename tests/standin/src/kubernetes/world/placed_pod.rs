@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use crate::model::Pod;
 
-/// How a pod was told to stop.
+/// How a pod was asked to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Told {
+pub enum StopRequest {
     /// By an eviction.
     Evicted,
     /// By a deletion.
@@ -42,7 +42,7 @@ pub(crate) struct PlacedPod {
     pub(crate) exists: bool,
     /// Whether a controller created it in the place of another one.
     pub(crate) is_replacement: bool,
-    pub(crate) told: Told,
+    pub(crate) stop_request: StopRequest,
     pub(crate) sigterm: Option<Instant>,
     /// The grace period that it has been given.
     pub(crate) grace: Option<Duration>,
@@ -61,7 +61,7 @@ impl PlacedPod {
             created,
             exists: true,
             is_replacement: false,
-            told: Told::Not,
+            stop_request: StopRequest::Not,
             sigterm: None,
             grace: None,
             deletion: None,

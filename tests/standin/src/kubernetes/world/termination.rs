@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Event, NODE_REMOVED, PlacedPod, PodEnding, Told, World};
+use super::{Event, NODE_REMOVED, PlacedPod, PodEnding, StopRequest, World};
 use crate::arn;
 use crate::history::History;
 
@@ -11,7 +11,7 @@ impl World {
     pub(in crate::kubernetes) fn delete(
         &mut self,
         index: usize,
-        told: Told,
+        request: StopRequest,
         grace_s: Option<i64>,
         now: Instant,
         history: &mut History,
@@ -20,7 +20,7 @@ impl World {
         let pod = &mut self.pods[index];
         // Whoever sends a negative period gets a second.
         let asked = grace_s.map(|seconds| u64::try_from(seconds).unwrap_or(1));
-        let what = if told == Told::Evicted { "evicted" } else { "deleted" };
+        let what = if request == StopRequest::Evicted { "evicted" } else { "deleted" };
         if let (Some(deletion), Some(grace)) = (pod.deletion, pod.grace) {
             let Some(shorter) = asked.map(Duration::from_secs).filter(|asked| *asked < grace) else {
                 return;
@@ -38,7 +38,7 @@ impl World {
             return;
         }
         let grace = Duration::from_secs(asked.unwrap_or(pod.pod.grace_period_s));
-        pod.told = told;
+        pod.stop_request = request;
         history.note(now, pod.subject(), format!("{what} with {} s", grace.as_secs()));
         if pod.pod.is_mirror() {
             // The kubelet creates the mirror again and leaves the static pod alone.
