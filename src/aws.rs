@@ -4,7 +4,7 @@ pub(crate) mod assumed_role;
 pub(crate) mod calls;
 pub(crate) mod coalesce;
 pub mod deadline;
-mod failure;
+pub(crate) mod failure;
 pub mod operation;
 pub(crate) mod session;
 pub(crate) mod token_bucket;

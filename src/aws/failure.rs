@@ -35,8 +35,13 @@ where
     if let Some(code) = error.code() {
         return format!("{code}: {}", error.message().unwrap_or("no message"));
     }
+    with_causes(error)
+}
+
+/// An error and the chain of its causes.
+pub(crate) fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
-    let mut next = std::error::Error::source(error);
+    let mut next = error.source();
     while let Some(cause) = next {
         text = format!("{text}: {cause}");
         next = cause.source();

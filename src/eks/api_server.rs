@@ -1,7 +1,6 @@
 //! Requests to a cluster's Kubernetes API server.
 
 use std::{
-    fmt::Display,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -21,7 +20,7 @@ use super::{
     token::{CachedToken, TooLong},
 };
 use crate::{
-    aws::{calls::Calls, operation::Operation, token_bucket::TokenBuckets},
+    aws::{calls::Calls, failure::with_causes, operation::Operation, token_bucket::TokenBuckets},
     error::{BoxError, Error, ErrorClass},
     identifier::ClusterName,
 };
@@ -38,9 +37,6 @@ const MIN_ENDPOINT_AGE: Duration = Duration::from_secs(10);
 
 /// The error code for a token that the cluster rejects.
 const UNAUTHORIZED: &str = "Unauthorized";
-
-/// The error code for a cluster that was deleted.
-const DELETED: &str = "ClusterDeleted";
 
 /// The pauses before a rejected token is made again. The first one may have been old; after that the cluster may not
 /// have been able to check it, since it calls AWS STS itself.
@@ -174,12 +170,10 @@ impl ApiServer {
         };
         self.read_endpoint_again(calls, &endpoint).await;
         if self.is_deleted() {
-            let (resource, cause) = (resource.to_owned(), "the cluster was deleted".to_owned());
-            let (class, code) = (ErrorClass::Rejected, Some(DELETED.to_owned()));
-            return Err(Error::Call { operation, resource, class, code, cause, retry_after: None });
+            return Err(error(ErrorClass::Rejected, "the cluster was deleted".to_owned()));
         }
         let Endpoint { url, access, .. } = &*endpoint;
-        Err(error(ErrorClass::Unavailable, format!("{url} can't be reached: {}; {access}", causes(&*unreachable))))
+        Err(error(ErrorClass::Unavailable, format!("{url} can't be reached: {}; {access}", with_causes(&*unreachable))))
     }
 
     /// Reads the endpoint and its certificate authority again, since they may have changed.
@@ -266,15 +260,4 @@ fn failure(operation: Operation, resource: &str, answer: &Answer) -> Error {
 fn resource(path: &str) -> &str {
     let path = path.split('?').next().unwrap_or_default();
     path.strip_prefix("/api/v1/").unwrap_or(path)
-}
-
-/// An error and its causes.
-fn causes(error: &(dyn std::error::Error + 'static)) -> impl Display {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text = format!("{text}: {cause}");
-        next = cause.source();
-    }
-    text
 }
