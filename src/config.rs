@@ -1,18 +1,21 @@
 //! The settings, read once from environment variables.
 
 mod clusters;
+mod lifecycle_hooks;
 
 use std::{collections::BTreeSet, fmt, ops::RangeInclusive};
 
 pub use clusters::{ClusterFilter, Verdict};
+pub use lifecycle_hooks::LifecycleHooks;
 
 use crate::{
     identifier::{AccountId, identifier},
-    interruption::{Interruption, Kind},
+    interrupted_task::{Cause, TaskDetail},
+    interruption::{Interruption, Kind, LifecycleAction},
 };
 
 /// The environment variables that the settings are read from.
-pub const VARIABLES: [&str; 18] = [
+pub const VARIABLES: [&str; 22] = [
     "STRATEGY",
     "DRY_RUN",
     "CLUSTERS",
@@ -31,6 +34,10 @@ pub const VARIABLES: [&str; 18] = [
     "EKS_STRATEGY",
     "POD_DISRUPTION_BUDGETS",
     "REPLACE_INSTANCES",
+    "FARGATE_SPOT",
+    "RUN_AGAIN",
+    "RUN_AGAIN_ON",
+    "LIFECYCLE_HOOKS",
 ];
 
 /// The function's settings.
@@ -68,6 +75,14 @@ pub struct Config {
     pub pod_disruption_budgets: BudgetPolicy,
     /// `REPLACE_INSTANCES`
     pub replacement: ReplacementPolicy,
+    /// `FARGATE_SPOT`
+    pub fargate_spot: FargateSpotPolicy,
+    /// `RUN_AGAIN`
+    pub run_again: RunAgainPolicy,
+    /// `RUN_AGAIN_ON`
+    pub run_again_on: RunAgainOn,
+    /// `LIFECYCLE_HOOKS`: empty if no lifecycle action is to be handled.
+    pub lifecycle_hooks: LifecycleHooks,
 }
 
 /// The role that the function assumes in other accounts.
@@ -164,6 +179,35 @@ pub enum ReplacementPolicy {
     Detach,
 }
 
+/// What happens when Fargate Spot interrupts a task of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FargateSpotPolicy {
+    /// Nothing.
+    Ignore,
+    /// Its address is taken out of the target groups of its service.
+    Handle,
+}
+
+/// Which interrupted standalone tasks are started again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunAgainPolicy {
+    /// None.
+    Never,
+    /// Those with the tag, or of a task definition with the tag.
+    Tagged,
+    /// All, except those that another service starts again.
+    All,
+}
+
+/// Where an interrupted task of Fargate Spot runs again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunAgainOn {
+    /// On Fargate Spot.
+    Same,
+    /// On demand, on Fargate.
+    Fargate,
+}
+
 /// Whether anything is changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -243,16 +287,45 @@ impl Config {
                 .one_of(&[("until-deadline", BudgetPolicy::UntilDeadline), ("respect", BudgetPolicy::Respect)])?,
             replacement: read("REPLACE_INSTANCES")
                 .one_of(&[("leave", ReplacementPolicy::Leave), ("detach", ReplacementPolicy::Detach)])?,
+            fargate_spot: read("FARGATE_SPOT")
+                .one_of(&[("ignore", FargateSpotPolicy::Ignore), ("handle", FargateSpotPolicy::Handle)])?,
+            run_again: read("RUN_AGAIN").one_of(&[
+                ("never", RunAgainPolicy::Never),
+                ("tagged", RunAgainPolicy::Tagged),
+                ("all", RunAgainPolicy::All),
+            ])?,
+            run_again_on: read("RUN_AGAIN_ON")
+                .one_of(&[("same", RunAgainOn::Same), ("FARGATE", RunAgainOn::Fargate)])?,
+            lifecycle_hooks: LifecycleHooks::new(&read("LIFECYCLE_HOOKS").hook_names()?),
         })
+    }
+
+    /// The setting that has an event of an account ignored, if there is one.
+    #[must_use]
+    pub fn reason_to_ignore_account(&self, account: &AccountId) -> Option<&'static str> {
+        let is_named = self.accounts.is_empty() || self.accounts.contains(account);
+        (!is_named).then_some("ACCOUNTS does not name its account")
     }
 
     /// The setting that has an interruption ignored, if there is one.
     #[must_use]
-    pub fn reason_to_ignore(&self, interruption: &Interruption) -> Option<&'static str> {
-        if self.accounts.is_empty() || self.accounts.contains(&interruption.account) {
-            self.reason_to_ignore_kind(interruption.kind)
-        } else {
-            Some("ACCOUNTS does not name its account")
+    pub fn reason_to_ignore_interruption(&self, interruption: &Interruption) -> Option<&'static str> {
+        let is_handled = |action: &LifecycleAction| self.lifecycle_hooks.contains(action.hook.as_str());
+        match &interruption.lifecycle_action {
+            Some(action) if !is_handled(action) => Some("LIFECYCLE_HOOKS does not name its hook"),
+            _ => self.reason_to_ignore_kind(interruption.kind),
+        }
+    }
+
+    /// The setting that has an event of a task ignored, if there is one.
+    #[must_use]
+    pub fn reason_to_ignore_task(&self, task: &TaskDetail) -> Option<&'static str> {
+        match task.service {
+            Some(_) if task.cause != Cause::FargateSpot => Some("its service replaces it"),
+            Some(_) if task.has_stopped => Some("it has stopped"),
+            Some(_) if self.fargate_spot == FargateSpotPolicy::Ignore => Some("FARGATE_SPOT is ignore"),
+            None if self.run_again == RunAgainPolicy::Never => Some("RUN_AGAIN is never"),
+            _ => None,
         }
     }
 
@@ -297,19 +370,34 @@ impl Setting {
 
     /// A comma-separated list of cluster names with wildcards.
     fn patterns(self) -> Result<Vec<String>, InvalidSetting> {
+        self.list(
+            350,
+            "-_*?",
+            "comma-separated cluster names of letters, digits, - and _, with * and ? as wildcards, at most 350 characters",
+        )
+    }
+
+    /// A comma-separated list of lifecycle hooks' names with wildcards.
+    fn hook_names(self) -> Result<Vec<String>, InvalidSetting> {
+        self.list(
+            150,
+            "-_/*?",
+            "comma-separated names of lifecycle hooks of letters, digits, -, _ and /, with * and ? as wildcards, at most 150 characters",
+        )
+    }
+
+    /// A comma-separated list of names of letters, digits and some other characters.
+    fn list(self, length: usize, others: &str, expected: &str) -> Result<Vec<String>, InvalidSetting> {
         let value = self.value.as_deref().unwrap_or_default();
-        let patterns: Vec<_> = value.split(',').map(str::trim).filter(|p| !p.is_empty()).map(str::to_owned).collect();
-        // Commas alone name no cluster. They must not mean every cluster.
-        let names_something = self.value.is_none() || !patterns.is_empty();
-        if names_something
-            && value.len() <= 400
-            && patterns.iter().all(|p| p.len() <= 255 && p.bytes().all(is_pattern_byte))
-        {
-            Ok(patterns)
+        let names: Vec<_> = value.split(',').map(str::trim).filter(|p| !p.is_empty()).map(str::to_owned).collect();
+        // Commas alone name nothing. They must not mean everything.
+        let names_something = self.value.is_none() || !names.is_empty();
+        let is_name =
+            |name: &String| name.len() <= 255 && name.chars().all(|c| c.is_ascii_alphanumeric() || others.contains(c));
+        if names_something && value.len() <= length && names.iter().all(is_name) {
+            Ok(names)
         } else {
-            Err(self.invalid(
-                "comma-separated cluster names of letters, digits, - and _, with * and ? as wildcards, at most 400 characters",
-            ))
+            Err(self.invalid(expected))
         }
     }
 
@@ -360,10 +448,6 @@ impl Setting {
 
 fn every_cluster() -> Vec<String> {
     vec!["*".to_owned()]
-}
-
-fn is_pattern_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'*' | b'?')
 }
 
 #[cfg(test)]
@@ -460,6 +544,11 @@ mod tests {
             ("DRY_RUN", "yes", "false or true"),
             ("MANAGED_DRAINING", "true", "respect or override"),
             ("REPLACE_INSTANCES", "terminate", "leave or detach"),
+            ("FARGATE_SPOT", "drain", "ignore or handle"),
+            ("RUN_AGAIN", "always", "never or tagged or all"),
+            ("RUN_AGAIN_ON", "FARGATE_SPOT", "same or FARGATE"),
+            ("LIFECYCLE_HOOKS", "drain me", "comma-separated names of lifecycle hooks"),
+            ("LIFECYCLE_HOOKS", &"x".repeat(151), "at most 150 characters"),
             ("EKS_STRATEGY", "evict", "drain or cordon"),
             ("POD_DISRUPTION_BUDGETS", "ignore", "until-deadline or respect"),
             ("EKS_CLUSTERS", "web,a/b", "comma-separated cluster names"),

@@ -12,6 +12,7 @@ pub(crate) mod container_instance;
 pub(crate) mod container_instances;
 pub(crate) mod evacuate;
 pub(crate) mod evacuations;
+pub(crate) mod interrupted_task;
 pub(crate) mod limits;
 pub(crate) mod locate;
 pub(crate) mod managed_by;

@@ -1,11 +1,13 @@
 //! Events as they are on the wire: the payloads that Lambda delivers.
 
 mod envelope;
+mod lifecycle_action;
 mod rebalance_recommendation;
 mod reservation_interruption_warning;
 mod spot_interruption_warning;
 mod sqs;
 mod state_change;
+mod task_state_change;
 mod wrapped;
 
 use std::time::SystemTime;
@@ -13,12 +15,13 @@ use std::time::SystemTime;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-pub use self::envelope::{Message, RawEvent};
+pub use self::envelope::{Message, RawEvent, Receipt};
 use self::envelope::{detail, kind, required, time};
 use crate::{
     error::Error,
-    identifier::{AccountId, Region, quote},
-    interruption::{Interruption, NOTICE},
+    identifier::{AccountId, InstanceId, Region, quote},
+    interrupted_task::{InterruptedTask, TaskDetail},
+    interruption::{Interruption, Kind, LifecycleAction, NOTICE},
 };
 
 /// A payload as Lambda delivers it.
@@ -38,6 +41,8 @@ const SOURCE: &str = "aws.ec2";
 pub enum Event {
     /// An event in the life of an instance.
     Interruption(Interruption),
+    /// An event in the end of a task.
+    Task(InterruptedTask),
     /// An event that the function does not react to.
     Ignored(IgnoredEvent),
 }
@@ -48,6 +53,7 @@ impl Event {
     pub fn time(&self) -> Option<SystemTime> {
         match self {
             Self::Interruption(interruption) => Some(interruption.deadline().unwrap_or(interruption.time + NOTICE)),
+            Self::Task(task) => Some(task.deadline()),
             Self::Ignored(_) => None,
         }
     }
@@ -67,11 +73,14 @@ pub struct IgnoredEvent {
 }
 
 impl IgnoredEvent {
-    /// An interruption that is ignored because of a setting.
-    pub(crate) fn by_setting(interruption: &Interruption, reason: &str) -> Self {
-        let Interruption { kind, account, region, .. } = interruption;
-        let (account, region) = (Some(account.clone()), Some(region.clone()));
-        Self { event: kind.to_string(), reason: reason.to_owned(), account, region }
+    /// An event that is ignored because of a setting.
+    pub(crate) fn by_setting(event: &Event, reason: &str) -> Self {
+        let (event, account, region) = match event {
+            Event::Interruption(of) => (of.kind.to_string(), Some(&of.account), Some(&of.region)),
+            Event::Task(of) => (task_state_change::DETAIL_TYPE.to_owned(), Some(&of.account), Some(&of.region)),
+            Event::Ignored(of) => (of.event.clone(), of.account.as_ref(), of.region.as_ref()),
+        };
+        Self { event, reason: reason.to_owned(), account: account.cloned(), region: region.cloned() }
     }
 }
 
@@ -92,35 +101,30 @@ impl TryFrom<RawEvent> for Event {
 
     fn try_from(received: RawEvent) -> Result<Self, Error> {
         let event = &received.0.map_err(Error::InvalidEvent)?;
+        if event.get("Event").and_then(Value::as_str) == Some(lifecycle_action::TEST) {
+            let reason = "it only tests the notification target of a lifecycle hook".to_owned();
+            let event = lifecycle_action::TEST.to_owned();
+            return Ok(Self::Ignored(IgnoredEvent { event, reason, account: None, region: None }));
+        }
         let (source, detail_type) = kind(event)?;
-        let read = match (source.as_str(), detail_type.as_str()) {
-            (SOURCE, spot_interruption_warning::DETAIL_TYPE) => Ok(spot_interruption_warning::read(detail(event)?)?),
-            (SOURCE, reservation_interruption_warning::DETAIL_TYPE) => {
-                Ok(reservation_interruption_warning::read(detail(event)?)?)
-            }
-            (SOURCE, rebalance_recommendation::DETAIL_TYPE) => Ok(rebalance_recommendation::read(detail(event)?)?),
-            (SOURCE, state_change::DETAIL_TYPE) => state_change::read(detail(event)?)?,
-            (source, detail_type) => Err(format!(
-                "its source is {} and its detail-type {}: handled are source {SOURCE:?} and detail-type {:?}, {:?}, {:?} or {:?}",
-                quote(source),
-                quote(detail_type),
-                spot_interruption_warning::DETAIL_TYPE,
-                reservation_interruption_warning::DETAIL_TYPE,
-                rebalance_recommendation::DETAIL_TYPE,
-                state_change::DETAIL_TYPE
-            )),
-        };
+        let read = read(event, source.as_str(), detail_type.as_str())?;
         let (account, region) = (required(event, "account"), required(event, "region"));
         Ok(match read {
-            Ok((instance, kind)) => {
+            Ok(Subject::Instance((instance, kind), announced_end, lifecycle_action)) => {
                 let (time, account, region) = (time(event)?, account?, region?);
-                let announced_end = match detail_type.as_str() {
-                    reservation_interruption_warning::DETAIL_TYPE => {
-                        detail(event).ok().and_then(reservation_interruption_warning::end)
-                    }
-                    _ => None,
-                };
-                Self::Interruption(Interruption { instance, kind, account, region, time, announced_end })
+                Self::Interruption(Interruption {
+                    instance,
+                    kind,
+                    account,
+                    region,
+                    time,
+                    announced_end,
+                    lifecycle_action,
+                })
+            }
+            Ok(Subject::Task(detail)) => {
+                let (time, account, region) = (time(event)?, account?, region?);
+                Self::Task(InterruptedTask { detail, account, region, time })
             }
             Err(reason) => {
                 let event = detail_type.to_string();
@@ -128,6 +132,50 @@ impl TryFrom<RawEvent> for Event {
             }
         })
     }
+}
+
+/// Whom an event concerns, and what it says.
+enum Subject {
+    /// With the time of its end, and the lifecycle action that it waits for, if the event says so.
+    Instance((InstanceId, Kind), Option<SystemTime>, Option<LifecycleAction>),
+    Task(TaskDetail),
+}
+
+/// Reads an event's detail. The inner error is the reason to ignore the event.
+fn read(event: &Value, source: &str, detail_type: &str) -> Result<Result<Subject, String>, Error> {
+    let plain = |read| Subject::Instance(read, None, None);
+    Ok(Ok(match (source, detail_type) {
+        (SOURCE, spot_interruption_warning::DETAIL_TYPE) => plain(spot_interruption_warning::read(detail(event)?)?),
+        (SOURCE, reservation_interruption_warning::DETAIL_TYPE) => {
+            let detail = detail(event)?;
+            let end = reservation_interruption_warning::end(detail);
+            Subject::Instance(reservation_interruption_warning::read(detail)?, end, None)
+        }
+        (SOURCE, rebalance_recommendation::DETAIL_TYPE) => plain(rebalance_recommendation::read(detail(event)?)?),
+        (SOURCE, state_change::DETAIL_TYPE) => return Ok(state_change::read(detail(event)?)?.map(plain)),
+        (lifecycle_action::SOURCE, lifecycle_action::DETAIL_TYPE) => {
+            let (instance, action) = lifecycle_action::read(detail(event)?)?;
+            Subject::Instance((instance, Kind::LifecycleAction), None, Some(action))
+        }
+        (task_state_change::SOURCE, task_state_change::DETAIL_TYPE) => {
+            return Ok(task_state_change::read(detail(event)?)?.map(Subject::Task));
+        }
+        (source, detail_type) => {
+            return Ok(Err(format!(
+                "its source is {} and its detail-type {}: handled are source {SOURCE:?} and detail-type {:?}, {:?}, {:?} or {:?}, source {:?} and detail-type {:?}, and source {:?} and detail-type {:?}",
+                quote(source),
+                quote(detail_type),
+                spot_interruption_warning::DETAIL_TYPE,
+                reservation_interruption_warning::DETAIL_TYPE,
+                rebalance_recommendation::DETAIL_TYPE,
+                state_change::DETAIL_TYPE,
+                task_state_change::SOURCE,
+                task_state_change::DETAIL_TYPE,
+                lifecycle_action::SOURCE,
+                lifecycle_action::DETAIL_TYPE,
+            )));
+        }
+    }))
 }
 
 #[cfg(test)]

@@ -89,6 +89,28 @@ identifier!(
 );
 
 identifier!(
+    /// The desired or last status of a task.
+    TaskStatus,
+    "the status of a task, such as RUNNING",
+    |status| !status.is_empty()
+);
+
+identifier!(
+    /// The name of an Auto Scaling group.
+    GroupName,
+    "the name of an Auto Scaling group (1 to 255 characters)",
+    |name| (1..=255).contains(&name.chars().count())
+);
+
+identifier!(
+    /// The name of a lifecycle hook.
+    HookName,
+    "the name of a lifecycle hook (1 to 255 letters, digits, -, _ and /)",
+    |name| (1..=255).contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'/'))
+);
+
+identifier!(
     /// The id of an EC2 instance.
     InstanceId,
     "an EC2 instance id (i- and 8 or 17 hexadecimal digits)",

@@ -8,7 +8,7 @@ use std::{
 
 use serde::Serialize;
 
-use crate::identifier::{AccountId, InstanceId, ParseError, Region};
+use crate::identifier::{AccountId, GroupName, HookName, InstanceId, ParseError, Region};
 
 /// The time between an interruption notice and EC2's action, for `terminate` and `stop`.
 ///
@@ -31,6 +31,17 @@ pub struct Interruption {
     pub time: SystemTime,
     /// When EC2 acts, if the event says so.
     pub announced_end: Option<SystemTime>,
+    /// The lifecycle action that the instance waits for, if this is one.
+    pub lifecycle_action: Option<LifecycleAction>,
+}
+
+/// A lifecycle action: an instance that its Auto Scaling group terminates waits for its completion.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LifecycleAction {
+    /// The Auto Scaling group.
+    pub group: GroupName,
+    /// The lifecycle hook.
+    pub hook: HookName,
 }
 
 /// What happens to an instance.
@@ -44,22 +55,19 @@ pub enum Kind {
     Running,
     /// The instance is terminated, with or without notice.
     Terminated,
+    /// Its Auto Scaling group terminates it once a lifecycle action is completed.
+    LifecycleAction,
 }
 
-/// What identifies an instance: its account, Region and id.
-pub(crate) type InstanceKey<'a> = (&'a AccountId, &'a Region, &'a InstanceId);
-
 impl Interruption {
-    pub(crate) fn instance_key(&self) -> InstanceKey<'_> {
-        (&self.account, &self.region, &self.instance)
-    }
-
     /// Chooses between two interruptions of one instance. A final one wins over one after which the instance may come
     /// back, and a notice over a recommendation; of two final ones the earlier wins, of two others the later.
     pub(crate) fn more_decisive<'a>(&'a self, other: &'a Self) -> &'a Self {
         let rank = |interruption: &Self| match interruption.kind {
             Kind::Terminated => 2,
             Kind::Notice(InstanceAction::Terminate) => 1,
+            // A notice ends earlier, and completes the lifecycle action as well.
+            Kind::LifecycleAction => 0,
             _ => 0,
         };
         let is_decisive = match rank(self).cmp(&rank(other)) {
@@ -83,7 +91,7 @@ impl Interruption {
         match self.kind {
             Kind::Notice(InstanceAction::Terminate | InstanceAction::Stop) => Some(self.end()),
             Kind::Notice(InstanceAction::Hibernate) => Some(self.time),
-            Kind::Rebalance | Kind::Running | Kind::Terminated => None,
+            Kind::Rebalance | Kind::Running | Kind::Terminated | Kind::LifecycleAction => None,
         }
     }
 
@@ -123,6 +131,7 @@ impl fmt::Display for Kind {
             Self::Rebalance => f.write_str("rebalance"),
             Self::Running => f.write_str("running"),
             Self::Terminated => f.write_str("terminated"),
+            Self::LifecycleAction => f.write_str("lifecycle-action"),
         }
     }
 }
@@ -150,6 +159,7 @@ mod tests {
             region: "us-east-1".to_owned().try_into().unwrap(),
             time: SystemTime::UNIX_EPOCH,
             announced_end: None,
+            lifecycle_action: None,
         };
         assert_eq!(interruption.deadline(), Some(SystemTime::UNIX_EPOCH + NOTICE));
         interruption.kind = Kind::Notice(InstanceAction::Hibernate);

@@ -1,4 +1,4 @@
-//! One invocation, and the flow of one interruption: scope, locate, plan, act.
+//! One invocation, and the flow of one interruption: locate, plan, act.
 
 use std::{sync::Arc, time::Instant};
 
@@ -16,15 +16,19 @@ use crate::{
         Ecs,
         act::act,
         container_instance::Status,
+        interrupted_task::handle as handle_task,
         locate::{Located, is_launch, locate},
         plan::{Action, Change, plan},
         registrations::identify_stale,
     },
     eks::handle::handle as handle_node,
     error::Error,
+    event::Event,
     function::Function,
+    identifier::{AccountId, Region},
+    interrupted_task::InterruptedTask,
     interruption::{Interruption, Kind},
-    outcome::{ContainerInstanceOutcome, InstanceOutcome},
+    outcome::{ContainerInstanceOutcome, EventOutcome},
     scope::{Scope, Scopes},
 };
 
@@ -36,38 +40,61 @@ pub(crate) struct Invocation<'a> {
     pub(crate) context: &'a Context,
     now: Now,
     pub(crate) counts: Arc<CallCounts>,
+    /// Whether what is not done in time goes on in another invocation, because its message is delivered again.
+    pub(crate) can_continue: bool,
 }
 
 impl<'a> Invocation<'a> {
     pub(crate) fn new(scopes: &'a Scopes, config: &'a Config, context: &'a Context) -> Self {
-        Self { scopes, config, function: Function::of(context), context, now: Now::read(), counts: Arc::default() }
+        let (function, now, counts) = (Function::of(context), Now::read(), Arc::default());
+        Self { scopes, config, function, context, now, counts, can_continue: false }
     }
 
-    /// Handles an interruption: scope, locate, plan, act.
-    pub(crate) async fn handle(&self, interruption: &Interruption) -> InstanceOutcome {
-        let Interruption { account, region, .. } = interruption;
-        let scope = self.scopes.get(&self.function, self.config.member_role.as_ref(), account, region).await;
-        match scope {
-            Ok(scope) => self.handle_in(&scope, interruption).await,
-            Err(error) => InstanceOutcome::failed(error),
-        }
+    /// Handles an event.
+    pub(crate) async fn handle(&self, event: &Event) -> EventOutcome {
+        let handled = match event {
+            Event::Interruption(interruption) => self.handle_interruption(interruption).await,
+            Event::Task(task) => self.handle_task(task).await,
+            Event::Ignored(_) => Ok(EventOutcome::default()),
+        };
+        handled.unwrap_or_else(EventOutcome::failed)
     }
 
-    async fn handle_in(&self, scope: &Scope, interruption: &Interruption) -> InstanceOutcome {
+    /// The scope of an account and Region, and calls that are retried until a deadline.
+    async fn scope(
+        &self,
+        account: &AccountId,
+        region: &Region,
+        deadline: Deadline,
+    ) -> Result<(Arc<Scope>, Calls), Error> {
+        let scope = self.scopes.get(&self.function, self.config.member_role.as_ref(), account, region).await?;
+        let calls = scope.calls(deadline, &self.counts);
+        scope.assume_role(&calls).await?;
+        Ok((scope, calls))
+    }
+
+    /// Handles a task: the targets of a service's task are deregistered, a standalone task is started again.
+    async fn handle_task(&self, task: &InterruptedTask) -> Result<EventOutcome, Error> {
+        let deadline = Deadline::new(self.now, task.deadline(), self.context.deadline());
+        let (scope, calls) = self.scope(&task.account, &task.region, deadline).await?;
+        let acting = Instant::now();
+        let outcome = handle_task(&scope.ecs, self.config, &calls, task).await?;
+        Ok(EventOutcome { act_ms: milliseconds(acting.elapsed()), ..outcome })
+    }
+
+    /// Handles an interruption: locate, plan, act.
+    async fn handle_interruption(&self, interruption: &Interruption) -> Result<EventOutcome, Error> {
         let deadline = Deadline::new(self.now, interruption.end(), self.context.deadline());
         // Launches come with reclaims. They can wait.
         let is_notice = matches!(interruption.kind, Kind::Notice(_));
         let deadline = if is_notice { deadline } else { deadline.without_urgency() };
-        let calls = &scope.calls(deadline, &self.counts);
-        if let Err(error) = scope.assume_role(calls).await {
-            return InstanceOutcome::failed(error);
-        }
-        let Scope { ec2, ecs, eks, auto_scaling, .. } = scope;
+        let (scope, calls) = self.scope(&interruption.account, &interruption.region, deadline).await?;
+        let calls = &calls;
+        let Scope { ec2, ecs, eks, auto_scaling, .. } = &*scope;
         if interruption.kind == Kind::Running {
-            match is_launch(ec2, &calls.clone().in_background(), &interruption.instance).await {
-                Ok(true) => return InstanceOutcome::default(),
-                Ok(false) => {}
-                Err(error) => return InstanceOutcome::failed(error),
+            let background = &calls.clone().in_background();
+            if is_launch(ec2, background, &interruption.instance).await? {
+                return Ok(EventOutcome::default());
             }
         }
         let started = Instant::now();
@@ -75,7 +102,7 @@ impl<'a> Invocation<'a> {
         let (locate_ms, acting) = (milliseconds(started.elapsed()), Instant::now());
         if located.is_empty() && error.is_none() {
             let of = handle_node((ec2, eks, auto_scaling), self.config, calls, self.now, interruption, instance).await;
-            return InstanceOutcome { locate_ms: locate_ms + of.locate_ms, ..of };
+            return Ok(EventOutcome { locate_ms: locate_ms + of.locate_ms, ..of });
         }
         let located = match interruption.kind {
             Kind::Running => identify_stale(ecs, calls, located).await,
@@ -92,15 +119,15 @@ impl<'a> Invocation<'a> {
         };
         let (done, replaced) = tokio::join!(join_all(located.into_iter().map(react)), replace);
         let (container_instances, errors): (Vec<_>, Vec<_>) = done.into_iter().partition(Result::is_ok);
-        InstanceOutcome {
+        let outcome = EventOutcome {
             container_instances: container_instances.into_iter().flatten().collect(),
             error: error.or_else(|| errors.into_iter().find_map(Result::err)),
             pool: known.map(|instance| instance.pool.clone()),
             locate_ms,
             act_ms: milliseconds(acting.elapsed()),
-            ..InstanceOutcome::default()
-        }
-        .with_replacement(replaced)
+            ..EventOutcome::default()
+        };
+        Ok(outcome.with_replacement(replaced))
     }
 
     /// Plans and acts. A container instance that is still registering is drained once it has registered.

@@ -13,6 +13,7 @@ pub mod config;
 
 pub mod event;
 
+pub mod interrupted_task;
 pub mod interruption;
 
 pub mod scope;
@@ -30,6 +31,8 @@ pub mod outcome;
 pub mod report;
 
 pub mod outcome_bus;
+
+pub(crate) mod continuation;
 
 pub mod aws;
 pub mod error;
@@ -51,9 +54,9 @@ use crate::{
     config::Config,
     error::Error,
     event::{Event, IgnoredEvent, Payload, RawEvent},
-    interruption::{InstanceKey, Interruption},
+    identifier::{AccountId, Region},
     invocation::Invocation,
-    outcome::InstanceOutcome,
+    outcome::EventOutcome,
     report::{Report, Response},
     scope::Scopes,
 };
@@ -95,7 +98,7 @@ pub async fn warm_up(scopes: &Scopes, config: &Config) {
 /// A batch from a queue always succeeds as an invocation. Its answer lists the messages that failed, and SQS delivers
 /// those again.
 pub async fn handle(scopes: &Scopes, config: &Config, event: LambdaEvent<Payload>) -> Result<Response, Error> {
-    let invocation = Invocation::new(scopes, config, &event.context);
+    let mut invocation = Invocation::new(scopes, config, &event.context);
     match event.payload {
         Payload::Event(event) => {
             let report = invocation.handle_all(vec![event], &[]).await.pop();
@@ -104,35 +107,74 @@ pub async fn handle(scopes: &Scopes, config: &Config, event: LambdaEvent<Payload
             })
         }
         Payload::Batch(messages) => {
-            let (ids, events): (Vec<_>, _) = messages.into_iter().map(|message| (message.id, message.event)).unzip();
+            let ids: Vec<_> = messages.iter().map(|message| message.id.clone()).collect();
+            let (receipts, events): (Vec<_>, _) =
+                messages.into_iter().map(|message| (message.receipt, message.event)).unzip();
+            invocation.can_continue = receipts.iter().all(Option::is_some);
             let reports = invocation.handle_all(events, &ids).await;
-            let failed = ids.into_iter().zip(reports).filter_map(|(id, report)| report.error.is_some().then_some(id));
+            let waiting = receipts
+                .iter()
+                .zip(&reports)
+                .filter_map(|(receipt, report)| Some((receipt.as_ref()?, report.again_after?)));
+            continuation::deliver_again(scopes, event.context.deadline(), waiting).await;
+            let failed = ids.into_iter().zip(reports).filter_map(|(id, report)| report.is_unfinished().then_some(id));
             Ok(Response::batch(failed))
         }
     }
 }
 
-/// The outcome of an interruption, shared by all events that report it.
-type SharedOutcome<'a> = Shared<BoxFuture<'a, InstanceOutcome>>;
+/// The outcome of an event, shared by all events that report the same.
+type SharedOutcome<'a> = Shared<BoxFuture<'a, EventOutcome>>;
+
+/// What identifies the subject of an event: its account, its Region, and the id of the instance or the ARN of the task.
+type Key<'a> = (&'a AccountId, &'a Region, &'a str);
+
+impl Event {
+    fn key(&self) -> Option<Key<'_>> {
+        match self {
+            Self::Interruption(of) => Some((&of.account, &of.region, of.instance.as_str())),
+            Self::Task(of) => Some((&of.account, &of.region, of.detail.task.as_str())),
+            Self::Ignored(_) => None,
+        }
+    }
+
+    /// The setting that has it ignored, if there is one.
+    fn reason_to_ignore(&self, config: &Config) -> Option<&'static str> {
+        match self {
+            Self::Interruption(of) => {
+                config.reason_to_ignore_account(&of.account).or_else(|| config.reason_to_ignore_interruption(of))
+            }
+            Self::Task(of) => {
+                config.reason_to_ignore_account(&of.account).or_else(|| config.reason_to_ignore_task(&of.detail))
+            }
+            Self::Ignored(_) => None,
+        }
+    }
+
+    /// Chooses between two events with the same subject.
+    fn more_decisive<'a>(&'a self, other: &'a Self) -> &'a Self {
+        let is_decisive = match (self, other) {
+            (Self::Interruption(of), Self::Interruption(other)) => std::ptr::eq(of.more_decisive(other), of),
+            (Self::Task(of), Self::Task(other)) => std::ptr::eq(of.more_decisive(other), of),
+            _ => false,
+        };
+        if is_decisive { self } else { other }
+    }
+}
 
 impl Invocation<'_> {
     /// Handles events independently of each other and reports them in their order, with the ids of the messages that
-    /// they came in. Several events for one instance are handled as one.
+    /// they came in. Several events with one subject are handled as one.
     async fn handle_all(&self, events: Vec<RawEvent>, messages: &[String]) -> Vec<Report> {
         let events: Vec<_> = events.into_iter().map(Event::try_from).collect();
-        let interruptions = events.iter().filter_map(|event| match event {
-            Ok(Event::Interruption(interruption)) if self.config.reason_to_ignore(interruption).is_none() => {
-                Some(interruption)
+        let mut decisive: HashMap<_, &Event> = HashMap::new();
+        for event in events.iter().flatten().filter(|event| event.reason_to_ignore(self.config).is_none()) {
+            if let Some(key) = event.key() {
+                let chosen = decisive.entry(key).or_insert(event);
+                *chosen = event.more_decisive(chosen);
             }
-            _ => None,
-        });
-        let mut decisive: HashMap<_, &Interruption> = HashMap::new();
-        for interruption in interruptions {
-            let chosen = decisive.entry(interruption.instance_key()).or_insert(interruption);
-            *chosen = interruption.more_decisive(chosen);
         }
-        let outcomes =
-            decisive.into_iter().map(|(key, interruption)| (key, self.handle(interruption).boxed().shared()));
+        let outcomes = decisive.into_iter().map(|(key, event)| (key, self.handle(event).boxed().shared()));
         let outcomes: HashMap<_, SharedOutcome<'_>> = outcomes.collect();
         // The earliest deadline goes first.
         let mut in_order: Vec<_> = events.iter().enumerate().collect();
@@ -156,19 +198,16 @@ impl Invocation<'_> {
         &self,
         event: &Result<Event, Error>,
         message: Option<&str>,
-        outcomes: &HashMap<InstanceKey<'_>, SharedOutcome<'_>>,
+        outcomes: &HashMap<Key<'_>, SharedOutcome<'_>>,
     ) -> Report {
-        match event {
-            Ok(Event::Interruption(interruption)) => {
-                match (self.config.reason_to_ignore(interruption), outcomes.get(&interruption.instance_key())) {
-                    (None, Some(outcome)) => report::handled(interruption, &outcome.clone().await, &self.counts),
-                    (reason, _) => {
-                        report::ignored(&IgnoredEvent::by_setting(interruption, reason.unwrap_or_default()), message)
-                    }
-                }
-            }
-            Ok(Event::Ignored(ignored)) => report::ignored(ignored, message),
-            Err(error) => report::invalid(error.clone(), message),
+        let event = match event {
+            Ok(Event::Ignored(ignored)) => return report::ignored(ignored, message),
+            Ok(event) => event,
+            Err(error) => return report::invalid(error.clone(), message),
+        };
+        match (event.reason_to_ignore(self.config), event.key().and_then(|key| outcomes.get(&key))) {
+            (None, Some(outcome)) => report::handled(event, &outcome.clone().await, &self.counts),
+            (reason, _) => report::ignored(&IgnoredEvent::by_setting(event, reason.unwrap_or_default()), message),
         }
     }
 }

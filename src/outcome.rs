@@ -1,13 +1,13 @@
 //! The outcome of an event, in one type for all reactions.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
 use crate::{
     ec2::instance::CapacityPool,
     error::Error,
-    identifier::{ClusterName, ContainerInstanceArn},
+    identifier::{ClusterName, ContainerInstanceArn, TaskArn},
 };
 
 /// The outcomes, in ascending order of significance: of several, the most significant one stands for the event.
@@ -18,8 +18,10 @@ pub enum Outcome {
     Ignored,
     /// The instance is in no cluster.
     NotFound,
-    /// The container instance or node was left alone.
+    /// The container instance, node or task was left alone.
     Skipped,
+    /// The task had ended by itself.
+    Ended,
     /// `DRY_RUN` is set: nothing was changed.
     DryRun,
     /// The container instance is `ACTIVE` again, or the node is schedulable again.
@@ -32,6 +34,12 @@ pub enum Outcome {
     Drained,
     /// The container instance is no longer registered.
     Deregistered,
+    /// The address of the task was taken out of the target groups of its service.
+    TargetDeregistered,
+    /// The task was started again.
+    RunAgain,
+    /// Handling goes on in another invocation.
+    Waiting,
     /// Handling failed with an error.
     Failed,
 }
@@ -141,9 +149,11 @@ pub struct Replacement {
     pub reason: Option<String>,
 }
 
-/// The outcome of an instance.
+/// The outcome of an event.
 #[derive(Clone, Debug, Default)]
-pub struct InstanceOutcome {
+pub struct EventOutcome {
+    /// The outcome of its task, if it concerns one.
+    pub task: Option<TaskOutcome>,
     /// The outcomes of its container instances, except those that failed.
     pub container_instances: Vec<ContainerInstanceOutcome>,
     /// The outcomes of its Kubernetes nodes, of which there is one at most.
@@ -162,10 +172,41 @@ pub struct InstanceOutcome {
     pub locate_ms: u64,
     /// The time that the change took, in milliseconds.
     pub act_ms: u64,
+    /// If handling goes on in another invocation, the time until then.
+    pub again_after: Option<Duration>,
 }
 
-impl InstanceOutcome {
-    /// The outcome of an instance for which nothing could be done.
+/// The outcome of an interrupted task.
+#[derive(Clone, Debug)]
+pub struct TaskOutcome {
+    /// The outcome.
+    pub outcome: Outcome,
+    /// The reason why nothing was changed.
+    pub reason: Option<String>,
+    /// The target groups that its address was taken out of.
+    pub target_groups: Vec<String>,
+    /// The task that runs in its place.
+    pub new_task: Option<TaskArn>,
+    /// The time of the change, if there was one.
+    pub changed: Option<SystemTime>,
+}
+
+impl TaskOutcome {
+    /// An outcome without details.
+    #[must_use]
+    pub fn new(outcome: Outcome) -> Self {
+        Self { outcome, reason: None, target_groups: Vec::new(), new_task: None, changed: None }
+    }
+
+    /// The outcome of a task that was not changed.
+    #[must_use]
+    pub fn unchanged(outcome: Outcome, reason: impl Into<String>) -> Self {
+        Self { reason: Some(reason.into()), ..Self::new(outcome) }
+    }
+}
+
+impl EventOutcome {
+    /// The outcome of an event for which nothing could be done.
     #[must_use]
     pub fn failed(error: Error) -> Self {
         Self { error: Some(error), ..Self::default() }
@@ -176,12 +217,14 @@ impl InstanceOutcome {
     pub fn outcome(&self) -> Outcome {
         match self.error {
             Some(_) => Outcome::Failed,
+            None if self.again_after.is_some() => Outcome::Waiting,
             None => self.outcomes().max().unwrap_or(if self.is_skipped { Outcome::Skipped } else { Outcome::NotFound }),
         }
     }
 
     fn outcomes(&self) -> impl Iterator<Item = Outcome> {
-        self.container_instances.iter().map(|of| of.outcome).chain(self.nodes.iter().map(|of| of.outcome))
+        let container_instances = self.container_instances.iter().map(|of| of.outcome);
+        container_instances.chain(self.nodes.iter().map(|of| of.outcome)).chain(self.task.iter().map(|of| of.outcome))
     }
 
     /// Adds what became of the replacement.
@@ -197,7 +240,8 @@ impl InstanceOutcome {
     #[must_use]
     pub fn changed(&self) -> Option<SystemTime> {
         let container_instances = self.container_instances.iter().filter_map(|of| of.changed);
-        container_instances.chain(self.nodes.iter().filter_map(|of| of.changed)).max()
+        let nodes = self.nodes.iter().filter_map(|of| of.changed);
+        container_instances.chain(nodes).chain(self.task.iter().filter_map(|of| of.changed)).max()
     }
 }
 

@@ -2,16 +2,19 @@
 
 mod metrics;
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use self::metrics::Measurement;
 use crate::{
     aws::calls::CallCounts,
     error::Error,
-    event::IgnoredEvent,
-    identifier::{AccountId, ClusterName, ContainerInstanceArn, InstanceId, Region},
+    event::{Event, IgnoredEvent},
+    identifier::{AccountId, ClusterName, ContainerInstanceArn, InstanceId, Region, TaskArn},
+    interrupted_task::{Cause, InterruptedTask},
     interruption::{InstanceAction, Interruption, Kind},
-    outcome::{ContainerInstanceOutcome, InstanceOutcome, NodeOutcome, Outcome, PodCounts, Replacement},
+    outcome::{ContainerInstanceOutcome, EventOutcome, NodeOutcome, Outcome, PodCounts, Replacement, TaskOutcome},
 };
 
 /// The function's answer.
@@ -79,6 +82,39 @@ pub struct Answer {
     nodes: Vec<NodeOutcome>,
     #[serde(skip_serializing_if = "Option::is_none")]
     replacement: Option<Replacement>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    task: Option<TaskAnswer>,
+}
+
+/// The part of an answer that concerns a task.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct TaskAnswer {
+    task_arn: TaskArn,
+    cluster_name: ClusterName,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_name: Option<String>,
+    cause: Cause,
+    /// The ARNs of the target groups that its address was taken out of.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    target_groups: Vec<String>,
+    /// The task that runs in its place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    new_task_arn: Option<TaskArn>,
+}
+
+impl TaskAnswer {
+    fn new(task: &InterruptedTask, of: Option<&TaskOutcome>) -> Self {
+        let detail = &task.detail;
+        Self {
+            task_arn: detail.task.clone(),
+            cluster_name: detail.cluster.clone(),
+            service_name: detail.service.clone(),
+            cause: detail.cause,
+            target_groups: of.map(|of| of.target_groups.clone()).unwrap_or_default(),
+            new_task_arn: of.and_then(|of| of.new_task.clone()),
+        }
+    }
 }
 
 /// The report on an event, with the error that Lambda is answered with, if there was one.
@@ -88,6 +124,16 @@ pub struct Report {
     pub answer: Answer,
     /// The error, if handling failed.
     pub error: Option<Error>,
+    /// If handling goes on in another invocation, the time until then.
+    pub again_after: Option<Duration>,
+}
+
+impl Report {
+    /// Whether the event has to be delivered again.
+    #[must_use]
+    pub fn is_unfinished(&self) -> bool {
+        self.error.is_some() || self.again_after.is_some()
+    }
 }
 
 impl From<Report> for Result<Answer, Error> {
@@ -106,7 +152,7 @@ pub(crate) fn invalid(error: Error, message: Option<&str>) -> Report {
     );
     let answer = Answer { error_type: Some(error.error_type()), ..Answer::without_instance(Outcome::Failed) };
     metrics::write(answer.measurement());
-    Report { answer, error: Some(error) }
+    Report { answer, error: Some(error), again_after: None }
 }
 
 /// Reports an ignored event as a warning, since no rule should deliver it.
@@ -121,25 +167,25 @@ pub(crate) fn ignored(event: &IgnoredEvent, message: Option<&str>) -> Report {
     let (event, reason) = (Some(event), Some(reason));
     let answer = Answer { event, account, region, reason, ..Answer::without_instance(Outcome::Ignored) };
     metrics::write(answer.measurement());
-    Report { answer, error: None }
+    Report { answer, error: None, again_after: None }
 }
 
-/// Reports the outcome of an instance: a summary line and a line of metrics.
+/// Reports the outcome of an event: a summary line and a line of metrics.
 ///
 /// The log counts the calls of the invocation so far; the metrics count the calls since the last line of metrics.
-pub(crate) fn handled(interruption: &Interruption, outcome: &InstanceOutcome, counts: &CallCounts) -> Report {
-    let answer = Answer::new(interruption, outcome);
+pub(crate) fn handled(event: &Event, outcome: &EventOutcome, counts: &CallCounts) -> Report {
+    let answer = Answer::new(event, outcome);
     answer.log(outcome, counts);
     if !answer.is_ordinary_launch() {
         metrics::write(Measurement {
-            interruption: Some(interruption),
+            event: Some(event),
             pool: outcome.pool.as_ref(),
             changed: outcome.changed(),
             calls: counts.take_unreported(),
             ..answer.measurement()
         });
     }
-    Report { answer, error: outcome.error.clone() }
+    Report { answer, error: outcome.error.clone(), again_after: outcome.again_after }
 }
 
 impl Answer {
@@ -158,10 +204,31 @@ impl Answer {
             container_instances: Vec::new(),
             nodes: Vec::new(),
             replacement: None,
+            task: None,
         }
     }
 
-    fn new(interruption: &Interruption, of: &InstanceOutcome) -> Self {
+    fn new(event: &Event, of: &EventOutcome) -> Self {
+        let outcome = Self {
+            error_type: of.error.as_ref().map(Error::error_type),
+            error: of.error.as_ref().map(ToString::to_string),
+            ..Self::without_instance(of.outcome())
+        };
+        match event {
+            Event::Interruption(interruption) => outcome.with_instance(interruption, of),
+            Event::Task(task) => Self {
+                event: Some("task-interruption".to_owned()),
+                account: Some(task.account.clone()),
+                region: Some(task.region.clone()),
+                reason: of.task.as_ref().and_then(|of| of.reason.clone()),
+                task: Some(TaskAnswer::new(task, of.task.as_ref())),
+                ..outcome
+            },
+            Event::Ignored(_) => outcome,
+        }
+    }
+
+    fn with_instance(self, interruption: &Interruption, of: &EventOutcome) -> Self {
         let (instance_action, event) = match interruption.kind {
             Kind::Notice(action) => (Some(action), None),
             kind => (None, Some(kind.to_string())),
@@ -174,12 +241,10 @@ impl Answer {
             region: Some(interruption.region.clone()),
             reason: of.reason.clone(),
             seconds_left: interruption.seconds_left(),
-            error_type: of.error.as_ref().map(Error::error_type),
-            error: of.error.as_ref().map(ToString::to_string),
             container_instances: of.container_instances.clone(),
             nodes: of.nodes.clone(),
             replacement: of.replacement.clone(),
-            ..Self::without_instance(of.outcome())
+            ..self
         }
     }
 
@@ -191,7 +256,7 @@ impl Answer {
     /// Whether the answer is put on the outcome bus.
     #[must_use]
     pub fn is_published(&self) -> bool {
-        self.instance_id.is_some() && !self.is_ordinary_launch()
+        (self.instance_id.is_some() || self.task.is_some()) && !self.is_ordinary_launch()
     }
 
     /// The ARNs of its container instances.
@@ -201,7 +266,8 @@ impl Answer {
 
     fn clusters(&self) -> impl Iterator<Item = &ClusterName> {
         let container_instances = self.container_instances.iter().map(|of| &of.cluster_name);
-        container_instances.chain(self.nodes.iter().map(|of| &of.cluster_name))
+        let nodes = self.nodes.iter().map(|of| &of.cluster_name);
+        container_instances.chain(nodes).chain(self.task.iter().map(|of| &of.cluster_name))
     }
 
     /// The measurements that the answer holds.
@@ -209,7 +275,7 @@ impl Answer {
         Measurement {
             outcome: self.outcome,
             error_type: self.error_type,
-            interruption: None,
+            event: None,
             pool: None,
             cluster: self.clusters().next(),
             changed: None,
@@ -217,12 +283,12 @@ impl Answer {
         }
     }
 
-    fn log(&self, of: &InstanceOutcome, counts: &CallCounts) {
+    fn log(&self, of: &EventOutcome, counts: &CallCounts) {
         let all = &self.container_instances;
         let clusters: Vec<_> = self.clusters().map(ClusterName::as_str).collect();
         let mut reasons = all.iter().map(|of| &of.reason).chain(self.nodes.iter().map(|of| &of.reason));
         let reason = self.reason.as_deref().or_else(|| reasons.find_map(Option::as_deref));
-        let node = self.nodes.first();
+        let (node, task) = (self.nodes.first(), self.task.as_ref());
         let (pods_evicted, pods_deleted, pods_left) = match node.and_then(|node| node.pods) {
             Some(PodCounts::Drained { pods_evicted, pods_deleted, pods_left }) => {
                 (Some(pods_evicted), Some(pods_deleted), Some(pods_left))
@@ -250,6 +316,9 @@ impl Answer {
                     podsEvicted = pods_evicted,
                     podsDeleted = pods_deleted,
                     podsLeft = pods_left,
+                    task = task.map(|task| task.task_arn.as_str()),
+                    service = task.and_then(|task| task.service_name.as_deref()),
+                    newTask = task.and_then(|task| task.new_task_arn.as_ref()).map(TaskArn::as_str),
                     replaced = self.replacement.as_ref().map(|replacement| replacement.is_started),
                     secondsLeft = self.seconds_left,
                     calls = counts.made(),

@@ -74,7 +74,7 @@ pub(crate) fn plan(located: &Located, interruption: &Interruption, config: &Conf
         (Kind::Notice(InstanceAction::Terminate), Strategy::Evacuate) => {
             Change::Evacuate(Evacuation { deadline: interruption.end(), standalone_tasks: config.standalone_tasks })
         }
-        (Kind::Notice(InstanceAction::Terminate), Strategy::Drain) => Change::Drain(None),
+        (Kind::Notice(InstanceAction::Terminate), Strategy::Drain) | (Kind::LifecycleAction, _) => Change::Drain(None),
         // An instance that is stopped or hibernated comes back, and its agent would not register a deregistered
         // container instance again. After a rebalance recommendation it is marked as well, since a later notice finds
         // it `DRAINING` already.
@@ -223,6 +223,7 @@ mod tests {
             region: "us-east-1".to_owned().try_into().unwrap(),
             time: at(60),
             announced_end: None,
+            lifecycle_action: None,
         }
     }
 

@@ -15,7 +15,7 @@ use crate::{
     ec2::{Ec2, instance::Instance},
     error::Error,
     interruption::Interruption,
-    outcome::InstanceOutcome,
+    outcome::EventOutcome,
 };
 
 /// Handles an instance that is in no ECS cluster, and may be a Kubernetes node. `described` is EC2's description of it.
@@ -26,7 +26,7 @@ pub(crate) async fn handle(
     now: Now,
     interruption: &Interruption,
     described: Result<Option<Arc<Instance>>, Error>,
-) -> InstanceOutcome {
+) -> EventOutcome {
     let started = Instant::now();
     let described = match described {
         // ECS had an alternative to the description. Here there is none.
@@ -37,27 +37,27 @@ pub(crate) async fn handle(
     };
     let instance = match described {
         Ok(Some(instance)) => instance,
-        Err(error) if !config.eks_clusters.is_empty() => return InstanceOutcome::failed(error),
-        Ok(None) | Err(_) => return InstanceOutcome::default(),
+        Err(error) if !config.eks_clusters.is_empty() => return EventOutcome::failed(error),
+        Ok(None) | Err(_) => return EventOutcome::default(),
     };
-    let outcome = InstanceOutcome { pool: Some(instance.pool.clone()), ..InstanceOutcome::default() };
+    let outcome = EventOutcome { pool: Some(instance.pool.clone()), ..EventOutcome::default() };
     let replace = auto_scaling.replace(config, calls, interruption, &instance);
     let clusters = match clusters_to_search(&instance, interruption.kind, config) {
         Ok(clusters) => clusters,
         Err(reason) => {
             let nodes = left_alone(&instance, &reason);
-            return InstanceOutcome { nodes, is_skipped: true, reason: Some(reason.to_string()), ..outcome };
+            return EventOutcome { nodes, is_skipped: true, reason: Some(reason.to_string()), ..outcome };
         }
     };
     let located = match locate(eks, calls, &clusters, (&interruption.instance, &instance)).await {
         Ok(Some(located)) => located,
         Ok(None) => {
             let reason = instance.other_platform().filter(|_| clusters.is_empty());
-            let outcome = InstanceOutcome { reason: reason.map(|reason| reason.to_string()), ..outcome };
+            let outcome = EventOutcome { reason: reason.map(|reason| reason.to_string()), ..outcome };
             let is_replaced = clusters.is_empty() && instance.is_replaced_without_cluster();
             return if is_replaced { outcome.with_replacement(replace.await) } else { outcome };
         }
-        Err(error) => return InstanceOutcome { error: Some(error), ..outcome },
+        Err(error) => return EventOutcome { error: Some(error), ..outcome },
     };
     let (locate_ms, acting) = (milliseconds(started.elapsed()), Instant::now());
     let action = plan(&located.node, instance.start, interruption, config);
@@ -70,5 +70,5 @@ pub(crate) async fn handle(
         Err(error) => (Vec::new(), Some(error)),
     };
     let act_ms = milliseconds(acting.elapsed());
-    InstanceOutcome { nodes, error, locate_ms, act_ms, ..outcome }.with_replacement(replaced)
+    EventOutcome { nodes, error, locate_ms, act_ms, ..outcome }.with_replacement(replaced)
 }

@@ -226,6 +226,7 @@ mod tests {
             region: "us-east-1".to_owned().try_into().unwrap(),
             time: at(60),
             announced_end: None,
+            lifecycle_action: None,
         };
         let annotations = mark.map(|time| json!({ "spot-interruption-handler/drained": time })).unwrap_or(json!({}));
         let node = serde_json::from_value(json!({ "metadata": { "name": "n", "annotations": annotations } })).unwrap();

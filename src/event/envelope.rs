@@ -25,6 +25,17 @@ pub struct Message {
     pub id: String,
     /// The event in the message's body.
     pub event: RawEvent,
+    /// What it takes to have the message delivered again later.
+    pub receipt: Option<Receipt>,
+}
+
+/// What identifies a message that was received from a queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// The ARN of the queue.
+    pub queue: String,
+    /// The receipt handle.
+    pub handle: String,
 }
 
 /// Reads the source and the detail type of an event. The error for a payload that wraps an event explains the wrapper.

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::envelope::{Message, RawEvent, kind_of};
+use super::envelope::{Message, RawEvent, Receipt, kind_of};
 
 /// Reads the messages of a batch; `None` if the payload is not a batch. Each message has an id, and an event that may
 /// be malformed.
@@ -17,7 +17,9 @@ fn message(record: &Value) -> Option<Message> {
         Value::String(body) => serde_json::from_str(body).map_err(|error| format!("body: found no JSON: {error}")),
         other => Err(format!("body: found {}, expected a string with an event", kind_of(other))),
     };
-    Some(Message { id, event: RawEvent(body) })
+    let text = |field: &str| record.get(field).and_then(Value::as_str).map(str::to_owned);
+    let receipt = text("eventSourceARN").zip(text("receiptHandle")).map(|(queue, handle)| Receipt { queue, handle });
+    Some(Message { id, event: RawEvent(body), receipt })
 }
 
 #[cfg(test)]

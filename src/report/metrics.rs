@@ -13,8 +13,9 @@ use serde::Serialize;
 use crate::{
     aws::timestamp,
     ec2::instance::CapacityPool,
-    identifier::{AccountId, ClusterName, InstanceId, Region},
-    interruption::{InstanceAction, Interruption, Kind},
+    event::Event,
+    identifier::{AccountId, ClusterName, InstanceId, Region, TaskArn},
+    interruption::{InstanceAction, Kind},
     log,
     outcome::Outcome,
 };
@@ -29,7 +30,7 @@ const NAMESPACE: &str = "SpotInterruptionHandler";
 pub(super) struct Measurement<'a> {
     pub(super) outcome: Outcome,
     pub(super) error_type: Option<&'a str>,
-    pub(super) interruption: Option<&'a Interruption>,
+    pub(super) event: Option<&'a Event>,
     pub(super) pool: Option<&'a CapacityPool>,
     pub(super) cluster: Option<&'a ClusterName>,
     /// The time of the change.
@@ -53,6 +54,10 @@ struct MetricsLine<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     interruptions: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    interrupted_tasks: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tasks_run_again: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     seconds_to_act: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     seconds_to_spare: Option<f64>,
@@ -70,6 +75,10 @@ struct MetricsLine<'a> {
     event: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     instance_id: Option<&'a InstanceId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    task: Option<&'a TaskArn>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     instance_type: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -114,9 +123,17 @@ pub(super) fn write(measurement: Measurement<'_>) {
 }
 
 fn line(measurement: Measurement<'_>, now: SystemTime) -> MetricsLine<'_> {
-    let Measurement { outcome, error_type, interruption, pool, cluster, changed, calls } = measurement;
+    let Measurement { outcome, error_type, event, pool, cluster, changed, calls } = measurement;
+    let (interruption, task) = match event {
+        Some(Event::Interruption(interruption)) => (Some(interruption), None),
+        Some(Event::Task(task)) => (None, Some(task)),
+        Some(Event::Ignored(_)) | None => (None, None),
+    };
     let is_notice = interruption.is_some_and(|interruption| matches!(interruption.kind, Kind::Notice(_)));
-    let since_event = |changed: SystemTime| changed.duration_since(interruption?.time).ok();
+    // A standalone task is counted once: when its end is handled.
+    let is_task = task.is_some() && outcome != Outcome::Waiting;
+    let time = interruption.map(|of| of.time).or(task.map(|of| of.time));
+    let since_event = |changed: SystemTime| changed.duration_since(time?).ok();
     // A hibernation has no two minutes to spare.
     let with_time = interruption.filter(|interruption| interruption.kind != Kind::Notice(InstanceAction::Hibernate));
     let to_spare = |changed: SystemTime| Some(with_time?.deadline()?.duration_since(changed).unwrap_or_default());
@@ -130,6 +147,8 @@ fn line(measurement: Measurement<'_>, now: SystemTime) -> MetricsLine<'_> {
         level: log::level(),
         outcomes: 1,
         interruptions: is_notice.then_some(1),
+        interrupted_tasks: is_task.then_some(1),
+        tasks_run_again: (outcome == Outcome::RunAgain).then_some(1),
         seconds_to_act: changed.and_then(since_event).as_ref().map(Duration::as_secs_f64),
         seconds_to_spare: changed.and_then(to_spare).as_ref().map(Duration::as_secs_f64),
         calls: calls.map(|(made, _)| made),
@@ -139,11 +158,13 @@ fn line(measurement: Measurement<'_>, now: SystemTime) -> MetricsLine<'_> {
         error_type,
         event: interruption.map(|interruption| interruption.kind.to_string()),
         instance_id: interruption.map(|interruption| &interruption.instance),
+        task: task.map(|task| &task.detail.task),
+        service: task.and_then(|task| task.detail.service.as_deref()),
         instance_type: pool.and_then(|pool| pool.instance_type.as_deref()),
         availability_zone: pool.and_then(|pool| pool.availability_zone.as_deref()),
         cluster,
-        account: interruption.map(|interruption| &interruption.account),
-        region: interruption.map(|interruption| &interruption.region),
+        account: interruption.map(|of| &of.account).or(task.map(|of| &of.account)),
+        region: interruption.map(|of| &of.region).or(task.map(|of| &of.region)),
     };
     line.declare();
     line
@@ -173,6 +194,12 @@ impl MetricsLine<'_> {
             by.push(&["Cluster"]);
         }
         declare(by, &[(self.interruptions.is_some(), "Interruptions", "Count")]);
+        let mut by: Vec<&'static [&'static str]> = vec![&[], &["Cluster"]];
+        if self.service.is_some() {
+            by.push(&["Cluster", "Service"]);
+        }
+        declare(by, &[(self.interrupted_tasks.is_some(), "InterruptedTasks", "Count")]);
+        declare(vec![&[], &["Cluster"]], &[(self.tasks_run_again.is_some(), "TasksRunAgain", "Count")]);
         let is_there = self.calls.is_some();
         declare(
             vec![&[]],

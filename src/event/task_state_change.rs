@@ -1,0 +1,82 @@
+//! `ECS Task State Change`, source `aws.ecs`: of tasks that are interrupted.
+
+use serde_json::Value;
+
+use super::envelope::required;
+use crate::{
+    error::Error,
+    identifier::{ClusterName, TaskArn, TaskStatus, quote},
+    interrupted_task::{Cause, EVACUATION_REASON, TaskDetail},
+};
+
+pub(super) const SOURCE: &str = "aws.ecs";
+pub(super) const DETAIL_TYPE: &str = "ECS Task State Change";
+
+/// What ECS says when Fargate Spot interrupts a task; the stop code was missing in the past.
+const SPOT_CODES: [&str; 2] = ["SpotInterruption", "TerminationNotice"];
+const SPOT_REASON: &str = "Your Spot Task was interrupted";
+
+/// The start of what ECS says when a task ended with its instance.
+const HOST_REASON: &str = "Host EC2";
+
+/// Reads the task. The inner error is the reason to ignore any other state change.
+pub(super) fn read(detail: &Value) -> Result<Result<TaskDetail, String>, Error> {
+    let desired: TaskStatus = required(detail, "detail.desiredStatus")?;
+    let last: TaskStatus = required(detail, "detail.lastStatus")?;
+    let task: TaskArn = required(detail, "detail.taskArn")?;
+    let cluster = required::<ClusterArn>(detail, "detail.clusterArn")?.0;
+    let text = |field: &str| detail.get(field).and_then(Value::as_str);
+    let Some(cause) = cause(text("stopCode"), text("stoppedReason").unwrap_or_default()) else {
+        let reason = text("stoppedReason").or(text("stopCode")).map_or("nothing".to_owned(), quote);
+        return Ok(Err(format!("the task was not interrupted: its reason to stop is {reason}")));
+    };
+    if desired.as_str() != "STOPPED" {
+        return Ok(Err(format!("its desired status is {}: handled is STOPPED", quote(desired.as_str()))));
+    }
+    let service = text("group").and_then(|group| group.strip_prefix("service:")).map(str::to_owned);
+    let (has_stopped, address) = (last.as_str() == "STOPPED", address(detail));
+    Ok(Ok(TaskDetail { task, cluster, service, cause, has_stopped, address }))
+}
+
+fn cause(code: Option<&str>, reason: &str) -> Option<Cause> {
+    if code.is_some_and(|code| SPOT_CODES.contains(&code)) || reason.starts_with(SPOT_REASON) {
+        Some(Cause::FargateSpot)
+    } else if reason.starts_with(EVACUATION_REASON) {
+        Some(Cause::Evacuation)
+    } else if reason.starts_with(HOST_REASON) {
+        Some(Cause::Host)
+    } else {
+        None
+    }
+}
+
+/// The task's own private address, which its service registers with target groups: IPv4, or IPv6 if it has no other.
+fn address(detail: &Value) -> Option<String> {
+    let lists = |list: &str, inner: &'static str| {
+        let all = detail.get(list).and_then(Value::as_array).into_iter().flatten();
+        all.filter_map(move |of| of.get(inner)?.as_array()).flatten().collect::<Vec<_>>()
+    };
+    let (attachments, interfaces) = (lists("attachments", "details"), lists("containers", "networkInterfaces"));
+    let attached = |name: &str| {
+        let found = attachments.iter().find(|of| of.get("name").and_then(Value::as_str) == Some(name));
+        found?.get("value")?.as_str()
+    };
+    let of_container = |name: &str| interfaces.iter().find_map(|of| of.get(name)?.as_str());
+    let address = attached("privateIPv4Address")
+        .or_else(|| of_container("privateIpv4Address"))
+        .or_else(|| attached("ipv6Address"))
+        .or_else(|| of_container("ipv6Address"))?;
+    address.parse::<std::net::IpAddr>().ok().map(|address| address.to_string())
+}
+
+/// A cluster, by its ARN.
+struct ClusterArn(ClusterName);
+
+impl TryFrom<String> for ClusterArn {
+    type Error = crate::identifier::ParseError;
+
+    fn try_from(found: String) -> Result<Self, Self::Error> {
+        let name = ClusterName::from_name_or_arn(&found).filter(|_| found.starts_with("arn:"));
+        name.map(Self).ok_or_else(|| crate::identifier::ParseError::new(&found, "the ARN of an ECS cluster"))
+    }
+}
