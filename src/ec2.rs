@@ -1,6 +1,7 @@
 //! Amazon EC2: the description and user data of instances.
 
 pub mod instance;
+pub(crate) mod network_interface;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -10,7 +11,7 @@ use aws_sdk_ec2::{
     types::{Filter, InstanceAttributeName},
 };
 
-use self::instance::Instance;
+use self::{instance::Instance, network_interface::NetworkInterface};
 use crate::{
     aws::{calls::Calls, coalesce::Coalesced, next, operation::Operation},
     error::Error,
@@ -28,12 +29,18 @@ type Instances = HashMap<InstanceId, Option<Arc<Instance>>>;
 pub(crate) struct Ec2 {
     client: Client,
     instances: Arc<Coalesced<(), InstanceId, Option<Arc<Instance>>>>,
+    network_interfaces: Arc<Coalesced<(), String, Option<NetworkInterface>>>,
 }
 
 impl Ec2 {
     pub(crate) fn new(sdk: &SdkConfig) -> Self {
         let instances = Coalesced::new(Operation::DescribeInstances, FILTER_VALUES);
-        Self { client: Client::new(sdk), instances: Arc::new(instances) }
+        let network_interfaces = Coalesced::new(Operation::DescribeNetworkInterfaces, FILTER_VALUES);
+        Self {
+            client: Client::new(sdk),
+            instances: Arc::new(instances),
+            network_interfaces: Arc::new(network_interfaces),
+        }
     }
 
     /// Describes an instance; `None` if EC2 no longer knows it.

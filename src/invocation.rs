@@ -12,6 +12,7 @@ use crate::{
         milliseconds,
     },
     config::Config,
+    ec2::Ec2,
     ecs::{
         Ecs,
         act::act,
@@ -78,7 +79,7 @@ impl<'a> Invocation<'a> {
         let deadline = Deadline::new(self.now, task.deadline(), self.context.deadline());
         let (scope, calls) = self.scope(&task.account, &task.region, deadline).await?;
         let acting = Instant::now();
-        let outcome = handle_task(&scope.ecs, self.config, &calls, task).await?;
+        let outcome = handle_task((&scope.ecs, &scope.ec2, &scope.load_balancing), self.config, &calls, task).await?;
         Ok(EventOutcome { act_ms: milliseconds(acting.elapsed()), ..outcome })
     }
 
@@ -108,7 +109,7 @@ impl<'a> Invocation<'a> {
             Kind::Running => identify_stale(ecs, calls, located).await,
             _ => located,
         };
-        let react = |located| self.react(ecs, calls, located, interruption);
+        let react = |located| self.react((ecs, ec2), calls, located, interruption);
         let is_acted_on = located.iter().any(|of| plan(of, interruption, self.config).is_effective());
         let known = instance.ok().flatten();
         let replace = async {
@@ -133,7 +134,7 @@ impl<'a> Invocation<'a> {
     /// Plans and acts. A container instance that is still registering is drained once it has registered.
     async fn react(
         &self,
-        ecs: &Ecs,
+        (ecs, ec2): (&Ecs, &Ec2),
         calls: &Calls,
         mut located: Located,
         interruption: &Interruption,
@@ -145,6 +146,6 @@ impl<'a> Invocation<'a> {
             located.container_instance = ecs.registered(calls, &located.container_instance).await?;
             action = plan(&located, interruption, self.config);
         }
-        act(ecs, calls, self.now, &located.container_instance, action).await
+        act((ecs, ec2), calls, self.now, &located.container_instance, action).await
     }
 }

@@ -25,6 +25,7 @@ pub(crate) mod ecs;
 pub(crate) mod eks;
 
 pub(crate) mod auto_scaling;
+pub(crate) mod load_balancing;
 
 pub mod outcome;
 
@@ -92,6 +93,9 @@ pub async fn warm_up(scopes: &Scopes, config: &Config) {
 /// | `DeadlineExceeded` | AWS did not answer, or answered with server errors, until the deadline |
 /// | `CallRejected` | AWS rejected a call for another reason |
 /// | `Unchanged` | a change was accepted, but the answer says that a container instance or node was not changed |
+/// | `NoCapacity` | there was no capacity for an interrupted task until the event was too old |
+/// | `NotRunAgain` | a parameter of an interrupted task is not known any more, or the event is too old |
+/// | `Unfinished` | handling takes longer than an invocation, and no message brings it about again |
 ///
 /// Transient errors are retried until shortly before the notice's deadline or the function's, whichever is earlier.
 ///

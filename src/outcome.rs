@@ -76,6 +76,9 @@ pub struct ContainerInstanceOutcome {
     /// In an evacuation, the number of tasks that had not stopped when it was deregistered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tasks_left: Option<usize>,
+    /// In an evacuation, the number of tasks that were started again, if that is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tasks_run_again: Option<usize>,
     /// The time of the change, if there was one.
     #[serde(skip)]
     pub changed: Option<SystemTime>,
@@ -189,19 +192,28 @@ pub struct TaskOutcome {
     pub new_task: Option<TaskArn>,
     /// The time of the change, if there was one.
     pub changed: Option<SystemTime>,
+    /// Whether another event of the same interruption was handled before.
+    pub is_repeated: bool,
 }
 
 impl TaskOutcome {
     /// An outcome without details.
     #[must_use]
     pub fn new(outcome: Outcome) -> Self {
-        Self { outcome, reason: None, target_groups: Vec::new(), new_task: None, changed: None }
+        let (target_groups, is_repeated) = (Vec::new(), false);
+        Self { outcome, reason: None, target_groups, new_task: None, changed: None, is_repeated }
     }
 
     /// The outcome of a task that was not changed.
     #[must_use]
     pub fn unchanged(outcome: Outcome, reason: impl Into<String>) -> Self {
         Self { reason: Some(reason.into()), ..Self::new(outcome) }
+    }
+
+    /// The outcome of an event after another one that did all there is to do.
+    #[must_use]
+    pub fn repeated(reason: impl Into<String>) -> Self {
+        Self { is_repeated: true, ..Self::unchanged(Outcome::Skipped, reason) }
     }
 }
 

@@ -132,13 +132,17 @@ impl Report {
     /// Whether the event has to be delivered again.
     #[must_use]
     pub fn is_unfinished(&self) -> bool {
-        self.error.is_some() || self.again_after.is_some()
+        self.error.as_ref().is_some_and(|error| !error.is_final()) || self.again_after.is_some()
     }
 }
 
 impl From<Report> for Result<Answer, Error> {
     fn from(report: Report) -> Self {
-        report.error.map_or(Ok(report.answer), Err)
+        match (report.error, report.again_after) {
+            (Some(error), _) => Err(error),
+            (None, Some(_)) => Err(Error::Unfinished),
+            (None, None) => Ok(report.answer),
+        }
     }
 }
 
@@ -179,6 +183,7 @@ pub(crate) fn handled(event: &Event, outcome: &EventOutcome, counts: &CallCounts
     if !answer.is_ordinary_launch() {
         metrics::write(Measurement {
             event: Some(event),
+            is_repeated: outcome.task.as_ref().is_some_and(|task| task.is_repeated),
             pool: outcome.pool.as_ref(),
             changed: outcome.changed(),
             calls: counts.take_unreported(),
@@ -276,6 +281,7 @@ impl Answer {
             outcome: self.outcome,
             error_type: self.error_type,
             event: None,
+            is_repeated: false,
             pool: None,
             cluster: self.clusters().next(),
             changed: None,

@@ -25,6 +25,7 @@ use crate::{
     error::Error,
     function::Function,
     identifier::{AccountId, Region},
+    load_balancing::LoadBalancing,
 };
 
 /// The most scopes that are cached, 100: clients and caches take some 200 kB each. The least recently used scope is
@@ -46,6 +47,7 @@ pub struct Scope {
     pub(crate) ecs: Ecs,
     pub(crate) eks: Eks,
     pub(crate) auto_scaling: AutoScaling,
+    pub(crate) load_balancing: LoadBalancing,
     buckets: Arc<TokenBuckets>,
     role: Option<AssumedRole>,
 }
@@ -161,6 +163,7 @@ impl Scope {
             ecs: Ecs::new(&sdk),
             eks: Eks::new(&sdk, region, connect),
             auto_scaling: AutoScaling::new(&sdk),
+            load_balancing: LoadBalancing::new(&sdk),
             buckets: Arc::default(),
             role,
         }

@@ -17,6 +17,7 @@ pub enum Operation {
     DescribeContainerInstances,
     DescribeInstanceAttribute,
     DescribeInstances,
+    DescribeNetworkInterfaces,
     DescribeServices,
     DescribeTaskDefinition,
     DescribeTasks,
@@ -27,6 +28,7 @@ pub enum Operation {
     ListTasks,
     PutAttributes,
     PutEvents,
+    RunTask,
     StopTask,
     UpdateContainerInstancesState,
     // Of the Kubernetes API.
@@ -67,12 +69,15 @@ impl Operation {
             Self::DeregisterContainerInstance
             | Self::UpdateContainerInstancesState
             | Self::StopTask
+            | Self::RunTask
             | Self::PutAttributes
             | Self::DeleteAttributes => Quota::ClusterResourceModify,
             Self::DescribeCapacityProviders => Quota::CapacityProviderRead,
             Self::DescribeServices => Quota::ServiceRead,
             Self::DescribeTaskDefinition => Quota::TaskDefinitionRead,
-            Self::DescribeInstances | Self::DescribeInstanceAttribute => Quota::Ec2Read,
+            Self::DescribeInstances | Self::DescribeInstanceAttribute | Self::DescribeNetworkInterfaces => {
+                Quota::Ec2Read
+            }
             Self::AssumeRole | Self::GetCallerIdentity => Quota::AssumeRole,
             Self::PutEvents => Quota::PutEvents,
             Self::DescribeCluster => Quota::EksRead,
