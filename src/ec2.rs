@@ -11,11 +11,12 @@ use aws_sdk_ec2::{
     types::{Filter, InstanceAttributeName},
 };
 
-use self::{instance::Instance, network_interface::NetworkInterface};
+use self::instance::Instance;
 use crate::{
     aws::{calls::Calls, coalesce::Coalesced, next, operation::Operation},
     error::Error,
     identifier::InstanceId,
+    interrupted_task::NetworkInterface,
 };
 
 /// The most values of one filter.

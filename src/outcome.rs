@@ -8,6 +8,7 @@ use crate::{
     ec2::instance::CapacityPool,
     error::Error,
     identifier::{ClusterName, ContainerInstanceArn, TaskArn},
+    interrupted_task::Recalled,
 };
 
 /// The outcomes, in ascending order of significance: of several, the most significant one stands for the event.
@@ -177,6 +178,8 @@ pub struct EventOutcome {
     pub act_ms: u64,
     /// If handling goes on in another invocation, the time until then.
     pub again_after: Option<Duration>,
+    /// What that invocation has to know.
+    pub recalled: Option<Recalled>,
 }
 
 /// The outcome of an interrupted task.

@@ -12,7 +12,7 @@ use crate::{
     error::Error,
     event::{Event, IgnoredEvent},
     identifier::{AccountId, ClusterName, ContainerInstanceArn, InstanceId, Region, TaskArn},
-    interrupted_task::{Cause, InterruptedTask},
+    interrupted_task::{Cause, InterruptedTask, Recalled},
     interruption::{InstanceAction, Interruption, Kind},
     outcome::{ContainerInstanceOutcome, EventOutcome, NodeOutcome, Outcome, PodCounts, Replacement, TaskOutcome},
 };
@@ -126,6 +126,8 @@ pub struct Report {
     pub error: Option<Error>,
     /// If handling goes on in another invocation, the time until then.
     pub again_after: Option<Duration>,
+    /// What that invocation has to know.
+    pub recalled: Option<Recalled>,
 }
 
 impl Report {
@@ -156,7 +158,7 @@ pub(crate) fn invalid(error: Error, message: Option<&str>) -> Report {
     );
     let answer = Answer { error_type: Some(error.error_type()), ..Answer::without_instance(Outcome::Failed) };
     metrics::write(answer.measurement());
-    Report { answer, error: Some(error), again_after: None }
+    Report { answer, error: Some(error), again_after: None, recalled: None }
 }
 
 /// Reports an ignored event as a warning, since no rule should deliver it.
@@ -171,7 +173,7 @@ pub(crate) fn ignored(event: &IgnoredEvent, message: Option<&str>) -> Report {
     let (event, reason) = (Some(event), Some(reason));
     let answer = Answer { event, account, region, reason, ..Answer::without_instance(Outcome::Ignored) };
     metrics::write(answer.measurement());
-    Report { answer, error: None, again_after: None }
+    Report { answer, error: None, again_after: None, recalled: None }
 }
 
 /// Reports the outcome of an event: a summary line and a line of metrics.
@@ -190,7 +192,8 @@ pub(crate) fn handled(event: &Event, outcome: &EventOutcome, counts: &CallCounts
             ..answer.measurement()
         });
     }
-    Report { answer, error: outcome.error.clone(), again_after: outcome.again_after }
+    let EventOutcome { error, again_after, recalled, .. } = outcome.clone();
+    Report { answer, error, again_after, recalled }
 }
 
 impl Answer {

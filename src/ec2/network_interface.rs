@@ -8,16 +8,8 @@ use super::Ec2;
 use crate::{
     aws::{calls::Calls, next, operation::Operation},
     error::Error,
+    interrupted_task::NetworkInterface,
 };
-
-/// A network interface.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct NetworkInterface {
-    pub(crate) subnet: String,
-    /// In a fixed order.
-    pub(crate) security_groups: Vec<String>,
-    pub(crate) has_public_ip: bool,
-}
 
 impl Ec2 {
     /// Describes a network interface; `None` if it is gone.

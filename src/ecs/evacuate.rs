@@ -166,7 +166,7 @@ async fn perform(target: Arc<Target>, step: Step) -> Completion {
         Step::ReadService { task, service } => Completion::Daemon(task, ecs.is_daemon(calls, cluster, &service).await),
         Step::Stop { task, due, may_be_standalone } => {
             let recalled = if may_be_standalone { reruns.recall(&task).await } else { None };
-            let marker = recalled.as_ref().map(|recalled| recalled.terms.marker()).unwrap_or_default();
+            let marker = recalled.as_ref().map(|(_, recalled)| recalled.terms.marker()).unwrap_or_default();
             let stopped = ecs.stop_task(&retried().due_at(due), cluster, &task, &format!("{reason}{marker}")).await;
             if let Some(recalled) = recalled.filter(|_| stopped.is_ok()) {
                 reruns.start(task.clone(), recalled);

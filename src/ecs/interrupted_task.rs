@@ -9,13 +9,15 @@ use tokio::time::sleep;
 use super::{
     Ecs,
     run_again::{RunAgain, Started, has_stopped},
+    target_groups::TargetGroup,
 };
 use crate::{
     aws::calls::Calls,
     config::{Config, Mode, Verdict},
     ec2::Ec2,
     error::Error,
-    interrupted_task::{Cause, InterruptedTask, TaskDetail},
+    identifier::TaskArn,
+    interrupted_task::{Cause, InterruptedTask, Recalled, TaskDetail},
     load_balancing::{LoadBalancing, Target},
     outcome::{EventOutcome, Outcome, TaskOutcome},
 };
@@ -88,7 +90,7 @@ async fn deregister_targets(
     if config.mode == Mode::DryRun {
         return Ok(TaskOutcome::unchanged(Outcome::DryRun, "its targets would be deregistered"));
     }
-    let deregister = async |group: &super::target_groups::TargetGroup| {
+    let deregister = async |group: &TargetGroup| {
         let target = Target { id: address.clone(), port: Some(group.port) };
         load_balancing.deregister(calls, &group.arn, [target]).await
     };
@@ -109,28 +111,29 @@ async fn start_again(
     if event.age() > MAX_AGE {
         return not_started(run_again, calls, "the event is older than 55 minutes").await;
     }
-    let recalled = match run_again.recall(calls).await? {
+    let (task, recalled) = match run_again.recall(calls, event.recalled.as_ref()).await? {
         Ok(recalled) => recalled,
         Err(reason) => return Ok(done(TaskOutcome::unchanged(Outcome::Skipped, reason))),
     };
     if config.mode == Mode::DryRun {
         return Ok(done(TaskOutcome::unchanged(Outcome::DryRun, "it would be started again")));
     }
-    let was_stopping = !has_stopped(&recalled.task);
-    let Some(stopped) = run_again.stopped(calls, recalled.task.clone()).await? else {
-        return Ok(again_after(AGAIN_SOON, "it has not stopped yet"));
+    let only_end_was_seen = has_stopped(&task) && event.recalled.is_none() && event.detail.cause != Cause::Host;
+    let Some(task) = run_again.stopped(calls, task).await? else {
+        return Ok(again_after(AGAIN_SOON, recalled, "it has not stopped yet"));
     };
-    if !recalled.terms.even_if_ended && run_again.has_ended(calls, &stopped).await? {
+    if !recalled.terms.even_if_ended && run_again.has_ended(calls, &task).await? {
         let reason = "its essential containers exited with 0";
         return Ok(done(TaskOutcome::unchanged(Outcome::Ended, reason)));
     }
-    if !was_stopping && event.detail.cause != Cause::Host {
+    if only_end_was_seen {
         sleep(HEAD_START.min(calls.left() / 2)).await;
     }
-    if let Err(reason) = run_again.check(&recalled) {
-        return not_started(run_again, calls, &reason).await;
-    }
-    Ok(match run_again.start(calls, &recalled, event.age()).await? {
+    let request = match run_again.request(&task, &recalled) {
+        Ok(request) => request,
+        Err(reason) => return not_started(run_again, calls, &reason).await,
+    };
+    Ok(match run_again.start(calls, request, event.age()).await? {
         Started::Now(task) => done(TaskOutcome {
             new_task: Some(task),
             changed: Some(SystemTime::now()),
@@ -140,7 +143,7 @@ async fn start_again(
         Started::NoCapacity(reason) if event.age() + AGAIN_LATER > MAX_AGE => {
             return Err(Error::NoCapacity { task: event.detail.task.clone(), reason });
         }
-        Started::NoCapacity(reason) => again_after(AGAIN_LATER, &format!("there is no capacity: {reason}")),
+        Started::NoCapacity(reason) => again_after(AGAIN_LATER, recalled, &format!("there is no capacity: {reason}")),
     })
 }
 
@@ -152,11 +155,11 @@ async fn not_started(run_again: &RunAgain, calls: &Calls, reason: &str) -> Resul
     }
 }
 
-fn before(task: Option<crate::identifier::TaskArn>) -> EventOutcome {
+fn before(task: Option<TaskArn>) -> EventOutcome {
     done(TaskOutcome { new_task: task, ..TaskOutcome::repeated("it was started again before") })
 }
 
-fn again_after(pause: Duration, reason: &str) -> EventOutcome {
+fn again_after(pause: Duration, recalled: Recalled, reason: &str) -> EventOutcome {
     let task = TaskOutcome::unchanged(Outcome::Waiting, reason);
-    EventOutcome { again_after: Some(pause), ..done(task) }
+    EventOutcome { again_after: Some(pause), recalled: Some(recalled), ..done(task) }
 }

@@ -8,12 +8,12 @@ pub(crate) mod terms;
 
 use std::{sync::Arc, time::Duration};
 
-use aws_sdk_ecs::types::Task;
+use aws_sdk_ecs::{operation::run_task::builders::RunTaskInputBuilder, types::Task};
 use tokio::time::sleep;
 
 use self::{
-    request::{Network, client_token, network_interface, request, started_by},
-    terms::{TAG, Terms, tag},
+    request::{client_token, network_interface, request, started_by},
+    terms::{TAG, tag},
 };
 use super::{Ecs, run_task::Answer};
 use crate::{
@@ -22,6 +22,7 @@ use crate::{
     ec2::Ec2,
     error::Error,
     identifier::{ClusterName, TaskArn},
+    interrupted_task::{Network, Recalled, Terms},
 };
 
 /// How often a stopping task is described, every 3 s.
@@ -41,14 +42,6 @@ pub(crate) struct RunAgain {
     pub(crate) on: RunAgainOn,
 }
 
-/// What it takes to start a task again, read while the task is there.
-#[derive(Clone)]
-pub(crate) struct Recalled {
-    pub(crate) task: Arc<Task>,
-    network: Network,
-    pub(crate) terms: Terms,
-}
-
 /// The task that runs in the place of the old one.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Started {
@@ -60,38 +53,44 @@ pub(crate) enum Started {
     NoCapacity(String),
 }
 
-impl Recalled {
-    /// Whether it belongs to a service, which replaces it.
-    pub(crate) fn is_of_service(&self) -> bool {
-        self.task.group().is_some_and(|group| group.starts_with("service:"))
-    }
-}
-
 impl RunAgain {
-    /// Reads what it takes to start the task again. The inner error is the reason not to.
-    pub(crate) async fn recall(&self, calls: &Calls) -> Result<Result<Recalled, String>, Error> {
+    /// Describes the task, and reads what it takes to start it again unless an earlier invocation did. The inner error
+    /// is the reason not to start it again.
+    pub(crate) async fn recall(
+        &self,
+        calls: &Calls,
+        before: Option<&Recalled>,
+    ) -> Result<Result<(Arc<Task>, Recalled), String>, Error> {
         let Some(task) = self.ecs.described_task(calls, &self.cluster, &self.task).await? else {
             return Ok(Err("ECS no longer knows it".to_owned()));
         };
-        if self.policy == RunAgainPolicy::All && self.ecs.is_batch(calls, &self.cluster).await {
-            return Ok(Err("AWS Batch decides whether to start it again".to_owned()));
+        if let Some(recalled) = before {
+            return Ok(Ok((task, recalled.clone())));
         }
-        let mut terms = Terms::decide(&task, None, self.policy);
-        if tag(task.tags(), TAG).is_none()
-            && let Some(definition) = task.task_definition_arn()
-            && let Some(tag) = &self.ecs.definition(calls, definition).await?.run_again
-        {
-            terms = Terms::decide(&task, Some(tag), self.policy);
-        }
-        let terms = match terms {
+        let terms = match self.terms(calls, &task).await? {
             Ok(terms) => terms,
             Err(reason) => return Ok(Err(reason)),
         };
         let network = match network_interface(&task) {
-            None => Network::None,
-            Some(id) => self.ec2.network_interface(calls, id).await?.map_or(Network::Gone, Network::Known),
+            None => Network::Shared,
+            Some(id) => self.ec2.network_interface(calls, id).await?.map_or(Network::Gone, Network::Own),
         };
-        Ok(Ok(Recalled { task, network, terms }))
+        let tags =
+            task.tags().iter().filter_map(|tag| Some((tag.key()?.to_owned(), tag.value()?.to_owned()))).collect();
+        Ok(Ok((task, Recalled { network, tags, terms })))
+    }
+
+    async fn terms(&self, calls: &Calls, task: &Task) -> Result<Result<Terms, String>, Error> {
+        if self.policy == RunAgainPolicy::All && self.ecs.is_batch(calls, &self.cluster).await {
+            return Ok(Err("AWS Batch decides whether to start it again".to_owned()));
+        }
+        let tag_of_definition = match task.task_definition_arn() {
+            Some(definition) if tag(task.tags(), TAG).is_none() => {
+                self.ecs.definition(calls, definition).await?.run_again.clone()
+            }
+            _ => None,
+        };
+        Ok(Terms::decide(task, tag_of_definition.as_deref(), self.policy))
     }
 
     /// Waits until the task has stopped; `None` if that takes longer than the calls may.
@@ -124,21 +123,22 @@ impl RunAgain {
         self.ecs.task_started_by(calls, &self.cluster, &started_by(&self.task)).await
     }
 
-    /// Whether the task can no longer be started again as it was; the error is the reason.
-    pub(crate) fn check(&self, recalled: &Recalled) -> Result<(), String> {
-        let Recalled { task, network, terms } = recalled;
-        request(&self.cluster, &self.task, task, network, *terms, self.on).map(drop)
+    /// The request that starts the task again. The error is the reason why it can't be started again as it was.
+    pub(crate) fn request(&self, task: &Task, recalled: &Recalled) -> Result<RunTaskInputBuilder, String> {
+        request(&self.cluster, &self.task, task, recalled, self.on)
     }
 
     /// Starts the task again, at most once: whoever asks second, with the same token, is answered with the same task or
-    /// with a conflict.
+    /// with a conflict. `age` is the age of the event.
     ///
     /// It is not known whether ECS remembers, under a token, that there was no capacity. If it does, a request that
     /// differs is a conflict without a task, and shows that everyone has to use the next token.
-    pub(crate) async fn start(&self, calls: &Calls, recalled: &Recalled, age: Duration) -> Result<Started, Error> {
-        let Recalled { task, network, terms } = recalled;
-        let request = request(&self.cluster, &self.task, task, network, *terms, self.on)
-            .map_err(|reason| self.not_run_again(reason))?;
+    pub(crate) async fn start(
+        &self,
+        calls: &Calls,
+        request: RunTaskInputBuilder,
+        age: Duration,
+    ) -> Result<Started, Error> {
         let (mut generation, mut is_repeated) = (0, false);
         let tried_before = u32::try_from(age.as_secs() / PAUSE.as_secs()).unwrap_or(u32::MAX);
         loop {

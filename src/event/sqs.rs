@@ -39,7 +39,7 @@ mod tests {
             { "messageId": "4", "body": "{}" },
         ] });
         let messages = messages(&payload).unwrap();
-        let read: Vec<_> = messages.into_iter().map(|m| (m.id, Event::try_from(m.event).is_ok())).collect();
+        let read: Vec<_> = messages.into_iter().map(|m| (m.id, Event::try_from(&m.event).is_ok())).collect();
         let expected = [("1", true), ("2", false), ("3", false), ("4", false)];
         assert_eq!(read, expected.map(|(id, is_ok)| (id.to_owned(), is_ok)));
     }

@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use aws_sdk_ecs::types::Task;
 use tokio::{task::JoinSet, time::timeout};
 
 use crate::{
@@ -14,10 +15,11 @@ use crate::{
     ecs::{
         Ecs,
         plan::Evacuation,
-        run_again::{Recalled, RunAgain, Started},
+        run_again::{RunAgain, Started},
     },
     error::Error,
     identifier::{ClusterName, TaskArn},
+    interrupted_task::Recalled,
 };
 
 /// How long reading a task may delay stopping it, 1 s.
@@ -59,12 +61,12 @@ impl Reruns {
 
     /// Reads a task that is about to be stopped, if it is to be started again. What can't be read in time is left to the
     /// event that follows.
-    pub(super) async fn recall(&self, task: &TaskArn) -> Option<Recalled> {
+    pub(super) async fn recall(&self, task: &TaskArn) -> Option<(Arc<Task>, Recalled)> {
         if self.0.policy == RunAgainPolicy::Never {
             return None;
         }
-        match timeout(RECALL, self.of(task).recall(&self.0.calls)).await {
-            Ok(Ok(recalled)) => recalled.ok().filter(|recalled| !recalled.is_of_service()),
+        match timeout(RECALL, self.of(task).recall(&self.0.calls, None)).await {
+            Ok(Ok(recalled)) => recalled.ok(),
             Ok(Err(error)) => {
                 tracing::warn!(%task, %error, "a task could not be described before it is stopped");
                 None
@@ -74,13 +76,13 @@ impl Reruns {
     }
 
     /// Starts a task again when it has stopped.
-    pub(super) fn start(&self, task: TaskArn, recalled: Recalled) {
-        let (run_again, calls) = (self.of(&task), self.0.calls.clone());
+    pub(super) fn start(&self, arn: TaskArn, (task, recalled): (Arc<Task>, Recalled)) {
+        let (run_again, calls) = (self.of(&arn), self.0.calls.clone());
         let run = async move {
-            let started = start(&run_again, &calls, recalled).await;
+            let started = start(&run_again, &calls, task, &recalled).await;
             started.unwrap_or_else(|error| {
                 // The event of the task's end does it.
-                tracing::warn!(%task, %error, "a task was not started again by the evacuation that stopped it");
+                tracing::warn!(task = %arn, %error, "a task was not started again by the evacuation that stopped it");
                 false
             })
         };
@@ -95,10 +97,11 @@ impl Reruns {
     }
 }
 
-async fn start(run_again: &RunAgain, calls: &Calls, recalled: Recalled) -> Result<bool, Error> {
-    let Some(stopped) = run_again.stopped(calls, recalled.task.clone()).await? else { return Ok(false) };
-    if !recalled.terms.even_if_ended && run_again.has_ended(calls, &stopped).await? {
+async fn start(run_again: &RunAgain, calls: &Calls, task: Arc<Task>, recalled: &Recalled) -> Result<bool, Error> {
+    let Some(task) = run_again.stopped(calls, task).await? else { return Ok(false) };
+    if !recalled.terms.even_if_ended && run_again.has_ended(calls, &task).await? {
         return Ok(false);
     }
-    Ok(matches!(run_again.start(calls, &recalled, Duration::ZERO).await?, Started::Now(_)))
+    let request = run_again.request(&task, recalled).map_err(|reason| run_again.not_run_again(reason))?;
+    Ok(matches!(run_again.start(calls, request, Duration::ZERO).await?, Started::Now(_)))
 }

@@ -8,11 +8,11 @@ use aws_sdk_ecs::{
 };
 use sha2::{Digest, Sha256};
 
-use super::terms::{COUNT_TAG, Terms};
+use super::terms::COUNT_TAG;
 use crate::{
     config::RunAgainOn,
-    ec2::network_interface::NetworkInterface,
     identifier::{ClusterName, TaskArn},
+    interrupted_task::{Network, Recalled},
 };
 
 /// The type of the attachment that is a task's network interface.
@@ -26,17 +26,6 @@ const TAGS: usize = 50;
 
 /// What `startedBy` of tasks begins with that were started again.
 const STARTED_BY: &str = "spot-interruption-handler/";
-
-/// The network interface of a task, if it has one of its own.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Network {
-    /// It uses that of its container instance.
-    None,
-    /// It was there when the task was described.
-    Known(NetworkInterface),
-    /// It was gone, and with it the security groups.
-    Gone,
-}
 
 /// The id of a task's own network interface.
 pub(crate) fn network_interface(task: &Task) -> Option<&str> {
@@ -71,8 +60,7 @@ pub(crate) fn request(
     cluster: &ClusterName,
     old: &TaskArn,
     task: &Task,
-    network: &Network,
-    terms: Terms,
+    recalled: &Recalled,
     on: RunAgainOn,
 ) -> Result<RunTaskInputBuilder, String> {
     if task.attachments().iter().any(|of| of.r#type() == Some(VOLUME)) {
@@ -85,18 +73,21 @@ pub(crate) fn request(
         .task_definition(definition)
         .started_by(started_by(old))
         .enable_execute_command(task.enable_execute_command())
-        .set_tags(Some(tags(task, terms)?))
-        .set_network_configuration(network_configuration(network, is_fargate)?);
+        .set_tags(Some(tags(recalled)?))
+        .set_network_configuration(network_configuration(&recalled.network, is_fargate)?);
     // The service adds these tags itself if it is asked to.
-    if task.tags().iter().any(|tag| tag.key() == Some("aws:ecs:clusterName")) {
+    if recalled.tags.contains_key("aws:ecs:clusterName") {
         request = request.enable_ecs_managed_tags(true);
     }
     // The default group, which names the family, need not be accepted.
     if let Some(group) = task.group().filter(|group| !group.starts_with("family:")) {
         request = request.group(group);
     }
-    if let Some(overrides) = task.overrides() {
-        request = request.overrides(overrides.clone());
+    if let Some(mut overrides) = task.overrides().cloned() {
+        // ECS shows an empty list, and may refuse one.
+        overrides.inference_accelerator_overrides =
+            overrides.inference_accelerator_overrides.filter(|of| !of.is_empty());
+        request = request.overrides(overrides);
     }
     if let Some(version) = task.platform_version().filter(|_| is_fargate) {
         request = request.platform_version(version);
@@ -116,23 +107,22 @@ fn is_spot(task: &Task) -> bool {
 }
 
 /// The task's own tags, with the count.
-fn tags(task: &Task, terms: Terms) -> Result<Vec<Tag>, String> {
-    let is_own = |tag: &&Tag| tag.key().is_some_and(|key| key != COUNT_TAG && !key.to_lowercase().starts_with("aws:"));
-    let mut tags: Vec<_> = task.tags().iter().filter(is_own).cloned().collect();
+fn tags(recalled: &Recalled) -> Result<Vec<Tag>, String> {
+    let is_own = |key: &str| key != COUNT_TAG && !key.to_lowercase().starts_with("aws:");
+    let own = recalled.tags.iter().filter(|(key, _)| is_own(key));
+    let mut tags: Vec<_> = own.map(|(key, value)| Tag::builder().key(key).value(value).build()).collect();
     if tags.len() >= TAGS {
         return Err(format!("it has {TAGS} tags, and the tag {COUNT_TAG} does not fit"));
     }
-    // ECS may list them in another order next time.
-    tags.sort_by(|a, b| a.key().cmp(&b.key()));
-    tags.push(Tag::builder().key(COUNT_TAG).value(terms.count.to_string()).build());
+    tags.push(Tag::builder().key(COUNT_TAG).value(recalled.terms.count.to_string()).build());
     Ok(tags)
 }
 
 fn network_configuration(network: &Network, is_fargate: bool) -> Result<Option<NetworkConfiguration>, String> {
     let interface = match network {
-        Network::None => return Ok(None),
+        Network::Shared => return Ok(None),
         Network::Gone => return Err("its network interface is gone, and with it its security groups".to_owned()),
-        Network::Known(interface) => interface,
+        Network::Own(interface) => interface,
     };
     let public_ip = match (is_fargate, interface.has_public_ip) {
         // Tasks on container instances can't have one.

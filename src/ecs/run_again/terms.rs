@@ -2,7 +2,10 @@
 
 use aws_sdk_ecs::types::{Tag, Task};
 
-use crate::{config::RunAgainPolicy, interrupted_task::EVACUATION_REASON};
+use crate::{
+    config::RunAgainPolicy,
+    interrupted_task::{EVACUATION_REASON, Terms},
+};
 
 /// The tag of tasks and task definitions that are started again: `true`, `always`, or how many times in a row.
 pub(crate) const TAG: &str = "spot-interruption-handler:run-again";
@@ -18,15 +21,6 @@ const STEP_FUNCTIONS: &str = "AWS Step Functions";
 
 /// The end of the reason for which an evacuation stops a task that is started again.
 const MARKER: &str = "; run again";
-
-/// The terms on which a task is started again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Terms {
-    /// How many times in a row it is then started again.
-    pub(crate) count: u32,
-    /// Whether it is started again even if its essential containers exited with 0.
-    pub(crate) even_if_ended: bool,
-}
 
 impl Terms {
     /// Decides, with the tag of the task's definition. The error is the reason not to start it again.
