@@ -6,26 +6,54 @@
 
 use std::{
     collections::BTreeSet,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use futures_util::future::join_all;
 
-use crate::{event::Message, report::Report, scope::Scopes};
+use crate::{
+    aws::{
+        calls::{CallCounts, Calls},
+        deadline::{Deadline, Now, less_margin},
+    },
+    error::Error,
+    event::Message,
+    report::Report,
+    scope::Scopes,
+};
 
-/// Has messages delivered again whose work goes on. Returns those that are replaced by new ones.
+/// The time limit for these calls, 5 s.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Has messages delivered again whose work goes on. Returns the ids of those that are replaced by new ones.
 ///
 /// A failure is logged: a message is delivered again in any case, when the queue's own visibility timeout is over.
 pub(crate) async fn deliver_again(
-    _scopes: &Scopes,
-    _function_ends: SystemTime,
+    scopes: &Scopes,
+    function_ends: SystemTime,
     reported: &[(&Message, &Report)],
 ) -> BTreeSet<String> {
-    let each = reported.iter().map(async |(message, report)| {
-        let (_receipt, _after, id) = (message.receipt.as_ref()?, report.again_after?, &message.id);
-        let _ = Duration::ZERO;
-        let _new = report.recalled.as_ref().and_then(|recalled| message.event.with_recalled(recalled));
-        (false).then(|| id.clone())
+    let Some(home) = scopes.home() else { return BTreeSet::new() };
+    let left = Now::read().until(function_ends).map_or(TIMEOUT, less_margin);
+    let calls = &home.calls(Deadline::after(TIMEOUT.min(left)), &Arc::new(CallCounts::default()));
+    let replaced = reported.iter().map(async |(message, report)| {
+        let is_replaced = continue_later(scopes, calls, message, report).await.unwrap_or_else(|error| {
+            tracing::warn!(messageId = message.id, %error, "a message is delivered again later than it should be");
+            false
+        });
+        is_replaced.then(|| message.id.clone())
     });
-    join_all(each).await.into_iter().flatten().collect()
+    join_all(replaced).await.into_iter().flatten().collect()
+}
+
+/// Returns whether a new message takes the place of this one.
+async fn continue_later(scopes: &Scopes, calls: &Calls, message: &Message, report: &Report) -> Result<bool, Error> {
+    let (Some(receipt), Some(pause)) = (&message.receipt, report.again_after) else { return Ok(false) };
+    let queue = scopes.queue(receipt.queue.clone());
+    let seconds = u32::try_from(pause.as_secs()).unwrap_or(u32::MAX);
+    match report.recalled.as_ref().and_then(|recalled| message.event.with_recalled(recalled)) {
+        Some(event) => queue.send(calls, &event, seconds).await.map(|()| true),
+        None => queue.change_visibility(calls, &receipt.handle, seconds).await.map(|()| false),
+    }
 }

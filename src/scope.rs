@@ -24,8 +24,9 @@ use crate::{
     eks::Eks,
     error::Error,
     function::Function,
-    identifier::{AccountId, Region},
+    identifier::{AccountId, QueueArn, Region},
     load_balancing::LoadBalancing,
+    queue::Queue,
 };
 
 /// The most scopes that are cached, 100: clients and caches take some 200 kB each. The least recently used scope is
@@ -118,6 +119,11 @@ impl Scopes {
     /// A client for event buses in a Region, with the function's own credentials.
     pub(crate) fn event_buses(&self, region: &Region) -> aws_sdk_eventbridge::Client {
         aws_sdk_eventbridge::Client::new(&aws::in_region(&self.sdk, region))
+    }
+
+    /// A queue, with the function's own credentials.
+    pub(crate) fn queue(&self, arn: QueueArn) -> Queue {
+        Queue::new(&self.sdk, arn)
     }
 
     fn lock(&self) -> MutexGuard<'_, ScopeCache> {

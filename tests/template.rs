@@ -39,8 +39,8 @@ const NETWORK_INTERFACES: [&str; 5] = [
     "UnassignPrivateIpAddresses",
 ];
 
-/// The actions with which Lambda polls queues and sends dead letters.
-const QUEUES: [&str; 4] = ["DeleteMessage", "GetQueueAttributes", "ReceiveMessage", "SendMessage"];
+/// The actions with which Lambda polls queues.
+const QUEUES: [&str; 3] = ["DeleteMessage", "GetQueueAttributes", "ReceiveMessage"];
 
 /// The actions that `RunTask` needs beside its own, for a task's roles and tags.
 const WITH_RUN_TASK: [&str; 2] = ["PassRole", "TagResource"];

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::wrapped;
 use crate::{
     error::Error,
-    identifier::{DetailType, EventSource, ParseError},
+    identifier::{DetailType, EventSource, ParseError, QueueArn},
     interrupted_task::Recalled,
 };
 
@@ -46,7 +46,7 @@ pub struct Message {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Receipt {
     /// The ARN of the queue.
-    pub queue: String,
+    pub queue: QueueArn,
     /// The receipt handle.
     pub handle: String,
 }

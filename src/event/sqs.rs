@@ -18,7 +18,8 @@ fn message(record: &Value) -> Option<Message> {
         other => Err(format!("body: found {}, expected a string with an event", kind_of(other))),
     };
     let text = |field: &str| record.get(field).and_then(Value::as_str).map(str::to_owned);
-    let receipt = text("eventSourceARN").zip(text("receiptHandle")).map(|(queue, handle)| Receipt { queue, handle });
+    let queue = text("eventSourceARN").and_then(|arn| arn.try_into().ok());
+    let receipt = queue.zip(text("receiptHandle")).map(|(queue, handle)| Receipt { queue, handle });
     Some(Message { id, event: RawEvent(body), receipt })
 }
 

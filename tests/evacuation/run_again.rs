@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use standin::{
-    Cluster, Container, ContainerInstance, FargateTask, Fault, Instance, Standin, Task, TaskDefinition,
+    Cluster, Container, ContainerInstance, FargateTask, Fault, Instance, Queue, Standin, Task, TaskDefinition,
     task_state_change,
 };
 use tokio::time::sleep;
@@ -58,14 +58,24 @@ async fn task_runs_again_as_it_was_when_it_has_stopped() {
         let task = job(&aws, |task| tagged(task).overrides(overrides).group("nightly").enable_execute_command());
         let process = Process::start(&aws, &[TAGGED, ("RUN_AGAIN_ON", on)]).await;
         let events = aws.home().interrupt_task(&task);
-        let answer = process.invoke(&events[0]).await.unwrap();
+        let never_beside_it = async {
+            while aws.home().task_at(&task).unwrap().last_status != "STOPPED" {
+                assert!(others(&aws, &task).is_empty());
+                sleep(s(1)).await;
+            }
+        };
+        let (answer, ()) = tokio::join!(process.invoke(&events[0]), never_beside_it);
+        let answer = answer.unwrap();
         assert_eq!(answer["outcome"], "run-again", "{answer}");
         assert!(!answer.to_string().contains("secret"));
 
         let [new] = &others(&aws, &task)[..] else { panic!("{answer}") };
         assert_eq!(answer["task"]["newTaskArn"], json!(new.arn));
         let old = aws.home().task_at(&task).unwrap();
-        assert_eq!((&new.overrides, &new.group, new.enable_execute_command), (&old.overrides, &old.group, true));
+        for field in ["containerOverrides", "cpu"] {
+            assert_eq!(new.overrides[field], old.overrides[field]);
+        }
+        assert_eq!((&new.group, new.enable_execute_command), (&old.group, true));
         let tags = [(COUNT, "1"), (TAG, "true"), ("team", "data")];
         let tags: BTreeMap<_, _> = tags.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
         assert_eq!(new.tags, tags);
@@ -81,7 +91,6 @@ async fn task_runs_again_as_it_was_when_it_has_stopped() {
         } else {
             assert_eq!(run.params["capacityProviderStrategy"][0]["capacityProvider"], "FARGATE_SPOT");
         }
-        assert!(aws.calls_to("DescribeTasks").iter().all(|call| call.finished < run.started), "never beside it");
 
         // The events that follow change nothing.
         let last = task_state_change(&aws.home(), &task).unwrap();
@@ -282,17 +291,39 @@ async fn capacity_that_comes_back_is_used_whatever_tokens_remember() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_capacity_another_invocation_goes_on() {
+async fn without_capacity_another_invocation_goes_on_with_what_was_read() {
+    let aws = standin().await;
+    let task = job(&aws, tagged);
+    let queue = Queue::new(&aws.home(), "continuation", s(120), 1000);
+    let process = Process::start(&aws, &[TAGGED]).await;
+    aws.home().no_capacity(true);
+    queue.send(&aws.home().interrupt_task(&task)[0].to_string());
+    for is_first in [true, false, false] {
+        let event = queue.receive_event(1);
+        let is_new = event.to_string().contains("recalled");
+        assert_eq!(is_new, !is_first, "a new message says what only a running task shows: {event}");
+        assert_eq!(process.invoke(&event).await.unwrap(), json!({"batchItemFailures": []}));
+        queue.delete_event(&event);
+        assert!(queue.receive_event(1)["Records"].as_array().unwrap().is_empty(), "not at once");
+        sleep(s(30)).await;
+    }
+    assert_eq!(aws.home().task_at(&task).unwrap().last_status, "STOPPED");
+    aws.home().no_capacity(false);
+    assert!(others(&aws, &task).is_empty());
+    process.invoke(&queue.receive_event(10)).await.unwrap();
+    let [new] = &others(&aws, &task)[..] else { panic!("one new task") };
+    assert_eq!(new.tags["team"], "data");
+    let runs = aws.calls_to("RunTask");
+    let network = &runs.last().unwrap().params["networkConfiguration"]["awsvpcConfiguration"];
+    assert_eq!(network["subnets"], json!(["subnet-7"]));
+
+    // Without a queue, Lambda has to invoke the function again.
     let aws = standin().await;
     let task = job(&aws, tagged);
     let process = Process::start(&aws, &[TAGGED]).await;
-    let events = aws.home().interrupt_task(&task);
     aws.home().no_capacity(true);
-    let error = process.invoke(&events[0]).await.unwrap_err();
+    let error = process.invoke(&aws.home().interrupt_task(&task)[0]).await.unwrap_err();
     assert_eq!(error.error_type(), "Unfinished");
-    let answer = process.invoke(&batch(&events[..1])).await.unwrap();
-    assert_eq!(answer, json!({"batchItemFailures": [{"itemIdentifier": "0"}]}));
-    assert!(others(&aws, &task).is_empty());
 }
 
 #[tokio::test(start_paused = true)]

@@ -258,7 +258,7 @@ def check_permissions(checks):
     queue = "ContinuationQueue.Arn"
     consume = {
         f"sqs:{action}": [queue, None]
-        for action in ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes", "ChangeMessageVisibility")
+        for action in ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes", "ChangeMessageVisibility", "SendMessage")
     }
     read_tasks = consume | {
         "ecs:ListTasks": ["*", in_cluster],
