@@ -70,21 +70,14 @@ impl LoadBalancing {
         outcomes.into_iter().try_for_each(|outcome| outcome?.unwrap_or(Ok(())))
     }
 
-    /// Targets may join until the call is sent, which may take long: the quota is four calls a second. They may also join
-    /// between two attempts.
+    /// Targets may join until the call is sent, which may take long: the quota is four calls a second.
     async fn deregister_together(
         self,
         calls: Calls,
         group: String,
         batch: Batch,
     ) -> Result<HashMap<Target, Option<Outcome>>, Error> {
-        let attempt = || async {
-            let done = self.attempt(&group, &batch.close()).await;
-            if done.as_ref().is_err_and(Error::is_transient) {
-                batch.reopen();
-            }
-            done
-        };
+        let attempt = || async { self.attempt(&group, &batch.close()).await };
         let operation = Operation::DeregisterTargets;
         let mut targets = match calls.repeat(operation, &group, attempt).await {
             Err(error) if error.may_concern_one_key() => batch.close(),
@@ -172,7 +165,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn call_is_retried_and_others_may_join_meanwhile() {
+    async fn throttled_call_is_retried() {
         let aws = Arc::new(Standin::builder().start().await.unwrap());
         let arn = groups(&aws, 1, 100).remove(0);
         aws.fault(Fault::on("DeregisterTargets").times(3).throttle());
