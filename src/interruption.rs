@@ -61,13 +61,11 @@ pub enum Kind {
 
 impl Interruption {
     /// Chooses between two interruptions of one instance. A final one wins over one after which the instance may come
-    /// back, and a notice over a recommendation; of two final ones the earlier wins, of two others the later.
+    /// back or that can wait, and a notice over a recommendation; of two final ones the earlier wins, of two others the later.
     pub(crate) fn more_decisive<'a>(&'a self, other: &'a Self) -> &'a Self {
         let rank = |interruption: &Self| match interruption.kind {
             Kind::Terminated => 2,
             Kind::Notice(InstanceAction::Terminate) => 1,
-            // A notice ends earlier, and completes the lifecycle action as well.
-            Kind::LifecycleAction => 0,
             _ => 0,
         };
         let is_decisive = match rank(self).cmp(&rank(other)) {

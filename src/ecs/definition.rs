@@ -1,6 +1,6 @@
 //! What starting a task again needs of its task definition.
 
-use aws_sdk_ecs::operation::describe_task_definition::DescribeTaskDefinitionOutput;
+use aws_sdk_ecs::{operation::describe_task_definition::DescribeTaskDefinitionOutput, types::TaskDefinition};
 
 use crate::interrupted_task::RUN_AGAIN;
 
@@ -16,7 +16,7 @@ pub(crate) struct Definition {
 impl Definition {
     pub(crate) fn new(described: &DescribeTaskDefinitionOutput) -> Self {
         let run_again = described.tags().iter().find(|tag| tag.key() == Some(RUN_AGAIN)).and_then(|tag| tag.value());
-        let containers = described.task_definition().map(|of| of.container_definitions()).unwrap_or_default();
+        let containers = described.task_definition().map(TaskDefinition::container_definitions).unwrap_or_default();
         // A container is essential unless it says otherwise.
         let essential = containers.iter().filter(|of| of.essential() != Some(false)).filter_map(|of| of.name());
         Self { essential: essential.map(str::to_owned).collect(), run_again: run_again.map(str::to_owned) }

@@ -91,7 +91,7 @@ impl Ecs {
     ) -> Result<Answer, Error> {
         let attempt = || async {
             match request.clone().send_with(&self.client).await {
-                Ok(answer) => Ok((answer.tasks.unwrap_or_default(), answer.failures.unwrap_or_default())).map(Ok),
+                Ok(answer) => Ok(Ok((answer.tasks.unwrap_or_default(), answer.failures.unwrap_or_default()))),
                 Err(error) => match error.as_service_error() {
                     Some(RunTaskError::ConflictException(conflict)) => Ok(Err(conflict.resource_ids().to_vec())),
                     _ => Err(error),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use aws_sdk_ecs::types::{LoadBalancer, Service};
+use aws_sdk_ecs::types::{LoadBalancer, Service, TaskSet};
 
 /// A target group in which a service registers the addresses of its tasks.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,7 +15,7 @@ pub(crate) struct TargetGroup {
 impl TargetGroup {
     /// Those of a service and, with another deployment controller than that of ECS, of its task sets.
     pub(crate) fn of(service: &Service) -> BTreeSet<Self> {
-        let task_sets = service.task_sets().iter().flat_map(|of| of.load_balancers());
+        let task_sets = service.task_sets().iter().flat_map(TaskSet::load_balancers);
         service.load_balancers().iter().chain(task_sets).flat_map(both).collect()
     }
 }
