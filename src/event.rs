@@ -185,7 +185,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::interruption::{InstanceAction, Kind};
+    use crate::{interrupted_task::Cause, interruption::InstanceAction};
 
     const RESERVATION: &str = reservation_interruption_warning::DETAIL_TYPE;
 
@@ -335,6 +335,84 @@ mod tests {
                 assert_eq!(crate::aws::timestamp(found.end()), expected);
             }
         }
+    }
+
+    fn sample(text: &str) -> Value {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn task_is_read_with_what_interrupted_it() {
+        let service = sample(include_str!("../events/fargate-spot.json"));
+        let host = "Host EC2 (instance i-1234567890abcdef0) terminated.";
+        for (code, reason, expected) in [
+            (json!("SpotInterruption"), json!("Your Spot Task was interrupted."), Some(Cause::FargateSpot)),
+            (json!("TerminationNotice"), json!(null), Some(Cause::FargateSpot)),
+            (json!(null), json!("Your Spot Task was interrupted."), Some(Cause::FargateSpot)),
+            (json!("UserInitiated"), json!("EC2 Spot interruption: i-1 is terminated"), Some(Cause::Evacuation)),
+            (json!("TerminationNotice"), json!(host), Some(Cause::Host)),
+            (json!("UserInitiated"), json!("Task stopped by user"), None),
+            (json!("EssentialContainerExited"), json!(7), None),
+            (json!(null), json!(null), None),
+        ] {
+            let mut event = service.clone();
+            (event["detail"]["stopCode"], event["detail"]["stoppedReason"]) = (code, reason);
+            match (read(event.to_string().as_bytes()), expected) {
+                (Ok(Event::Task(task)), Some(cause)) => {
+                    assert_eq!(task.detail.cause, cause);
+                    assert!(task.detail.service.is_some() && task.detail.address.is_some() && !task.detail.has_stopped);
+                }
+                (Ok(Event::Ignored(ignored)), None) => assert!(ignored.reason.contains("not interrupted")),
+                (found, expected) => panic!("{found:?} instead of {expected:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn task_event_names_the_invalid_field() {
+        let event = sample(include_str!("../events/fargate-spot.json"));
+        for field in ["taskArn", "clusterArn", "desiredStatus", "lastStatus"] {
+            for value in [json!(null), json!(7), json!("")] {
+                let mut event = event.clone();
+                event["detail"][field] = value;
+                let message = invalid(event.to_string().as_bytes());
+                assert!(message.contains(field), "{field}: {message}");
+            }
+        }
+        for (pointer, value) in [
+            ("/detail/attachments", json!("none")),
+            ("/detail/attachments/0/details", json!(null)),
+            ("/detail/attachments/0/details/0", json!([])),
+            ("/detail/containers", json!({})),
+            ("/detail/group", json!(1)),
+        ] {
+            let mut event = event.clone();
+            if let Some(field) = event.pointer_mut(pointer) {
+                *field = value;
+            }
+            assert!(matches!(read(event.to_string().as_bytes()), Ok(Event::Task(_))), "{pointer}");
+        }
+    }
+
+    #[test]
+    fn lifecycle_action_is_read_and_its_test_is_ignored() {
+        let event = sample(include_str!("../events/lifecycle-action.json"));
+        let Ok(Event::Interruption(action)) = read(event.to_string().as_bytes()) else { panic!() };
+        assert_eq!(action.kind, Kind::LifecycleAction);
+        assert!(action.lifecycle_action.is_some() && action.deadline().is_none());
+        for field in ["EC2InstanceId", "AutoScalingGroupName", "LifecycleHookName"] {
+            for value in [json!(null), json!("")] {
+                let mut event = event.clone();
+                event["detail"][field] = value;
+                let message = invalid(event.to_string().as_bytes());
+                assert!(message.contains(field), "{field}: {message}");
+            }
+        }
+        let test = json!({"Service": "AWS Auto Scaling", "Event": "autoscaling:TEST_NOTIFICATION", "AccountId": "1"});
+        assert!(matches!(read(test.to_string().as_bytes()), Ok(Event::Ignored(_))));
+        let mut launch = event;
+        launch["detail-type"] = json!("EC2 Instance-launch Lifecycle Action");
+        assert!(matches!(read(launch.to_string().as_bytes()), Ok(Event::Ignored(_))));
     }
 
     proptest! {

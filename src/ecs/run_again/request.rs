@@ -81,9 +81,8 @@ pub(crate) fn request(
         request = request.group(group);
     }
     if let Some(mut overrides) = task.overrides().cloned() {
-        // ECS shows an empty list, and may refuse one.
-        overrides.inference_accelerator_overrides =
-            overrides.inference_accelerator_overrides.filter(|of| !of.is_empty());
+        // They are no longer available. ECS shows an empty list, and may refuse one.
+        overrides.inference_accelerator_overrides = None;
         request = request.overrides(overrides);
     }
     if let Some(version) = task.platform_version().filter(|_| is_fargate) {
@@ -134,4 +133,129 @@ fn network_configuration(network: &Network, is_fargate: bool) -> Result<Option<N
         .build()
         .map_err(|error| error.to_string())?;
     Ok(Some(NetworkConfiguration::builder().awsvpc_configuration(configuration).build()))
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_ecs::types::{Attachment, TaskOverride, builders::TaskBuilder};
+
+    use super::*;
+    use crate::interrupted_task::{NetworkInterface, Terms};
+
+    const OLD: &str = "arn:aws:ecs:us-east-1:123456789012:task/web/0123456789abcdef0123456789abcdef";
+    const DEFINITION: &str = "arn:aws:ecs:us-east-1:123456789012:task-definition/job:7";
+
+    fn recalled(network: Network, tags: &[(&str, &str)]) -> Recalled {
+        let tags = tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        Recalled { network, tags, terms: Terms { count: 2, even_if_ended: false } }
+    }
+
+    fn task() -> TaskBuilder {
+        Task::builder().task_definition_arn(DEFINITION)
+    }
+
+    fn of(task: TaskBuilder, recalled: &Recalled, on: RunAgainOn) -> Result<RunTaskInputBuilder, String> {
+        let (cluster, old) = ("web".to_owned().try_into().unwrap(), OLD.to_owned().try_into().unwrap());
+        request(&cluster, &old, &task.build(), recalled, on)
+    }
+
+    fn interface(has_public_ip: bool) -> Network {
+        let (subnet, security_groups) = ("subnet-1".to_owned(), vec!["sg-1".to_owned(), "sg-2".to_owned()]);
+        Network::Own(NetworkInterface { subnet, security_groups, has_public_ip })
+    }
+
+    #[test]
+    fn token_and_starter_are_accepted_by_ecs() {
+        let old: TaskArn = OLD.to_owned().try_into().unwrap();
+        let tokens: Vec<_> = (0..3).map(|generation| client_token(&old, generation)).collect();
+        assert!(tokens.iter().all(|token| token.len() == 64 && token.bytes().all(|b| b.is_ascii_hexdigit())));
+        assert!(tokens[0] != tokens[1] && tokens[1] != tokens[2]);
+        let starter = started_by(&old);
+        assert!(starter.len() <= 128 && starter.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_/".contains(&b)));
+    }
+
+    #[test]
+    fn launch_is_that_of_the_old_task() {
+        let fargate = || task().platform_version("1.4.0");
+        for (task, on, launch_type, provider, version) in [
+            (task().launch_type(LaunchType::Ec2), RunAgainOn::Same, Some(LaunchType::Ec2), None, None),
+            (task().launch_type(LaunchType::Ec2), RunAgainOn::Fargate, Some(LaunchType::Ec2), None, None),
+            (task().capacity_provider_name("spot"), RunAgainOn::Fargate, None, Some("spot"), None),
+            (
+                fargate().capacity_provider_name("FARGATE_SPOT"),
+                RunAgainOn::Same,
+                None,
+                Some("FARGATE_SPOT"),
+                Some("1.4.0"),
+            ),
+            (
+                fargate().capacity_provider_name("FARGATE_SPOT"),
+                RunAgainOn::Fargate,
+                Some(LaunchType::Fargate),
+                None,
+                Some("1.4.0"),
+            ),
+        ] {
+            let request = of(task, &recalled(Network::Shared, &[]), on).unwrap();
+            assert_eq!(*request.get_launch_type(), launch_type);
+            let strategy = request.get_capacity_provider_strategy().iter().flatten();
+            assert_eq!(strategy.map(|item| item.capacity_provider()).next(), provider);
+            assert_eq!(request.get_platform_version().as_deref(), version);
+        }
+    }
+
+    #[test]
+    fn only_fargate_gets_a_public_address() {
+        for (launch_type, has_public_ip, expected) in [
+            (LaunchType::Fargate, true, Some(AssignPublicIp::Enabled)),
+            (LaunchType::Fargate, false, Some(AssignPublicIp::Disabled)),
+            (LaunchType::Ec2, true, None),
+        ] {
+            let recalled = recalled(interface(has_public_ip), &[]);
+            let request = of(task().launch_type(launch_type), &recalled, RunAgainOn::Same).unwrap();
+            let network = request.get_network_configuration().as_ref().unwrap().awsvpc_configuration().unwrap();
+            assert_eq!(
+                (network.assign_public_ip(), network.subnets()),
+                (expected.as_ref(), &["subnet-1".to_owned()][..])
+            );
+        }
+    }
+
+    #[test]
+    fn tags_of_aws_are_left_out_and_the_count_is_set() {
+        let tags = [("team", "data"), ("aws:ecs:clusterName", "web"), ("AWS:x", "y"), (COUNT_TAG, "1")];
+        let request = of(task(), &recalled(Network::Shared, &tags), RunAgainOn::Same).unwrap();
+        let tags: Vec<_> =
+            request.get_tags().iter().flatten().map(|tag| (tag.key().unwrap(), tag.value().unwrap())).collect();
+        assert_eq!(tags, [("team", "data"), (COUNT_TAG, "2")]);
+        assert_eq!(*request.get_enable_ecs_managed_tags(), Some(true));
+    }
+
+    #[test]
+    fn what_can_not_be_recovered_is_named() {
+        let keys: Vec<_> = (0..50).map(|n| format!("key-{n}")).collect();
+        let tags: Vec<_> = keys.iter().map(|key| (key.as_str(), "x")).collect();
+        let volume = Attachment::builder().r#type(VOLUME).build();
+        for (task, recalled, named) in [
+            (task(), recalled(Network::Gone, &[]), "network interface is gone"),
+            (task(), recalled(Network::Shared, &tags), "50 tags"),
+            (task().attachments(volume), recalled(Network::Shared, &[]), "EBS volume"),
+            (Task::builder(), recalled(Network::Shared, &[]), "task definition"),
+        ] {
+            let reason = of(task, &recalled, RunAgainOn::Same).unwrap_err();
+            assert!(reason.contains(named), "{reason}");
+        }
+    }
+
+    #[test]
+    fn group_and_overrides_are_sent_as_ecs_accepts_them() {
+        let overrides = TaskOverride::builder().cpu("512").set_inference_accelerator_overrides(Some(Vec::new()));
+        for (group, expected) in [("family:job", None), ("nightly", Some("nightly"))] {
+            let task = task().group(group).overrides(overrides.clone().build());
+            let request = of(task, &recalled(Network::Shared, &[]), RunAgainOn::Same).unwrap();
+            assert_eq!(request.get_group().as_deref(), expected);
+            let overrides = request.get_overrides().as_ref().unwrap();
+            assert_eq!((overrides.cpu(), &overrides.inference_accelerator_overrides), (Some("512"), &None));
+        }
+    }
 }
