@@ -25,6 +25,8 @@ pub(crate) mod ecs;
 pub(crate) mod eks;
 
 pub(crate) mod auto_scaling;
+pub(crate) mod load_balancing;
+pub(crate) mod queue;
 
 pub mod outcome;
 
@@ -40,6 +42,10 @@ pub mod function;
 pub mod identifier;
 pub mod log;
 pub(crate) mod mark;
+
+#[cfg(test)]
+#[path = "../tests/support/direct.rs"]
+mod direct;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 

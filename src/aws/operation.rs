@@ -7,8 +7,11 @@ use std::fmt;
 #[expect(missing_docs, reason = "AWS's own names")]
 pub enum Operation {
     AssumeRole,
+    ChangeMessageVisibility,
+    CompleteLifecycleAction,
     DeleteAttributes,
     DeregisterContainerInstance,
+    DeregisterTargets,
     DescribeAutoScalingGroups,
     DescribeAutoScalingInstances,
     DescribeCapacityProviders,
@@ -17,6 +20,7 @@ pub enum Operation {
     DescribeContainerInstances,
     DescribeInstanceAttribute,
     DescribeInstances,
+    DescribeLifecycleHooks,
     DescribeServices,
     DescribeTaskDefinition,
     DescribeTasks,
@@ -27,6 +31,7 @@ pub enum Operation {
     ListTasks,
     PutAttributes,
     PutEvents,
+    RecordLifecycleActionHeartbeat,
     StopTask,
     UpdateContainerInstancesState,
     // Of the Kubernetes API.
@@ -53,6 +58,8 @@ pub(super) enum Quota {
     PutEvents,
     EksRead,
     AutoScaling,
+    ElbModify,
+    Sqs,
     Kubernetes,
     Eviction,
 }
@@ -76,9 +83,14 @@ impl Operation {
             Self::AssumeRole | Self::GetCallerIdentity => Quota::AssumeRole,
             Self::PutEvents => Quota::PutEvents,
             Self::DescribeCluster => Quota::EksRead,
-            Self::DescribeAutoScalingGroups | Self::DescribeAutoScalingInstances | Self::DetachInstances => {
-                Quota::AutoScaling
-            }
+            Self::DescribeAutoScalingGroups
+            | Self::DescribeAutoScalingInstances
+            | Self::DescribeLifecycleHooks
+            | Self::DetachInstances
+            | Self::CompleteLifecycleAction
+            | Self::RecordLifecycleActionHeartbeat => Quota::AutoScaling,
+            Self::DeregisterTargets => Quota::ElbModify,
+            Self::ChangeMessageVisibility => Quota::Sqs,
             Self::GetNode | Self::ListNodes | Self::PatchNode | Self::ListPods | Self::DeletePod => Quota::Kubernetes,
             Self::EvictPod => Quota::Eviction,
         }
@@ -92,7 +104,7 @@ impl fmt::Display for Operation {
 }
 
 impl Quota {
-    pub(super) const ALL: [Self; 13] = [
+    pub(super) const ALL: [Self; 15] = [
         Self::ClusterRead,
         Self::ClusterResourceRead,
         Self::ClusterResourceModify,
@@ -104,6 +116,8 @@ impl Quota {
         Self::PutEvents,
         Self::EksRead,
         Self::AutoScaling,
+        Self::ElbModify,
+        Self::Sqs,
         Self::Kubernetes,
         Self::Eviction,
     ];
@@ -111,10 +125,12 @@ impl Quota {
     /// The burst of requests that is admitted at once, and the requests per second after that.
     ///
     /// Sources: "Request throttling for the Amazon ECS API" in the Amazon ECS API Reference, "Request throttling for
-    /// the Amazon EC2 API" in the Amazon EC2 Developer Guide, "Quotas" in the IAM User Guide, and the lowest of "Amazon
-    /// `EventBridge` quotas" for any Region. The quotas for task definitions, of Amazon EKS and of Auto Scaling are not documented; they are
-    /// assumed to be the lowest of the others. Kubernetes has none: it queues requests, and rejects them when it is
-    /// overloaded.
+    /// the Amazon EC2 API" in the Amazon EC2 Developer Guide, "Quotas" in the IAM User Guide, the lowest of "Amazon
+    /// `EventBridge` quotas" for any Region, "Request throttling for the Elastic Load Balancing API" in the Elastic Load
+    /// Balancing User Guide. SQS limits a FIFO queue to 300 requests a second, a standard queue to no documented number:
+    /// "Amazon SQS message quotas". The quotas for task definitions, of Amazon EKS and of Auto Scaling are not documented;
+    /// they are assumed to be the lowest of the others. Kubernetes has none: it queues requests, and rejects them when it
+    /// is overloaded.
     pub(super) fn limits(self) -> (f64, f64) {
         match self {
             Self::ClusterRead
@@ -125,6 +141,8 @@ impl Quota {
             Self::ClusterResourceRead | Self::ServiceRead | Self::Ec2Read => (100.0, 20.0),
             Self::ClusterResourceModify => (100.0, 40.0),
             Self::AssumeRole | Self::PutEvents => (600.0, 600.0),
+            Self::ElbModify => (20.0, 4.0),
+            Self::Sqs => (300.0, 300.0),
             Self::Kubernetes | Self::Eviction => (400.0, 100.0),
         }
     }

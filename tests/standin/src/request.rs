@@ -21,6 +21,7 @@ pub(crate) enum AwsService {
     Eks,
     AutoScaling,
     Elb,
+    Sqs,
 }
 
 /// A request, understood as far as every service's is.
@@ -64,7 +65,9 @@ impl Request {
             "eks" => AwsService::Eks,
             "autoscaling" => AwsService::AutoScaling,
             "elasticloadbalancing" => AwsService::Elb,
+            "sqs" => AwsService::Sqs,
             _ if parts.uri.path().starts_with("/clusters/") => AwsService::Eks,
+            _ if target.is_some_and(|target| target.starts_with("AmazonSQS.")) => AwsService::Sqs,
             _ if target.is_some() => AwsService::Ecs,
             _ if find(body, b"Version=2011-06-15") => AwsService::Sts,
             _ if find(body, b"Version=2011-01-01") => AwsService::AutoScaling,
@@ -74,6 +77,10 @@ impl Request {
         let (api, params) = match service {
             AwsService::Ecs => json_call(target, "AmazonEC2ContainerServiceV20141113.", body),
             AwsService::Events => json_call(target, "AWSEvents.", body),
+            AwsService::Sqs => match header("content-type") {
+                Some("application/x-amz-json-1.0") => json_call(target, "AmazonSQS.", body),
+                _ => Err(ApiError::new(400, "InvalidAction", "The request is not in JSON 1.0")),
+            },
             AwsService::Ec2 => query_call(body, "2016-11-15"),
             AwsService::Sts => query_call(body, "2011-06-15"),
             AwsService::AutoScaling => query_call(body, "2011-01-01"),
@@ -165,11 +172,12 @@ impl AwsService {
             Self::Eks => "eks",
             Self::AutoScaling => "autoscaling",
             Self::Elb => "elasticloadbalancing",
+            Self::Sqs => "sqs",
         }
     }
 
     pub(crate) fn named(name: &str) -> Option<Self> {
-        [Self::Ecs, Self::Ec2, Self::Sts, Self::Events, Self::Eks, Self::AutoScaling, Self::Elb]
+        [Self::Ecs, Self::Ec2, Self::Sts, Self::Events, Self::Eks, Self::AutoScaling, Self::Elb, Self::Sqs]
             .into_iter()
             .find(|service| service.name() == name)
     }
@@ -178,6 +186,7 @@ impl AwsService {
     pub(crate) fn throttled(self) -> ApiError {
         match self {
             Self::Ecs | Self::Events | Self::Elb => ApiError::new(400, "ThrottlingException", "Rate exceeded"),
+            Self::Sqs => ApiError::new(400, "RequestThrottled", "Rate exceeded"),
             Self::Ec2 => ApiError::new(503, "RequestLimitExceeded", "Request limit exceeded."),
             Self::Sts | Self::AutoScaling => ApiError::new(400, "Throttling", "Rate exceeded"),
             Self::Eks => ApiError::new(429, "ThrottlingException", "Rate exceeded"),
@@ -194,7 +203,10 @@ impl AwsService {
             (Self::Ec2, 503) => ("Unavailable", "The server is overloaded and can't handle the request."),
             (Self::Ec2, 500..) => ("InternalError", "An internal error has occurred"),
             (Self::AutoScaling | Self::Elb, 503) => ("ServiceUnavailable", "The service is unavailable."),
-            (Self::Sts | Self::AutoScaling | Self::Elb, 500..) => ("InternalFailure", "An internal error has occurred"),
+            (Self::Sts | Self::AutoScaling | Self::Elb | Self::Sqs, 500..) => {
+                ("InternalFailure", "An internal error has occurred")
+            }
+            (Self::Sqs, _) => ("InvalidParameterValue", "The request was refused."),
             (Self::AutoScaling | Self::Elb, _) => ("ValidationError", "The request was refused."),
             (Self::Ec2 | Self::Sts, _) => ("InvalidRequest", "The request was refused."),
         };
@@ -216,7 +228,7 @@ impl AwsService {
             (Self::Ecs | Self::Events, Refusal::Skewed) => {
                 (400, "InvalidSignatureException", "Signature expired: it is now earlier than it may be")
             }
-            (Self::Sts | Self::AutoScaling | Self::Elb, Refusal::Skewed) => {
+            (Self::Sts | Self::AutoScaling | Self::Elb | Self::Sqs, Refusal::Skewed) => {
                 (403, "SignatureDoesNotMatch", "Signature expired: it is now earlier than it may be")
             }
             (Self::Ec2, Refusal::Expired | Refusal::Skewed) => (400, "RequestExpired", "Request has expired."),
@@ -233,13 +245,13 @@ impl AwsService {
             (Self::Eks, Refusal::Skewed) => {
                 (403, "InvalidSignatureException", "Signature expired: it is now earlier than it may be")
             }
-            (Self::Sts | Self::AutoScaling | Self::Elb, Refusal::Unsigned) => {
+            (Self::Sts | Self::AutoScaling | Self::Elb | Self::Sqs, Refusal::Unsigned) => {
                 (403, "MissingAuthenticationToken", "Request is missing Authentication Token")
             }
-            (Self::Sts | Self::AutoScaling | Self::Elb, Refusal::Unknown) => {
+            (Self::Sts | Self::AutoScaling | Self::Elb | Self::Sqs, Refusal::Unknown) => {
                 (403, "InvalidClientTokenId", "The security token included in the request is invalid.")
             }
-            (Self::Sts | Self::AutoScaling | Self::Elb, Refusal::Expired) => {
+            (Self::Sts | Self::AutoScaling | Self::Elb | Self::Sqs, Refusal::Expired) => {
                 (403, "ExpiredToken", "The security token included in the request is expired")
             }
         };
@@ -252,6 +264,7 @@ impl AwsService {
             Self::Ec2 => "text/xml;charset=UTF-8",
             Self::Sts | Self::AutoScaling | Self::Elb => "text/xml",
             Self::Eks => "application/json",
+            Self::Sqs => "application/x-amz-json-1.0",
         }
     }
 }
@@ -288,6 +301,9 @@ fn error_body(service: AwsService, error: &ApiError, id: &str) -> String {
                 body[*name] = value.clone();
             }
             body.to_string()
+        }
+        AwsService::Sqs => {
+            json!({"__type": format!("com.amazonaws.sqs#{}", error.code), "message": error.message}).to_string()
         }
         AwsService::Eks => json!({"message": error.message}).to_string(),
         AwsService::Ec2 => {

@@ -12,6 +12,7 @@ use crate::clock::{self, Clock};
 use crate::error::ApiError;
 use crate::fault::{Effect, Fault};
 use crate::kubernetes::ClusterId;
+use crate::queue::{self, Queues};
 use crate::quota::{Bucket, Meter};
 use crate::request::{AwsService, Body, Request};
 use crate::resources::Resources;
@@ -28,6 +29,7 @@ pub(crate) struct State {
     pub(crate) calls: Vec<Call>,
     /// Entries that were put on event buses.
     pub(crate) events: Vec<Value>,
+    pub(crate) queues: Queues,
     pub(crate) meter: Meter,
     /// The clusters that listen at a port, or did.
     pub(crate) endpoints: BTreeMap<u16, ClusterId>,
@@ -142,6 +144,9 @@ impl State {
         }
         if request.service == AwsService::Events {
             return events::call(&mut self.events, &request.api, &request.params).map(Body::Json);
+        }
+        if request.service == AwsService::Sqs {
+            return queue::call(&self.queues, request).map(Body::Json);
         }
         let resources = resources_of(&mut self.resources, self.clock, &caller.account, &request.region);
         let resources = if is_write(&request.api) { resources.change() } else { resources };
