@@ -18,6 +18,7 @@ pub(crate) mod locate;
 pub(crate) mod managed_by;
 pub(crate) mod plan;
 pub(crate) mod registrations;
+pub(crate) mod remaining;
 pub(crate) mod services;
 pub(crate) mod state;
 pub(crate) mod stop_order;

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use lambda_runtime::Diagnostic;
 
-use crate::{aws::operation::Operation, identifier::AccountId};
+use crate::{
+    aws::operation::Operation,
+    identifier::{AccountId, InstanceId},
+};
 
 /// An error whose text is all that matters.
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -51,6 +54,15 @@ pub enum Error {
         /// The reason in `failures[]`, or what a second read showed.
         reason: String,
     },
+
+    /// An instance that waits in a lifecycle hook is not drained yet, and the invocation is over.
+    #[error("{instance} is not drained yet: {reason}")]
+    Unfinished {
+        /// The instance.
+        instance: InstanceId,
+        /// What is left on it.
+        reason: String,
+    },
 }
 
 /// The kinds of failed calls.
@@ -87,6 +99,7 @@ impl Error {
             Self::Call { class: ErrorClass::Denied, .. } => "AccessDenied",
             Self::Call { class: ErrorClass::Rejected, .. } => "CallRejected",
             Self::Unchanged { .. } => "Unchanged",
+            Self::Unfinished { .. } => "Unfinished",
         }
     }
 

@@ -25,6 +25,7 @@ pub(crate) mod ecs;
 pub(crate) mod eks;
 
 pub(crate) mod auto_scaling;
+pub(crate) mod lifecycle;
 pub(crate) mod load_balancing;
 pub(crate) mod queue;
 
@@ -60,7 +61,7 @@ use crate::{
     config::Config,
     error::Error,
     event::{Event, IgnoredEvent, Payload, RawEvent},
-    identifier::{AccountId, Region},
+    identifier::{AccountId, HookName, Region},
     invocation::Invocation,
     outcome::EventOutcome,
     report::{Report, Response},
@@ -98,6 +99,7 @@ pub async fn warm_up(scopes: &Scopes, config: &Config) {
 /// | `DeadlineExceeded` | AWS did not answer, or answered with server errors, until the deadline |
 /// | `CallRejected` | AWS rejected a call for another reason |
 /// | `Unchanged` | a change was accepted, but the answer says that a container instance or node was not changed |
+/// | `Unfinished` | an instance waits in a lifecycle hook and is not drained yet; only without a queue |
 ///
 /// Transient errors are retried until shortly before the notice's deadline or the function's, whichever is earlier.
 ///
@@ -132,14 +134,18 @@ pub async fn handle(scopes: &Scopes, config: &Config, event: LambdaEvent<Payload
 /// The outcome of an event, shared by all events that report the same.
 type SharedOutcome<'a> = Shared<BoxFuture<'a, EventOutcome>>;
 
-/// What identifies the subject of an event: its account, its Region, and the id of the instance or the ARN of the task.
-type Key<'a> = (&'a AccountId, &'a Region, &'a str);
+/// What identifies the subject of an event: its account, its Region, the id of the instance or the ARN of the task, and
+/// the lifecycle hook, since each hook has to be completed.
+type Key<'a> = (&'a AccountId, &'a Region, &'a str, Option<&'a HookName>);
 
 impl Event {
     fn key(&self) -> Option<Key<'_>> {
         match self {
-            Self::Interruption(of) => Some((&of.account, &of.region, of.instance.as_str())),
-            Self::Task(of) => Some((&of.account, &of.region, of.detail.task.as_str())),
+            Self::Interruption(of) => {
+                let hook = of.lifecycle_action.as_ref().map(|action| &action.hook);
+                Some((&of.account, &of.region, of.instance.as_str(), hook))
+            }
+            Self::Task(of) => Some((&of.account, &of.region, of.detail.task.as_str(), None)),
             Self::Ignored(_) => None,
         }
     }

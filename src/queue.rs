@@ -23,7 +23,6 @@ pub(crate) struct Queue {
     arn: QueueArn,
 }
 
-#[cfg_attr(not(test), expect(dead_code, reason = "for work that takes longer than an invocation"))]
 impl Queue {
     pub(crate) fn new(sdk: &SdkConfig, arn: QueueArn) -> Self {
         let sdk = arn.region().map_or_else(|| sdk.clone(), |region| in_region(sdk, &region));

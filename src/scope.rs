@@ -123,7 +123,6 @@ impl Scopes {
     }
 
     /// A queue, with the function's own credentials.
-    #[expect(dead_code, reason = "for work that takes longer than an invocation")]
     pub(crate) fn queue(&self, arn: QueueArn) -> Queue {
         Queue::new(&self.sdk, arn)
     }
