@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use crate::{
     aws::{
         calls::{CallCounts, Calls},
-        deadline::{Deadline, Now},
+        deadline::{Deadline, Now, less_margin},
         milliseconds,
     },
     config::Config,
@@ -137,10 +137,11 @@ impl<'a> Invocation<'a> {
             Wait::Over(reason) => return Ok(lifecycle::over(action, reason)),
         };
         let clock = Clock::new(age, calls.left(), &hook);
-        let calls = if clock.is_last_phase { calls } else { short };
+        let ends = less_margin(hook.heartbeat_timeout.saturating_sub(age));
+        let drain = if clock.is_last_phase && !ends.is_zero() { &calls.until(now.instant + ends) } else { short };
         let announced_end = clock.is_last_phase.then(|| interruption.time + hook.heartbeat_timeout);
         let interruption = Interruption { announced_end, ..interruption.clone() };
-        let drained = self.locate_and_act(scope, calls, now, &interruption).await;
+        let drained = self.locate_and_act(scope, drain, now, &interruption).await;
         let services = (&scope.auto_scaling, &scope.ecs, &scope.eks);
         let clock = clock.at(self.now.later().since(interruption.time));
         Ok(lifecycle::proceed(services, self.config, calls, (&interruption, action), clock, drained).await)

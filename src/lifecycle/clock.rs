@@ -17,6 +17,9 @@ const FRACTION: u32 = 20;
 /// How often a heartbeat is recorded within the heartbeat timeout, so that one that fails does no harm.
 const HEARTBEATS: u32 = 3;
 
+/// The time that two looks take, 5 s, apart from the pauses between them.
+const LOOKS: Duration = Duration::from_secs(5);
+
 /// How long before the end of the global timeout the action is completed at the latest, 10 s.
 const MARGIN: Duration = Duration::from_secs(10);
 
@@ -84,6 +87,115 @@ impl Clock {
     /// stored, and a look may have failed.
     fn is_heartbeat_due(&self, pause: Duration) -> bool {
         let thirds = |age: Duration| age.as_millis() / (self.heartbeat_timeout / HEARTBEATS).as_millis().max(1);
-        thirds(self.age) > thirds(self.age.saturating_sub(pause * 2))
+        thirds(self.age) > thirds(self.age.saturating_sub(pause * 2 + LOOKS))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn s(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    /// A hook whose heartbeat timeout is that many seconds, as Auto Scaling sets the global one.
+    fn clock(age_s: u64, heartbeat_s: u64) -> Clock {
+        let (heartbeat_timeout, global_timeout) = (s(heartbeat_s), s(heartbeat_s * 100).min(Duration::from_hours(48)));
+        let hook = Hook { name: "drain".to_owned(), is_terminating: true, heartbeat_timeout, global_timeout };
+        Clock::new(s(age_s), s(118), &hook)
+    }
+
+    const RUNNING: Remaining = Remaining { running: 2, stopping: 0, blocked: 0 };
+    const STOPPING: Remaining = Remaining { running: 0, stopping: 2, blocked: 0 };
+    const BLOCKED: Remaining = Remaining { running: 0, stopping: 1, blocked: 1 };
+
+    #[test]
+    fn pause_grows_with_the_time_since_the_event() {
+        for (age_s, heartbeat_s, remaining, expected) in [
+            (0, 3_600, RUNNING, s(4)),
+            (100, 3_600, RUNNING, s(5)),
+            (600, 3_600, RUNNING, s(30)),
+            (6_000, 7_200, RUNNING, s(60)),
+            // What is stopping ends soon.
+            (600, 3_600, STOPPING, s(4)),
+            (600, 3_600, BLOCKED, s(30)),
+            // A third of the heartbeat timeout.
+            (1_000, 30, RUNNING, s(10)),
+            // The last phase begins.
+            (3_470, 3_600, RUNNING, s(12)),
+            (3_482, 3_600, RUNNING, s(60)),
+            // Never at once.
+            (3_481, 3_600, RUNNING, s(1)),
+        ] {
+            assert_eq!(clock(age_s, heartbeat_s).pause(remaining), expected, "{age_s} of {heartbeat_s}");
+        }
+    }
+
+    #[test]
+    fn last_phase_begins_when_the_rest_fits_into_an_invocation() {
+        for (age_s, heartbeat_s, expected) in [(0, 300, false), (181, 300, false), (182, 300, true), (0, 60, true)] {
+            assert_eq!(clock(age_s, heartbeat_s).is_last_phase, expected, "{age_s} of {heartbeat_s}");
+        }
+    }
+
+    #[test]
+    fn action_is_completed_when_nothing_is_left_or_the_time_is_over() {
+        let next = |age_s, heartbeat_s, remaining| match clock(age_s, heartbeat_s).next(remaining, false) {
+            Next::Complete(reason) => Some(reason.unwrap_or("empty")),
+            Next::Wait { .. } => None,
+        };
+        assert_eq!(next(0, 300, Remaining::default()), Some("empty"));
+        for remaining in [RUNNING, STOPPING] {
+            assert_eq!(
+                (next(0, 300, remaining), next(299, 300, remaining), next(29_000, 300, remaining)),
+                (None, None, None)
+            );
+        }
+        assert_eq!((next(181, 300, BLOCKED), next(182, 300, BLOCKED).is_some()), (None, true));
+        // 10 s and two pauses before 30,000 s.
+        assert_eq!((next(29_869, 300, RUNNING), next(29_870, 300, RUNNING).is_some()), (None, true));
+        assert_eq!((next(2_969, 30, RUNNING), next(2_970, 30, RUNNING).is_some()), (None, true));
+    }
+
+    #[test]
+    fn evacuation_and_blocked_pods_do_not_extend_the_wait() {
+        let is_due = |remaining, evacuates| match clock(1_205, 3_600).next(remaining, evacuates) {
+            Next::Wait { is_heartbeat_due, .. } => is_heartbeat_due,
+            Next::Complete(_) => unreachable!(),
+        };
+        assert!(is_due(RUNNING, false) && is_due(STOPPING, false));
+        assert!(!is_due(RUNNING, true) && !is_due(BLOCKED, false));
+    }
+
+    proptest! {
+        /// Even if one look of three in a row fails, and each takes some time.
+        #[test]
+        fn heartbeats_are_never_further_apart_than_their_timeout(
+            heartbeat_s in 30_u64..7_200,
+            look_ms in 10_u64..1_500,
+            fails in prop::collection::vec(any::<bool>(), 10..40),
+            is_stopping in any::<bool>(),
+        ) {
+            let remaining = if is_stopping { STOPPING } else { RUNNING };
+            let hook = clock(0, heartbeat_s);
+            let (mut age, mut last, mut looks, mut has_failed) = (Duration::ZERO, Duration::ZERO, 0, 0);
+            while age < s(heartbeat_s * 8) {
+                let fails_now = fails[looks % fails.len()] && has_failed == 0;
+                has_failed = if fails_now { 2_u32 } else { has_failed.saturating_sub(1) };
+                let now = Clock { is_last_phase: age + s(118) >= s(heartbeat_s), ..hook.at(age) };
+                let pause = now.pause(remaining);
+                if let Next::Wait { is_heartbeat_due: true, .. } = now.next(remaining, false)
+                    && !fails_now
+                {
+                    last = age;
+                }
+                age += pause + Duration::from_millis(look_ms);
+                looks += 1;
+                prop_assert!(age.saturating_sub(last) < s(heartbeat_s), "{age:?} {last:?}");
+            }
+        }
     }
 }
