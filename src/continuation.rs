@@ -1,9 +1,11 @@
 //! Work that outlasts an invocation: its message is delivered again.
 //!
 //! The message counts as failed, so that it stays in the queue, and its visibility timeout says when it is delivered
-//! again. Nothing is stored: the next invocation continues from what it finds.
+//! again: the next invocation continues from what it finds. What it would no longer find goes into a new message, in
+//! place of the old one.
 
 use std::{
+    collections::BTreeSet,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -12,40 +14,46 @@ use futures_util::future::join_all;
 
 use crate::{
     aws::{
-        calls::Calls,
-        deadline::{Deadline, Now},
+        calls::{CallCounts, Calls},
+        deadline::{Deadline, Now, less_margin},
     },
     error::Error,
-    event::Receipt,
-    identifier::QueueArn,
+    event::Message,
+    report::Report,
     scope::Scopes,
 };
 
-/// The time limit for all calls, 5 s.
+/// The time limit for these calls, 5 s.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Has messages delivered again after this time. A failure is logged: a message is delivered again in any case, when
-/// the queue's own visibility timeout is over.
+/// Has messages delivered again whose work goes on. Returns the ids of those that are replaced by new ones.
+///
+/// A failure is logged: a message is delivered again in any case, when the queue's own visibility timeout is over.
 pub(crate) async fn deliver_again(
     scopes: &Scopes,
     function_ends: SystemTime,
-    messages: impl Iterator<Item = (&Receipt, Duration)>,
-) {
-    let mut messages = messages.peekable();
-    let Some(home) = scopes.home().filter(|_| messages.peek().is_some()) else { return };
-    let now = Now::read();
-    let deadline = Deadline::new(now, now.system + TIMEOUT, function_ends);
-    let calls = &home.calls(deadline, &Arc::default());
-    let deliver = async |(receipt, after): (&Receipt, Duration)| {
-        if let Err(error) = deliver_one(scopes, calls, receipt, after).await {
-            tracing::warn!(%error, "a message is delivered again only when the visibility timeout of its queue is over");
-        }
-    };
-    join_all(messages.map(deliver)).await;
+    reported: &[(&Message, &Report)],
+) -> BTreeSet<String> {
+    let Some(home) = scopes.home() else { return BTreeSet::new() };
+    let left = Now::read().until(function_ends).map_or(TIMEOUT, less_margin);
+    let calls = &home.calls(Deadline::after(TIMEOUT.min(left)), &Arc::new(CallCounts::default()));
+    let replaced = reported.iter().map(async |(message, report)| {
+        let is_replaced = continue_later(scopes, calls, message, report).await.unwrap_or_else(|error| {
+            tracing::warn!(messageId = message.id, %error, "a message is delivered again later than it should be");
+            false
+        });
+        is_replaced.then(|| message.id.clone())
+    });
+    join_all(replaced).await.into_iter().flatten().collect()
 }
 
-async fn deliver_one(scopes: &Scopes, calls: &Calls, receipt: &Receipt, after: Duration) -> Result<(), Error> {
-    let arn = QueueArn::try_from(receipt.queue.clone()).map_err(|error| Error::InvalidEvent(error.to_string()))?;
-    let seconds = u32::try_from(after.as_secs()).unwrap_or(u32::MAX).max(1);
-    scopes.queue(arn).change_visibility(calls, &receipt.handle, seconds).await
+/// Returns whether a new message takes the place of this one.
+async fn continue_later(scopes: &Scopes, calls: &Calls, message: &Message, report: &Report) -> Result<bool, Error> {
+    let (Some(receipt), Some(pause)) = (&message.receipt, report.again_after) else { return Ok(false) };
+    let queue = scopes.queue(receipt.queue.clone());
+    let seconds = u32::try_from(pause.as_secs()).unwrap_or(u32::MAX);
+    match report.recalled.as_ref().and_then(|recalled| message.event.with_recalled(recalled)) {
+        Some(event) => queue.send(calls, &event, seconds).await.map(|()| true),
+        None => queue.change_visibility(calls, &receipt.handle, seconds).await.map(|()| false),
+    }
 }

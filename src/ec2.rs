@@ -1,6 +1,7 @@
 //! Amazon EC2: the description and user data of instances.
 
 pub mod instance;
+pub(crate) mod network_interface;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -15,6 +16,7 @@ use crate::{
     aws::{calls::Calls, coalesce::Coalesced, next, operation::Operation},
     error::Error,
     identifier::InstanceId,
+    interrupted_task::NetworkInterface,
 };
 
 /// The most values of one filter.
@@ -28,12 +30,18 @@ type Instances = HashMap<InstanceId, Option<Arc<Instance>>>;
 pub(crate) struct Ec2 {
     client: Client,
     instances: Arc<Coalesced<(), InstanceId, Option<Arc<Instance>>>>,
+    network_interfaces: Arc<Coalesced<(), String, Option<NetworkInterface>>>,
 }
 
 impl Ec2 {
     pub(crate) fn new(sdk: &SdkConfig) -> Self {
         let instances = Coalesced::new(Operation::DescribeInstances, FILTER_VALUES);
-        Self { client: Client::new(sdk), instances: Arc::new(instances) }
+        let network_interfaces = Coalesced::new(Operation::DescribeNetworkInterfaces, FILTER_VALUES);
+        Self {
+            client: Client::new(sdk),
+            instances: Arc::new(instances),
+            network_interfaces: Arc::new(network_interfaces),
+        }
     }
 
     /// Describes an instance; `None` if EC2 no longer knows it.

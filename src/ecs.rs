@@ -19,14 +19,18 @@ pub(crate) mod managed_by;
 pub(crate) mod plan;
 pub(crate) mod registrations;
 pub(crate) mod remaining;
+pub(crate) mod run_again;
+pub(crate) mod run_task;
 pub(crate) mod services;
 pub(crate) mod state;
 pub(crate) mod stop_order;
+pub(crate) mod target_groups;
 pub(crate) mod task;
 pub(crate) mod task_definitions;
 pub(crate) mod tasks;
 
 use std::{
+    collections::BTreeSet,
     sync::{Arc, atomic::AtomicUsize},
     time::Duration,
 };
@@ -41,6 +45,8 @@ use self::{
     container_instance::ContainerInstance,
     evacuations::Evacuations,
     limits::{ATTRIBUTES, PAGE, SERVICES, UPDATE},
+    run_task::Definition,
+    target_groups::TargetGroup,
     task::{Listed, Task},
 };
 use crate::{
@@ -86,6 +92,9 @@ pub(crate) struct CoalescedCalls {
     pub(crate) tasks: Coalesced<ClusterName, TaskArn, Option<Task>>,
     pub(crate) stop_timeouts: Coalesced<String, (), Duration>,
     pub(crate) daemons: Coalesced<ClusterName, String, bool>,
+    pub(crate) target_groups: Coalesced<ClusterName, String, BTreeSet<TargetGroup>>,
+    pub(crate) tasks_with_tags: Coalesced<ClusterName, TaskArn, Option<Arc<aws_sdk_ecs::types::Task>>>,
+    pub(crate) definitions: Coalesced<String, (), Arc<Definition>>,
 }
 
 impl Ecs {
@@ -106,6 +115,9 @@ impl Ecs {
             tasks: Coalesced::new(Operation::DescribeTasks, PAGE),
             stop_timeouts: Coalesced::shared(Operation::DescribeTaskDefinition),
             daemons: Coalesced::new(Operation::DescribeServices, SERVICES),
+            target_groups: Coalesced::new(Operation::DescribeServices, SERVICES),
+            tasks_with_tags: Coalesced::new(Operation::DescribeTasks, PAGE),
+            definitions: Coalesced::shared(Operation::DescribeTaskDefinition),
         };
         Self {
             client: aws_sdk_ecs::Client::new(sdk),

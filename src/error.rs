@@ -6,7 +6,7 @@ use lambda_runtime::Diagnostic;
 
 use crate::{
     aws::operation::Operation,
-    identifier::{AccountId, InstanceId},
+    identifier::{AccountId, TaskArn},
 };
 
 /// An error whose text is all that matters.
@@ -55,14 +55,27 @@ pub enum Error {
         reason: String,
     },
 
-    /// An instance that waits in a lifecycle hook is not drained yet, and the invocation is over.
-    #[error("{instance} is not drained yet: {reason}")]
-    Unfinished {
-        /// The instance.
-        instance: InstanceId,
-        /// What is left on it.
+    /// An interrupted task can't be started again as it was.
+    #[error("{task} was interrupted and is not started again: {reason}")]
+    NotRunAgain {
+        /// The old task.
+        task: TaskArn,
+        /// The reason.
         reason: String,
     },
+
+    /// There was no capacity for an interrupted task for as long as it could be started again.
+    #[error("{task} was interrupted and is not started again: there is no capacity: {reason}")]
+    NoCapacity {
+        /// The old task.
+        task: TaskArn,
+        /// The reason in `failures[]`.
+        reason: String,
+    },
+
+    /// Handling takes longer than the invocation.
+    #[error("handling takes longer than the invocation: another one has to go on")]
+    Unfinished,
 }
 
 /// The kinds of failed calls.
@@ -99,8 +112,15 @@ impl Error {
             Self::Call { class: ErrorClass::Denied, .. } => "AccessDenied",
             Self::Call { class: ErrorClass::Rejected, .. } => "CallRejected",
             Self::Unchanged { .. } => "Unchanged",
-            Self::Unfinished { .. } => "Unfinished",
+            Self::NotRunAgain { .. } => "NotRunAgain",
+            Self::NoCapacity { .. } => "NoCapacity",
+            Self::Unfinished => "Unfinished",
         }
+    }
+
+    /// Whether it is final and reported in full, so that another delivery of the event would only repeat it.
+    pub(crate) fn is_final(&self) -> bool {
+        matches!(self, Self::NotRunAgain { .. } | Self::NoCapacity { .. })
     }
 
     /// A failed call without an error code.

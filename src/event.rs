@@ -16,11 +16,11 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 pub use self::envelope::{Message, RawEvent, Receipt};
-use self::envelope::{detail, kind, required, time};
+use self::envelope::{RECALLED, detail, kind, required, time};
 use crate::{
     error::Error,
     identifier::{AccountId, InstanceId, Region, quote},
-    interrupted_task::{InterruptedTask, TaskDetail},
+    interrupted_task::{InterruptedTask, Recalled, TaskDetail},
     interruption::{Interruption, Kind, LifecycleAction, NOTICE},
 };
 
@@ -96,11 +96,11 @@ impl<'de> Deserialize<'de> for Payload {
     }
 }
 
-impl TryFrom<RawEvent> for Event {
+impl TryFrom<&RawEvent> for Event {
     type Error = Error;
 
-    fn try_from(received: RawEvent) -> Result<Self, Error> {
-        let event = &received.0.map_err(Error::InvalidEvent)?;
+    fn try_from(received: &RawEvent) -> Result<Self, Error> {
+        let event = received.0.as_ref().map_err(|reason| Error::InvalidEvent(reason.clone()))?;
         if event.get("Event").and_then(Value::as_str) == Some(lifecycle_action::TEST) {
             let reason = "it only tests the notification target of a lifecycle hook".to_owned();
             let event = lifecycle_action::TEST.to_owned();
@@ -124,7 +124,8 @@ impl TryFrom<RawEvent> for Event {
             }
             Ok(Subject::Task(detail)) => {
                 let (time, account, region) = (time(event)?, account?, region?);
-                Self::Task(InterruptedTask { detail, account, region, time })
+                let recalled = event.get(RECALLED).and_then(|recalled| Recalled::deserialize(recalled).ok());
+                Self::Task(InterruptedTask { detail, account, region, time, recalled })
             }
             Err(reason) => {
                 let event = detail_type.to_string();
@@ -193,7 +194,7 @@ mod tests {
         let payload: Payload = serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_slice(payload))
             .expect("a payload always deserializes");
         match payload {
-            Payload::Event(event) => event.try_into(),
+            Payload::Event(event) => (&event).try_into(),
             Payload::Batch(_) => panic!("a batch"),
         }
     }

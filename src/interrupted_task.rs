@@ -2,10 +2,11 @@
 
 use std::{
     cmp::Ordering,
+    collections::BTreeMap,
     time::{Duration, SystemTime},
 };
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     identifier::{AccountId, ClusterName, Region, TaskArn},
@@ -26,6 +27,54 @@ pub struct InterruptedTask {
     pub region: Region,
     /// The time of the event; never in the future.
     pub time: SystemTime,
+    /// What an earlier invocation read of the task.
+    pub recalled: Option<Recalled>,
+}
+
+/// What has to be read of a standalone task before it has stopped, to start it again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Recalled {
+    /// Its network interface.
+    pub network: Network,
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
+    /// The terms on which it is started again.
+    pub terms: Terms,
+}
+
+/// The network interface of a task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Network {
+    /// It uses that of its container instance.
+    Shared,
+    /// It has one of its own.
+    Own(NetworkInterface),
+    /// Its own was gone, and with it the security groups.
+    Gone,
+}
+
+/// A network interface.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NetworkInterface {
+    /// The id of its subnet.
+    pub subnet: String,
+    /// The ids of its security groups, in a fixed order.
+    pub security_groups: Vec<String>,
+    /// Whether it has a public address.
+    pub has_public_ip: bool,
+}
+
+/// The terms on which a task is started again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Terms {
+    /// How many times in a row it is then started again.
+    pub count: u32,
+    /// Whether it is started again even if its essential containers exited with 0.
+    pub even_if_ended: bool,
 }
 
 /// What an event says about an interrupted task.

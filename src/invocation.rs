@@ -16,6 +16,7 @@ use crate::{
         milliseconds,
     },
     config::Config,
+    ec2::Ec2,
     ecs::{
         Ecs,
         act::act,
@@ -89,7 +90,7 @@ impl<'a> Invocation<'a> {
         let deadline = Deadline::new(self.now, task.deadline(), self.context.deadline());
         let (scope, calls) = self.scope(&task.account, &task.region, deadline).await?;
         let acting = Instant::now();
-        let outcome = handle_task(&scope.ecs, self.config, &calls, task).await?;
+        let outcome = handle_task((&scope.ecs, &scope.ec2, &scope.load_balancing), self.config, &calls, task).await?;
         Ok(EventOutcome { act_ms: milliseconds(acting.elapsed()), ..outcome })
     }
 
@@ -113,9 +114,7 @@ impl<'a> Invocation<'a> {
                 sleep(pause).await;
                 continue;
             }
-            let reason = outcome.lifecycle_action.as_ref().and_then(|action| action.reason.clone());
-            let (instance, reason) = (interruption.instance.clone(), reason.unwrap_or_default());
-            let error = outcome.error.clone().unwrap_or(Error::Unfinished { instance, reason });
+            let error = outcome.error.clone().unwrap_or(Error::Unfinished);
             return Ok(EventOutcome { error: Some(error), again_after: None, ..outcome });
         }
     }
@@ -188,7 +187,7 @@ impl<'a> Invocation<'a> {
             Kind::Running => identify_stale(ecs, calls, located).await,
             _ => located,
         };
-        let react = |located| self.react(ecs, calls, now, located, interruption);
+        let react = |located| self.react((ecs, ec2), calls, now, located, interruption);
         let is_acted_on = located.iter().any(|of| plan(of, interruption, self.config).is_effective());
         let known = instance.ok().flatten();
         let replace = async {
@@ -213,7 +212,7 @@ impl<'a> Invocation<'a> {
     /// Plans and acts. A container instance that is still registering is drained once it has registered.
     async fn react(
         &self,
-        ecs: &Ecs,
+        (ecs, ec2): (&Ecs, &Ec2),
         calls: &Calls,
         now: Now,
         mut located: Located,
@@ -226,6 +225,6 @@ impl<'a> Invocation<'a> {
             located.container_instance = ecs.registered(calls, &located.container_instance).await?;
             action = plan(&located, interruption, self.config);
         }
-        act(ecs, calls, now, &located.container_instance, action).await
+        act((ecs, ec2), calls, now, &located.container_instance, action).await
     }
 }

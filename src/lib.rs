@@ -99,7 +99,9 @@ pub async fn warm_up(scopes: &Scopes, config: &Config) {
 /// | `DeadlineExceeded` | AWS did not answer, or answered with server errors, until the deadline |
 /// | `CallRejected` | AWS rejected a call for another reason |
 /// | `Unchanged` | a change was accepted, but the answer says that a container instance or node was not changed |
-/// | `Unfinished` | an instance waits in a lifecycle hook and is not drained yet; only without a queue |
+/// | `NoCapacity` | there was no capacity for an interrupted task until the event was too old |
+/// | `NotRunAgain` | a parameter of an interrupted task is not known any more, or the event is too old |
+/// | `Unfinished` | handling takes longer than an invocation, and no message brings it about again |
 ///
 /// Transient errors are retried until shortly before the notice's deadline or the function's, whichever is earlier.
 ///
@@ -109,24 +111,19 @@ pub async fn handle(scopes: &Scopes, config: &Config, event: LambdaEvent<Payload
     let mut invocation = Invocation::new(scopes, config, &event.context);
     match event.payload {
         Payload::Event(event) => {
-            let report = invocation.handle_all(vec![event], &[]).await.pop();
+            let report = invocation.handle_all([(&event, None)].into_iter()).await.pop();
             report.map_or(Ok(Response::batch([])), |report| {
                 Result::from(report).map(|answer| Response::Answer(Box::new(answer)))
             })
         }
         Payload::Batch(messages) => {
-            let ids: Vec<_> = messages.iter().map(|message| message.id.clone()).collect();
-            let (receipts, events): (Vec<_>, _) =
-                messages.into_iter().map(|message| (message.receipt, message.event)).unzip();
-            invocation.can_continue = receipts.iter().all(Option::is_some);
-            let reports = invocation.handle_all(events, &ids).await;
-            let waiting = receipts
-                .iter()
-                .zip(&reports)
-                .filter_map(|(receipt, report)| Some((receipt.as_ref()?, report.again_after?)));
-            continuation::deliver_again(scopes, event.context.deadline(), waiting).await;
-            let failed = ids.into_iter().zip(reports).filter_map(|(id, report)| report.is_unfinished().then_some(id));
-            Ok(Response::batch(failed))
+            invocation.can_continue = messages.iter().all(|message| message.receipt.is_some());
+            let reports = invocation.handle_all(messages.iter().map(|m| (&m.event, Some(m.id.as_str())))).await;
+            let reported: Vec<_> = messages.iter().zip(&reports).collect();
+            let continued = continuation::deliver_again(scopes, event.context.deadline(), &reported).await;
+            let failed =
+                reported.iter().filter(|(message, report)| report.is_unfinished() && !continued.contains(&message.id));
+            Ok(Response::batch(failed.map(|(message, _)| message.id.clone())))
         }
     }
 }
@@ -177,8 +174,9 @@ impl Event {
 impl Invocation<'_> {
     /// Handles events independently of each other and reports them in their order, with the ids of the messages that
     /// they came in. Several events with one subject are handled as one.
-    async fn handle_all(&self, events: Vec<RawEvent>, messages: &[String]) -> Vec<Report> {
-        let events: Vec<_> = events.into_iter().map(Event::try_from).collect();
+    async fn handle_all<'e>(&self, events: impl Iterator<Item = (&'e RawEvent, Option<&'e str>)>) -> Vec<Report> {
+        let (events, messages): (Vec<_>, Vec<_>) =
+            events.map(|(event, message)| (Event::try_from(event), message)).unzip();
         let mut decisive: HashMap<_, &Event> = HashMap::new();
         for event in events.iter().flatten().filter(|event| event.reason_to_ignore(self.config).is_none()) {
             if let Some(key) = event.key() {
@@ -191,7 +189,7 @@ impl Invocation<'_> {
         // The earliest deadline goes first.
         let mut in_order: Vec<_> = events.iter().enumerate().collect();
         in_order.sort_by_key(|(_, event)| event.as_ref().ok().and_then(Event::time));
-        let message = |at: usize| messages.get(at).map(String::as_str);
+        let message = |at: usize| messages.get(at).copied().flatten();
         let reports =
             in_order.into_iter().map(async |(at, event)| (at, self.report(event, message(at), &outcomes).await));
         // Unconstrained: tokio's cooperative budget would have the first call made before every event has joined it.

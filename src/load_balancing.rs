@@ -46,7 +46,6 @@ type Outcome = Result<(), Error>;
 
 type Batch = OpenBatch<String, Target, Option<Outcome>>;
 
-#[cfg_attr(not(test), expect(dead_code, reason = "for tasks on Fargate Spot"))]
 impl LoadBalancing {
     pub(crate) fn new(sdk: &SdkConfig) -> Self {
         let deregistrations = Arc::new(Coalesced::new(Operation::DeregisterTargets, TARGETS).lingering(LINGER));

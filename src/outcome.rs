@@ -8,6 +8,7 @@ use crate::{
     ec2::instance::CapacityPool,
     error::Error,
     identifier::{ClusterName, ContainerInstanceArn, TaskArn},
+    interrupted_task::Recalled,
 };
 
 /// The outcomes, in ascending order of significance: of several, the most significant one stands for the event.
@@ -76,6 +77,9 @@ pub struct ContainerInstanceOutcome {
     /// In an evacuation, the number of tasks that had not stopped when it was deregistered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tasks_left: Option<usize>,
+    /// In an evacuation, the number of tasks that were started again, if that is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tasks_run_again: Option<usize>,
     /// The time of the change, if there was one.
     #[serde(skip)]
     pub changed: Option<SystemTime>,
@@ -221,6 +225,8 @@ pub struct EventOutcome {
     pub act_ms: u64,
     /// If handling goes on in another invocation, the time until then.
     pub again_after: Option<Duration>,
+    /// What that invocation has to know.
+    pub recalled: Option<Recalled>,
 }
 
 /// The outcome of an interrupted task.
@@ -236,19 +242,28 @@ pub struct TaskOutcome {
     pub new_task: Option<TaskArn>,
     /// The time of the change, if there was one.
     pub changed: Option<SystemTime>,
+    /// Whether another event of the same interruption was handled before.
+    pub is_repeated: bool,
 }
 
 impl TaskOutcome {
     /// An outcome without details.
     #[must_use]
     pub fn new(outcome: Outcome) -> Self {
-        Self { outcome, reason: None, target_groups: Vec::new(), new_task: None, changed: None }
+        let (target_groups, is_repeated) = (Vec::new(), false);
+        Self { outcome, reason: None, target_groups, new_task: None, changed: None, is_repeated }
     }
 
     /// The outcome of a task that was not changed.
     #[must_use]
     pub fn unchanged(outcome: Outcome, reason: impl Into<String>) -> Self {
         Self { reason: Some(reason.into()), ..Self::new(outcome) }
+    }
+
+    /// The outcome of an event after another one that did all there is to do.
+    #[must_use]
+    pub fn repeated(reason: impl Into<String>) -> Self {
+        Self { is_repeated: true, ..Self::unchanged(Outcome::Skipped, reason) }
     }
 }
 

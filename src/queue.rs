@@ -1,7 +1,7 @@
-//! The SQS queue that delivers events: when a message that failed is delivered again.
+//! The SQS queue that delivers events: when a message is delivered again.
 
 use aws_config::SdkConfig;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     aws::{
@@ -41,10 +41,24 @@ impl Queue {
         receipt_handle: &str,
         seconds: u32,
     ) -> Result<(), Error> {
-        let operation = Operation::ChangeMessageVisibility;
+        let parameters = json!({"ReceiptHandle": receipt_handle, "VisibilityTimeout": seconds});
+        self.call(calls, Operation::ChangeMessageVisibility, parameters).await
+    }
+
+    /// Sends a message that becomes visible this many seconds from now: 0 s to 15 min.
+    ///
+    /// # Errors
+    ///
+    /// If the call failed. The message may have been sent all the same.
+    pub(crate) async fn send(&self, calls: &Calls, body: &str, delay_seconds: u32) -> Result<(), Error> {
+        let parameters = json!({"MessageBody": body, "DelaySeconds": delay_seconds});
+        self.call(calls, Operation::SendMessage, parameters).await
+    }
+
+    async fn call(&self, calls: &Calls, operation: Operation, mut parameters: Value) -> Result<(), Error> {
         let url = self.url().map_err(|cause| Error::call(operation, &self.arn, ErrorClass::Rejected, cause))?;
-        let object = json!({"QueueUrl": url, "ReceiptHandle": receipt_handle, "VisibilityTimeout": seconds});
-        self.client.call_json(calls, operation, &self.arn, &object).await
+        parameters["QueueUrl"] = url.into();
+        self.client.call_json(calls, operation, &self.arn, &parameters).await
     }
 
     fn url(&self) -> Result<String, String> {
@@ -57,7 +71,6 @@ impl Queue {
 mod tests {
     use std::{sync::Arc, time::Duration};
 
-    use serde_json::Value;
     use standin::{Fault, Standin};
 
     use super::*;

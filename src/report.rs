@@ -12,7 +12,7 @@ use crate::{
     error::Error,
     event::{Event, IgnoredEvent},
     identifier::{AccountId, ClusterName, ContainerInstanceArn, InstanceId, Region, TaskArn},
-    interrupted_task::{Cause, InterruptedTask},
+    interrupted_task::{Cause, InterruptedTask, Recalled},
     interruption::{InstanceAction, Interruption, Kind},
     outcome::{
         ContainerInstanceOutcome, EventOutcome, LifecycleActionOutcome, NodeOutcome, Outcome, PodCounts, Replacement,
@@ -131,19 +131,25 @@ pub struct Report {
     pub error: Option<Error>,
     /// If handling goes on in another invocation, the time until then.
     pub again_after: Option<Duration>,
+    /// What that invocation has to know.
+    pub recalled: Option<Recalled>,
 }
 
 impl Report {
     /// Whether the event has to be delivered again.
     #[must_use]
     pub fn is_unfinished(&self) -> bool {
-        self.error.is_some() || self.again_after.is_some()
+        self.error.as_ref().is_some_and(|error| !error.is_final()) || self.again_after.is_some()
     }
 }
 
 impl From<Report> for Result<Answer, Error> {
     fn from(report: Report) -> Self {
-        report.error.map_or(Ok(report.answer), Err)
+        match (report.error, report.again_after) {
+            (Some(error), _) => Err(error),
+            (None, Some(_)) => Err(Error::Unfinished),
+            (None, None) => Ok(report.answer),
+        }
     }
 }
 
@@ -157,7 +163,7 @@ pub(crate) fn invalid(error: Error, message: Option<&str>) -> Report {
     );
     let answer = Answer { error_type: Some(error.error_type()), ..Answer::without_instance(Outcome::Failed) };
     metrics::write(answer.measurement());
-    Report { answer, error: Some(error), again_after: None }
+    Report { answer, error: Some(error), again_after: None, recalled: None }
 }
 
 /// Reports an ignored event as a warning, since no rule should deliver it.
@@ -172,7 +178,7 @@ pub(crate) fn ignored(event: &IgnoredEvent, message: Option<&str>) -> Report {
     let (event, reason) = (Some(event), Some(reason));
     let answer = Answer { event, account, region, reason, ..Answer::without_instance(Outcome::Ignored) };
     metrics::write(answer.measurement());
-    Report { answer, error: None, again_after: None }
+    Report { answer, error: None, again_after: None, recalled: None }
 }
 
 /// Reports the outcome of an event: a summary line and a line of metrics.
@@ -184,13 +190,15 @@ pub(crate) fn handled(event: &Event, outcome: &EventOutcome, counts: &CallCounts
     if !answer.is_ordinary_launch() {
         metrics::write(Measurement {
             event: Some(event),
+            is_repeated: outcome.task.as_ref().is_some_and(|task| task.is_repeated),
             pool: outcome.pool.as_ref(),
             changed: outcome.changed(),
             calls: counts.take_unreported(),
             ..answer.measurement()
         });
     }
-    Report { answer, error: outcome.error.clone(), again_after: outcome.again_after }
+    let EventOutcome { error, again_after, recalled, .. } = outcome.clone();
+    Report { answer, error, again_after, recalled }
 }
 
 impl Answer {
@@ -283,6 +291,7 @@ impl Answer {
             outcome: self.outcome,
             error_type: self.error_type,
             event: None,
+            is_repeated: false,
             pool: None,
             cluster: self.clusters().next(),
             changed: None,

@@ -48,7 +48,6 @@ pub struct Scope {
     pub(crate) ecs: Ecs,
     pub(crate) eks: Eks,
     pub(crate) auto_scaling: AutoScaling,
-    #[expect(dead_code, reason = "for tasks on Fargate Spot")]
     pub(crate) load_balancing: LoadBalancing,
     buckets: Arc<TokenBuckets>,
     role: Option<AssumedRole>,

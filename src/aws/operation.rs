@@ -21,6 +21,7 @@ pub enum Operation {
     DescribeInstanceAttribute,
     DescribeInstances,
     DescribeLifecycleHooks,
+    DescribeNetworkInterfaces,
     DescribeServices,
     DescribeTaskDefinition,
     DescribeTasks,
@@ -32,6 +33,8 @@ pub enum Operation {
     PutAttributes,
     PutEvents,
     RecordLifecycleActionHeartbeat,
+    RunTask,
+    SendMessage,
     StopTask,
     UpdateContainerInstancesState,
     // Of the Kubernetes API.
@@ -74,12 +77,15 @@ impl Operation {
             Self::DeregisterContainerInstance
             | Self::UpdateContainerInstancesState
             | Self::StopTask
+            | Self::RunTask
             | Self::PutAttributes
             | Self::DeleteAttributes => Quota::ClusterResourceModify,
             Self::DescribeCapacityProviders => Quota::CapacityProviderRead,
             Self::DescribeServices => Quota::ServiceRead,
             Self::DescribeTaskDefinition => Quota::TaskDefinitionRead,
-            Self::DescribeInstances | Self::DescribeInstanceAttribute => Quota::Ec2Read,
+            Self::DescribeInstances | Self::DescribeInstanceAttribute | Self::DescribeNetworkInterfaces => {
+                Quota::Ec2Read
+            }
             Self::AssumeRole | Self::GetCallerIdentity => Quota::AssumeRole,
             Self::PutEvents => Quota::PutEvents,
             Self::DescribeCluster => Quota::EksRead,
@@ -90,7 +96,7 @@ impl Operation {
             | Self::CompleteLifecycleAction
             | Self::RecordLifecycleActionHeartbeat => Quota::AutoScaling,
             Self::DeregisterTargets => Quota::ElbModify,
-            Self::ChangeMessageVisibility => Quota::Sqs,
+            Self::ChangeMessageVisibility | Self::SendMessage => Quota::Sqs,
             Self::GetNode | Self::ListNodes | Self::PatchNode | Self::ListPods | Self::DeletePod => Quota::Kubernetes,
             Self::EvictPod => Quota::Eviction,
         }

@@ -11,13 +11,14 @@ use super::{
 };
 use crate::{
     aws::{calls::Calls, deadline::Now},
+    ec2::Ec2,
     error::Error,
     outcome::{ContainerInstanceOutcome, EndState, Outcome},
 };
 
 /// Carries out the planned action. An evacuation takes as long as its notice.
 pub(crate) async fn act(
-    ecs: &Ecs,
+    (ecs, ec2): (&Ecs, &Ec2),
     calls: &Calls,
     now: Now,
     container_instance: &ContainerInstance,
@@ -31,6 +32,7 @@ pub(crate) async fn act(
         running_tasks_count: container_instance.running_tasks,
         tasks_stopped: None,
         tasks_left: None,
+        tasks_run_again: None,
         changed: None,
     };
     let unchanged = |kind, reason| ContainerInstanceOutcome { outcome: kind, reason: Some(reason), ..outcome.clone() };
@@ -47,8 +49,9 @@ pub(crate) async fn act(
         Change::Drain(mark) => drain(ecs, calls, container_instance, mark).await?,
         Change::Reactivate => reactivate(ecs, calls, container_instance).await?,
         Change::Evacuate(evacuation) => {
-            let (reached, stopped, left) = Box::pin(evacuate(ecs, calls, now, container_instance, evacuation)).await?;
-            evacuated = Some((stopped, left));
+            let done = Box::pin(evacuate((ecs, ec2), calls, now, container_instance, evacuation)).await?;
+            let reached = done.reached;
+            evacuated = Some(done);
             reached
         }
     };
@@ -57,8 +60,9 @@ pub(crate) async fn act(
     }
     Ok(ContainerInstanceOutcome {
         outcome: reached.state.into(),
-        tasks_stopped: evacuated.map(|(stopped, _)| stopped),
-        tasks_left: evacuated.map(|(_, left)| left),
+        tasks_stopped: evacuated.as_ref().map(|of| of.tasks_stopped),
+        tasks_left: evacuated.as_ref().map(|of| of.tasks_left),
+        tasks_run_again: evacuated.and_then(|of| of.tasks_run_again),
         changed: Some(SystemTime::now()),
         ..outcome
     })

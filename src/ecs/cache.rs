@@ -15,7 +15,7 @@ use super::{
     cluster_list::ClusterList,
     container_instance::ContainerInstance,
 };
-use crate::identifier::{ClusterName, InstanceId};
+use crate::identifier::{ClusterName, InstanceId, TaskArn};
 
 /// The most entries of a kind, 1,000: one name each, some 100 kB. A full map is cleared, and its entries are read
 /// again.
@@ -55,6 +55,8 @@ struct Entries {
     daemons: HashMap<(ClusterName, String), bool>,
     /// Whether a cluster that is not in the list has AWS Batch's tag.
     batch_tags: HashMap<ClusterName, bool>,
+    /// Interrupted tasks whose targets were deregistered.
+    deregistered: HashMap<TaskArn, ()>,
 }
 
 /// The container instances of a cluster at one time. Each is removed when it is taken.
@@ -192,6 +194,14 @@ impl Cache {
 
     pub(crate) fn insert_batch_tag(&self, cluster: ClusterName, has_batch_tag: bool) {
         insert(&mut self.lock().batch_tags, cluster, has_batch_tag);
+    }
+
+    pub(crate) fn is_deregistered(&self, task: &TaskArn) -> bool {
+        self.lock().deregistered.contains_key(task)
+    }
+
+    pub(crate) fn insert_deregistered(&self, task: TaskArn) {
+        insert(&mut self.lock().deregistered, task, ());
     }
 
     pub(crate) fn is_daemon(&self, cluster: &ClusterName, service: &str) -> Option<bool> {

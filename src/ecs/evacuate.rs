@@ -14,6 +14,7 @@
 //! finds. Evacuations share their polls: one `DescribeContainerInstances` serves a hundred instances of a cluster.
 
 mod clock;
+mod reruns;
 mod step;
 mod tracked;
 mod tracked_task;
@@ -27,6 +28,7 @@ use tokio::{
 
 use self::{
     clock::{CHECK, Clock, MAX_DEREGISTER_BACKLOG, MAX_STOP_BACKLOG, open_stops, poll_interval},
+    reruns::Reruns,
     step::{Completion, Step},
     tracked::Tracked,
 };
@@ -43,37 +45,56 @@ use crate::{
         operation::Operation::{DeregisterContainerInstance, DescribeContainerInstances, StopTask},
         timestamp,
     },
+    ec2::Ec2,
     error::Error,
+    interrupted_task::EVACUATION_REASON,
     outcome::EndState,
 };
 
 /// How long a change is retried, 5 s, before the most urgent step is chosen again.
 const WRITE_RETRY_FOR: Duration = Duration::from_secs(5);
 
-/// Evacuates a container instance until it is deregistered. Returns the state that it reached, the number of tasks that
-/// were stopped, and the number of tasks that were left.
+/// The result of an evacuation.
+#[derive(Debug)]
+pub(super) struct Evacuated {
+    /// The state that the container instance reached.
+    pub(super) reached: ChangeOutcome,
+    pub(super) tasks_stopped: usize,
+    pub(super) tasks_left: usize,
+    /// The number of tasks that were started again, if that is asked for.
+    pub(super) tasks_run_again: Option<usize>,
+}
+
+/// Evacuates a container instance until it is deregistered.
 ///
 /// Steps run concurrently, so that none waits for another one that is slow or fails.
 pub(super) async fn evacuate(
-    ecs: &Ecs,
+    (ecs, ec2): (&Ecs, &Ec2),
     calls: &Calls,
     now: Now,
     found: &ContainerInstance,
     evacuation: Evacuation,
-) -> Result<(ChangeOutcome, usize, usize), Error> {
+) -> Result<Evacuated, Error> {
     let evacuation_guard = ecs.evacuations.begin(&found.cluster);
     let left = now.until(evacuation.deadline).unwrap_or_default();
     // All instances of one notice time have the same end, so that their polls and stops coincide.
     let ends = (now.instant + less_margin(left)).min(calls.deadline());
     let deadline = timestamp(evacuation.deadline);
-    let reason = format!("EC2 Spot interruption: {} is terminated at {deadline}", found.instance);
+    let reason = format!("{EVACUATION_REASON}{} is terminated at {deadline}", found.instance);
 
     let started = Instant::now();
     let mut tracked = Tracked::new(found, evacuation.standalone_tasks, started);
     let (mut planned_stops, mut deregistration) =
         (calls.announce(StopTask, ends), calls.announce(DeregisterContainerInstance, ends));
     deregistration.set(1);
-    let target = Arc::new(Target { ecs: ecs.clone(), calls: calls.clone(), found: found.clone(), reason });
+    let reruns = Reruns::new((ecs, ec2), calls, found.cluster.clone(), &evacuation);
+    let target = Arc::new(Target {
+        ecs: ecs.clone(),
+        calls: calls.clone(),
+        found: found.clone(),
+        reason,
+        reruns: reruns.clone(),
+    });
     // Dropping the set aborts all steps.
     let mut in_flight = JoinSet::new();
     loop {
@@ -102,7 +123,9 @@ pub(super) async fn evacuate(
                 }
                 completion => {
                     if let Some(reached) = tracked.record(completion, Instant::now()) {
-                        return tracked.conclude(reached);
+                        let tasks_run_again = reruns.finish().await;
+                        let (reached, tasks_stopped, tasks_left) = tracked.conclude(reached)?;
+                        return Ok(Evacuated { reached, tasks_stopped, tasks_left, tasks_run_again });
                     }
                 }
             },
@@ -117,11 +140,12 @@ struct Target {
     calls: Calls,
     found: ContainerInstance,
     reason: String,
+    reruns: Reruns,
 }
 
 /// Performs a step. Reads are attempted once: the clock repeats them.
 async fn perform(target: Arc<Target>, step: Step) -> Completion {
-    let Target { ecs, calls, found, reason } = &*target;
+    let Target { ecs, calls, found, reason, reruns } = &*target;
     let ContainerInstance { cluster, arn, .. } = found;
     let retried = || calls.retrying_for(WRITE_RETRY_FOR);
     match step {
@@ -140,8 +164,13 @@ async fn perform(target: Arc<Target>, step: Step) -> Completion {
             Completion::StopTimeout(task, ecs.stop_timeout(calls, &definition).await)
         }
         Step::ReadService { task, service } => Completion::Daemon(task, ecs.is_daemon(calls, cluster, &service).await),
-        Step::Stop { task, due } => {
-            let stopped = ecs.stop_task(&retried().due_at(due), cluster, &task, reason).await;
+        Step::Stop { task, due, may_be_standalone } => {
+            let recalled = if may_be_standalone { reruns.recall(&task).await } else { None };
+            let marker = recalled.as_ref().map(|(_, recalled)| recalled.terms.marker()).unwrap_or_default();
+            let stopped = ecs.stop_task(&retried().due_at(due), cluster, &task, &format!("{reason}{marker}")).await;
+            if let Some(recalled) = recalled.filter(|_| stopped.is_ok()) {
+                reruns.start(task.clone(), recalled);
+            }
             Completion::Stopped(task, stopped)
         }
         Step::Deregister { until: Some(until), due } => {

@@ -1,26 +1,165 @@
-//! The flow of an interrupted task.
+//! The flow of an interrupted task: the targets of a service's task are deregistered, a standalone task is started
+//! again.
 
-use super::Ecs;
+use std::time::{Duration, SystemTime};
+
+use futures_util::future::join_all;
+use tokio::time::sleep;
+
+use super::{
+    Ecs,
+    run_again::{RunAgain, Started, has_stopped},
+    target_groups::TargetGroup,
+};
 use crate::{
     aws::calls::Calls,
-    config::{Config, Verdict},
+    config::{Config, Mode, Verdict},
+    ec2::Ec2,
     error::Error,
-    interrupted_task::InterruptedTask,
+    identifier::TaskArn,
+    interrupted_task::{Cause, InterruptedTask, Recalled, TaskDetail},
+    load_balancing::{LoadBalancing, Target},
     outcome::{EventOutcome, Outcome, TaskOutcome},
 };
 
+/// The age of an event up to which a task is started again, 55 minutes: a client token is valid for an hour at least,
+/// and a later duplicate would start the task a second time.
+///
+/// Source: "Ensuring idempotency" in the Amazon ECS API Reference.
+const MAX_AGE: Duration = Duration::from_mins(55);
+
+/// How long an invocation that sees only the end of a task waits for the one that saw more of it, 6 s.
+const HEAD_START: Duration = Duration::from_secs(6);
+
+/// The time until another invocation goes on, 1 s while the task is stopping and 30 s while there is no capacity.
+const AGAIN_SOON: Duration = Duration::from_secs(1);
+const AGAIN_LATER: Duration = Duration::from_secs(30);
+
 /// Handles an interrupted task.
 pub(crate) async fn handle(
-    _ecs: &Ecs,
+    (ecs, ec2, load_balancing): (&Ecs, &Ec2, &LoadBalancing),
     config: &Config,
-    _calls: &Calls,
+    calls: &Calls,
     task: &InterruptedTask,
 ) -> Result<EventOutcome, Error> {
-    let reason = match config.clusters.verdict(&task.detail.cluster) {
-        Verdict::Included => "",
-        Verdict::NotIncluded => "CLUSTERS does not name its cluster",
-        Verdict::Excluded => "EXCLUDE_CLUSTERS names its cluster",
+    let detail = &task.detail;
+    let outcome = match (config.clusters.verdict(&detail.cluster), &detail.service) {
+        (Verdict::NotIncluded, _) => TaskOutcome::unchanged(Outcome::Skipped, "CLUSTERS does not name its cluster"),
+        (Verdict::Excluded, _) => TaskOutcome::unchanged(Outcome::Skipped, "EXCLUDE_CLUSTERS names its cluster"),
+        (Verdict::Included, Some(service)) => {
+            deregister_targets(ecs, load_balancing, config, calls, detail, service).await?
+        }
+        (Verdict::Included, None) => {
+            let run_again = RunAgain {
+                ecs: ecs.clone(),
+                ec2: ec2.clone(),
+                cluster: detail.cluster.clone(),
+                task: detail.task.clone(),
+                policy: config.run_again,
+                on: config.run_again_on,
+            };
+            return start_again(&run_again, config, calls, task).await;
+        }
     };
-    let outcome = TaskOutcome::unchanged(Outcome::Skipped, reason);
-    Ok(EventOutcome { task: Some(outcome), ..EventOutcome::default() })
+    Ok(done(outcome))
+}
+
+fn done(task: TaskOutcome) -> EventOutcome {
+    EventOutcome { task: Some(task), ..EventOutcome::default() }
+}
+
+/// Takes the address of a service's task out of the service's target groups.
+async fn deregister_targets(
+    ecs: &Ecs,
+    load_balancing: &LoadBalancing,
+    config: &Config,
+    calls: &Calls,
+    task: &TaskDetail,
+    service: &str,
+) -> Result<TaskOutcome, Error> {
+    let Some(address) = &task.address else {
+        return Ok(TaskOutcome::unchanged(Outcome::Skipped, "it has no address of its own"));
+    };
+    if ecs.cache.is_deregistered(&task.task) {
+        return Ok(TaskOutcome::repeated("its targets were deregistered with an earlier event"));
+    }
+    let groups = ecs.target_groups(calls, &task.cluster, service).await?;
+    if groups.is_empty() {
+        return Ok(TaskOutcome::unchanged(Outcome::Skipped, "its service has no target group"));
+    }
+    if config.mode == Mode::DryRun {
+        return Ok(TaskOutcome::unchanged(Outcome::DryRun, "its targets would be deregistered"));
+    }
+    let deregister = async |group: &TargetGroup| {
+        let target = Target { id: address.clone(), port: Some(group.port) };
+        load_balancing.deregister(calls, &group.arn, [target]).await
+    };
+    let deregistered = join_all(groups.iter().map(deregister)).await;
+    deregistered.into_iter().collect::<Result<(), Error>>()?;
+    ecs.cache.insert_deregistered(task.task.clone());
+    let target_groups = groups.into_iter().map(|group| group.arn).collect();
+    Ok(TaskOutcome { target_groups, changed: Some(SystemTime::now()), ..TaskOutcome::new(Outcome::TargetDeregistered) })
+}
+
+/// Starts a standalone task again when it has stopped.
+async fn start_again(
+    run_again: &RunAgain,
+    config: &Config,
+    calls: &Calls,
+    event: &InterruptedTask,
+) -> Result<EventOutcome, Error> {
+    if event.age() > MAX_AGE {
+        return not_started(run_again, calls, "the event is older than 55 minutes").await;
+    }
+    let (task, recalled) = match run_again.recall(calls, event.recalled.as_ref()).await? {
+        Ok(recalled) => recalled,
+        Err(reason) => return Ok(done(TaskOutcome::unchanged(Outcome::Skipped, reason))),
+    };
+    if config.mode == Mode::DryRun {
+        return Ok(done(TaskOutcome::unchanged(Outcome::DryRun, "it would be started again")));
+    }
+    let only_end_was_seen = has_stopped(&task) && event.recalled.is_none() && event.detail.cause != Cause::Host;
+    let Some(task) = run_again.stopped(calls, task).await? else {
+        return Ok(again_after(AGAIN_SOON, recalled, "it has not stopped yet"));
+    };
+    if !recalled.terms.even_if_ended && run_again.has_ended(calls, &task).await? {
+        let reason = "its essential containers exited with 0";
+        return Ok(done(TaskOutcome::unchanged(Outcome::Ended, reason)));
+    }
+    if only_end_was_seen {
+        sleep(HEAD_START.min(calls.left() / 2)).await;
+    }
+    let request = match run_again.request(&task, &recalled) {
+        Ok(request) => request,
+        Err(reason) => return not_started(run_again, calls, &reason).await,
+    };
+    Ok(match run_again.start(calls, request, event.age()).await? {
+        Started::Now(task) => done(TaskOutcome {
+            new_task: Some(task),
+            changed: Some(SystemTime::now()),
+            ..TaskOutcome::new(Outcome::RunAgain)
+        }),
+        Started::Before(task) => before(task),
+        Started::NoCapacity(reason) if event.age() + AGAIN_LATER > MAX_AGE => {
+            return Err(Error::NoCapacity { task: event.detail.task.clone(), reason });
+        }
+        Started::NoCapacity(reason) => again_after(AGAIN_LATER, recalled, &format!("there is no capacity: {reason}")),
+    })
+}
+
+/// The outcome of a task that can't be started again, unless another invocation has started it.
+async fn not_started(run_again: &RunAgain, calls: &Calls, reason: &str) -> Result<EventOutcome, Error> {
+    match run_again.started_before(calls).await? {
+        Some(task) => Ok(before(Some(task))),
+        None => Err(run_again.not_run_again(reason)),
+    }
+}
+
+fn before(task: Option<TaskArn>) -> EventOutcome {
+    done(TaskOutcome { new_task: task, ..TaskOutcome::repeated("it was started again before") })
+}
+
+fn again_after(pause: Duration, recalled: Recalled, reason: &str) -> EventOutcome {
+    let task = TaskOutcome::unchanged(Outcome::Waiting, reason);
+    EventOutcome { again_after: Some(pause), recalled: Some(recalled), ..done(task) }
 }

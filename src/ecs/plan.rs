@@ -4,7 +4,10 @@ use std::{fmt, time::SystemTime};
 
 use super::{container_instance::Status, locate::Located, managed_by::ManagedBy};
 use crate::{
-    config::{Config, ManagedDrainingPolicy, Mode, ResumedPolicy, StandaloneTasks, Strategy, Verdict},
+    config::{
+        Config, ManagedDrainingPolicy, Mode, ResumedPolicy, RunAgainOn, RunAgainPolicy, StandaloneTasks, Strategy,
+        Verdict,
+    },
     interruption::{InstanceAction, Interruption, Kind},
     mark::Mark,
     outcome::EndState,
@@ -43,6 +46,16 @@ pub(crate) struct Evacuation {
     pub(crate) deadline: SystemTime,
     /// What happens to standalone tasks.
     pub(crate) standalone_tasks: StandaloneTasks,
+    /// Which of them are started again, and where.
+    pub(crate) run_again: RunAgainPolicy,
+    pub(crate) run_again_on: RunAgainOn,
+}
+
+impl Evacuation {
+    fn new(deadline: SystemTime, config: &Config) -> Self {
+        let Config { standalone_tasks, run_again, run_again_on, .. } = *config;
+        Self { deadline, standalone_tasks, run_again, run_again_on }
+    }
 }
 
 /// Why a container instance is left alone.
@@ -69,8 +82,7 @@ pub(crate) fn plan(located: &Located, interruption: &Interruption, config: &Conf
     if let Some(reason) = reason_to_skip(located, interruption, config) {
         return Action::Skip(reason);
     }
-    let evacuate =
-        Change::Evacuate(Evacuation { deadline: interruption.end(), standalone_tasks: config.standalone_tasks });
+    let evacuate = Change::Evacuate(Evacuation::new(interruption.end(), config));
     let change = match (interruption.kind, config.strategy) {
         (Kind::Terminated, _) | (Kind::Notice(InstanceAction::Terminate), Strategy::Deregister) => Change::Deregister,
         (Kind::Notice(InstanceAction::Terminate), Strategy::Evacuate) => evacuate,
@@ -240,7 +252,7 @@ mod tests {
         use EndState::{Deregistered, Draining};
         use Status::{Active, Gone};
         let marked = Drain(Some(Mark::new(at(60))));
-        let evacuation = Evacuation { deadline: at(62), standalone_tasks: StandaloneTasks::Stop };
+        let evacuation = Evacuation::new(at(62), &config(&[]));
         for (strategy, kind, status, expected) in [
             ("deregister", TERMINATE, Active, Action::Apply(Deregister)),
             ("deregister", TERMINATE, Status::Draining, Action::Apply(Deregister)),

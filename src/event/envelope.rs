@@ -8,7 +8,8 @@ use serde_json::Value;
 use super::wrapped;
 use crate::{
     error::Error,
-    identifier::{DetailType, EventSource, ParseError},
+    identifier::{DetailType, EventSource, ParseError, QueueArn},
+    interrupted_task::Recalled,
 };
 
 /// A payload that may be an `EventBridge` event, or the reason why it is not one.
@@ -17,6 +18,18 @@ use crate::{
 /// [`Error::InvalidEvent`].
 #[derive(Debug)]
 pub struct RawEvent(pub(super) Result<Value, String>);
+
+/// The field of an event that a former invocation added.
+pub(super) const RECALLED: &str = "recalled";
+
+impl RawEvent {
+    /// The event, with what another invocation has to know of its task.
+    pub(crate) fn with_recalled(&self, recalled: &Recalled) -> Option<String> {
+        let mut event = self.0.as_ref().ok()?.clone();
+        event.as_object_mut()?.insert(RECALLED.to_owned(), serde_json::to_value(recalled).ok()?);
+        Some(event.to_string())
+    }
+}
 
 /// A message of a batch.
 #[derive(Debug)]
@@ -33,7 +46,7 @@ pub struct Message {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Receipt {
     /// The ARN of the queue.
-    pub queue: String,
+    pub queue: QueueArn,
     /// The receipt handle.
     pub handle: String,
 }

@@ -18,7 +18,8 @@ fn message(record: &Value) -> Option<Message> {
         other => Err(format!("body: found {}, expected a string with an event", kind_of(other))),
     };
     let text = |field: &str| record.get(field).and_then(Value::as_str).map(str::to_owned);
-    let receipt = text("eventSourceARN").zip(text("receiptHandle")).map(|(queue, handle)| Receipt { queue, handle });
+    let queue = text("eventSourceARN").and_then(|arn| arn.try_into().ok());
+    let receipt = queue.zip(text("receiptHandle")).map(|(queue, handle)| Receipt { queue, handle });
     Some(Message { id, event: RawEvent(body), receipt })
 }
 
@@ -39,7 +40,7 @@ mod tests {
             { "messageId": "4", "body": "{}" },
         ] });
         let messages = messages(&payload).unwrap();
-        let read: Vec<_> = messages.into_iter().map(|m| (m.id, Event::try_from(m.event).is_ok())).collect();
+        let read: Vec<_> = messages.into_iter().map(|m| (m.id, Event::try_from(&m.event).is_ok())).collect();
         let expected = [("1", true), ("2", false), ("3", false), ("4", false)];
         assert_eq!(read, expected.map(|(id, is_ok)| (id.to_owned(), is_ok)));
     }

@@ -39,12 +39,13 @@ pub(super) fn read(detail: &Value) -> Result<Result<TaskDetail, String>, Error> 
 }
 
 fn cause(code: Option<&str>, reason: &str) -> Option<Cause> {
-    if code.is_some_and(|code| SPOT_CODES.contains(&code)) || reason.starts_with(SPOT_REASON) {
-        Some(Cause::FargateSpot)
-    } else if reason.starts_with(EVACUATION_REASON) {
+    // The stop code of a task that ended with its instance can be that of Fargate Spot.
+    if reason.starts_with(EVACUATION_REASON) {
         Some(Cause::Evacuation)
     } else if reason.starts_with(HOST_REASON) {
         Some(Cause::Host)
+    } else if code.is_some_and(|code| SPOT_CODES.contains(&code)) || reason.starts_with(SPOT_REASON) {
+        Some(Cause::FargateSpot)
     } else {
         None
     }

@@ -31,6 +31,7 @@ pub(super) struct Measurement<'a> {
     pub(super) outcome: Outcome,
     pub(super) error_type: Option<&'a str>,
     pub(super) event: Option<&'a Event>,
+    pub(super) is_repeated: bool,
     pub(super) pool: Option<&'a CapacityPool>,
     pub(super) cluster: Option<&'a ClusterName>,
     /// The time of the change.
@@ -123,15 +124,15 @@ pub(super) fn write(measurement: Measurement<'_>) {
 }
 
 fn line(measurement: Measurement<'_>, now: SystemTime) -> MetricsLine<'_> {
-    let Measurement { outcome, error_type, event, pool, cluster, changed, calls } = measurement;
+    let Measurement { outcome, error_type, event, is_repeated, pool, cluster, changed, calls } = measurement;
     let (interruption, task) = match event {
         Some(Event::Interruption(interruption)) => (Some(interruption), None),
         Some(Event::Task(task)) => (None, Some(task)),
         Some(Event::Ignored(_)) | None => (None, None),
     };
     let is_notice = interruption.is_some_and(|interruption| matches!(interruption.kind, Kind::Notice(_)));
-    // A standalone task is counted once: when its end is handled.
-    let is_task = task.is_some() && outcome != Outcome::Waiting;
+    // Several events and invocations concern the same task.
+    let is_task = task.is_some() && !is_repeated && outcome != Outcome::Waiting;
     let time = interruption.map(|of| of.time).or(task.map(|of| of.time));
     let since_event = |changed: SystemTime| changed.duration_since(time?).ok();
     // A hibernation has no two minutes to spare.

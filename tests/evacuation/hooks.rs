@@ -390,7 +390,6 @@ async fn invocation_without_a_queue_goes_on_until_its_deadline() {
     let started = Instant::now();
     let error = process.invoke(&event).await.unwrap_err();
     assert_eq!(error.error_type(), "Unfinished");
-    assert!(error.to_string().contains("2 tasks run"), "{error}");
     assert!((s(110)..=s(120)).contains(&started.elapsed()), "{:?}", started.elapsed());
     // Lambda's retry goes on.
     sleep(s(60)).await;

@@ -14,9 +14,11 @@ mod nodes;
 mod phases;
 mod replacements;
 mod resumed;
+mod run_again;
 mod scans;
 mod stop_order;
 mod successors;
+mod targets;
 mod unrelated_events;
 
 use std::{sync::Arc, time::Duration};

@@ -157,10 +157,12 @@ impl Clock {
             wakes.extend([next.checked_sub(CHECK).unwrap_or(now), next]);
         }
         for (task, due) in self.due(tracked, now) {
+            let mut may_be_standalone = false;
             if let Some(task) = tracked.tasks.get_mut(&task) {
                 task.stop = StopRequest::InFlight;
+                may_be_standalone = task.may_be_standalone();
             }
-            steps.push(Step::Stop { task, due });
+            steps.push(Step::Stop { task, due, may_be_standalone });
         }
     }
 

@@ -32,7 +32,7 @@ pub(super) enum Step {
     /// Read whether a task's service is a daemon.
     ReadService { task: TaskArn, service: String },
     /// Stop a task: its containers get SIGTERM.
-    Stop { task: TaskArn, due: Instant },
+    Stop { task: TaskArn, due: Instant, may_be_standalone: bool },
     /// Deregister the container instance. With `until`, the call is retried until that time.
     Deregister { until: Option<Instant>, due: Instant },
 }

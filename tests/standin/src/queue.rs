@@ -78,14 +78,21 @@ impl Queue {
         json!({"Records": self.receive(max).iter().map(|message| message.record(self)).collect::<Vec<_>>()})
     }
 
+    /// Deletes the messages of a batch, as Lambda does after a success.
+    pub fn delete_event(&self, event: &Value) {
+        let records = event["Records"].as_array().into_iter().flatten();
+        let handles: Vec<_> = records.filter_map(|record| record["receiptHandle"].as_str()).collect();
+        self.lock().messages.retain(|message| !handles.contains(&message.receipt_handle().as_str()));
+    }
+
     /// Adds a message.
     pub fn send(&self, body: &str) {
-        self.add(body, 1);
+        self.add(body, 1, Duration::ZERO);
     }
 
     /// Adds a message that is delivered twice, as may happen.
     pub fn send_twice(&self, body: &str) {
-        self.add(body, 2);
+        self.add(body, 2, Duration::ZERO);
     }
 
     /// The number of messages, including those in flight.
@@ -111,8 +118,8 @@ impl Queue {
         self.lock().messages.iter().any(|message| message.visible <= now)
     }
 
-    fn add(&self, body: &str, copies: usize) {
-        let (id, sent, visible) = (arn::uuid(), SystemTime::now(), clock::now());
+    fn add(&self, body: &str, copies: usize, delay: Duration) {
+        let (id, sent, visible) = (arn::uuid(), SystemTime::now(), clock::now() + delay);
         let message =
             || Message { copy: arn::hex(32), id: id.clone(), body: body.to_owned(), sent, received: 0, visible };
         self.lock().messages.extend((0..copies).map(|_| message()));

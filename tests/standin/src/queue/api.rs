@@ -1,4 +1,4 @@
-//! `ChangeMessageVisibility`.
+//! `ChangeMessageVisibility` and `SendMessage`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::Queue;
+use crate::arn;
 use crate::clock;
 use crate::error::ApiError;
 use crate::request::Request;
@@ -16,9 +17,15 @@ pub(crate) type Queues = BTreeMap<(String, String, String), Queue>;
 /// The longest visibility timeout, 12 h.
 const LONGEST_S: u64 = 43_200;
 
+/// The longest delay of a message, 15 min.
+const LONGEST_DELAY_S: u64 = 900;
+
+/// The most bytes in a message, 1 MiB.
+const BODY_BYTES: usize = 1024 * 1024;
+
 /// Answers a call in JSON.
 pub(crate) fn call(queues: &Queues, request: &Request) -> Result<Value, ApiError> {
-    if request.api != "ChangeMessageVisibility" {
+    if !matches!(request.api.as_str(), "ChangeMessageVisibility" | "SendMessage") {
         return Err(ApiError::new(400, "InvalidAction", format!("Could not find operation {}", request.api)));
     }
     let text = |name: &str| {
@@ -32,6 +39,19 @@ pub(crate) fn call(queues: &Queues, request: &Request) -> Result<Value, ApiError
     let key = (request.region.clone(), account.to_owned(), name.to_owned());
     let unknown = || ApiError::new(400, "QueueDoesNotExist", "The specified queue does not exist.");
     let queue = queues.get(&key).ok_or_else(unknown)?;
+    if request.api == "SendMessage" {
+        let (body, delay) = (text("MessageBody")?, &request.params["DelaySeconds"]);
+        if body.len() > BODY_BYTES {
+            return Err(ApiError::new(400, "InvalidParameterValue", "One or more parameters are invalid."));
+        }
+        let invalid = || invalid(delay, "DelaySeconds", "DelaySeconds must be >= 0 and <= 900.");
+        let seconds = match delay {
+            Value::Null => 0,
+            delay => delay.as_u64().filter(|seconds| *seconds <= LONGEST_DELAY_S).ok_or_else(invalid)?,
+        };
+        queue.add(body, 1, Duration::from_secs(seconds));
+        return Ok(json!({"MessageId": arn::uuid(), "MD5OfMessageBody": arn::hex(32)}));
+    }
     let timeout = &request.params["VisibilityTimeout"];
     let invalid = || invalid(timeout, "VisibilityTimeout", "Must be between 0 and 43200, if provided.");
     let seconds = timeout.as_u64().filter(|seconds| *seconds <= LONGEST_S).ok_or_else(invalid)?;

@@ -1,0 +1,107 @@
+//! The standalone tasks that an evacuation stops, and that are started again.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use aws_sdk_ecs::types::Task;
+use tokio::{task::JoinSet, time::timeout};
+
+use crate::{
+    aws::calls::Calls,
+    config::{RunAgainOn, RunAgainPolicy},
+    ec2::Ec2,
+    ecs::{
+        Ecs,
+        plan::Evacuation,
+        run_again::{RunAgain, Started},
+    },
+    error::Error,
+    identifier::{ClusterName, TaskArn},
+    interrupted_task::Recalled,
+};
+
+/// How long reading a task may delay stopping it, 1 s.
+const RECALL: Duration = Duration::from_secs(1);
+
+/// Starts tasks again that an evacuation stopped.
+#[derive(Clone)]
+pub(super) struct Reruns(Arc<Inner>);
+
+struct Inner {
+    ecs: Ecs,
+    ec2: Ec2,
+    calls: Calls,
+    cluster: ClusterName,
+    policy: RunAgainPolicy,
+    on: RunAgainOn,
+    /// Each returns whether it started a task.
+    running: Mutex<JoinSet<bool>>,
+}
+
+impl Reruns {
+    pub(super) fn new((ecs, ec2): (&Ecs, &Ec2), calls: &Calls, cluster: ClusterName, evacuation: &Evacuation) -> Self {
+        Self(Arc::new(Inner {
+            ecs: ecs.clone(),
+            ec2: ec2.clone(),
+            calls: calls.clone(),
+            cluster,
+            policy: evacuation.run_again,
+            on: evacuation.run_again_on,
+            running: Mutex::default(),
+        }))
+    }
+
+    fn of(&self, task: &TaskArn) -> RunAgain {
+        let Inner { ecs, ec2, cluster, policy, on, .. } = &*self.0;
+        let (ecs, ec2, cluster) = (ecs.clone(), ec2.clone(), cluster.clone());
+        RunAgain { ecs, ec2, cluster, task: task.clone(), policy: *policy, on: *on }
+    }
+
+    /// Reads a task that is about to be stopped, if it is to be started again. What can't be read in time is left to the
+    /// event that follows.
+    pub(super) async fn recall(&self, task: &TaskArn) -> Option<(Arc<Task>, Recalled)> {
+        if self.0.policy == RunAgainPolicy::Never {
+            return None;
+        }
+        match timeout(RECALL, self.of(task).recall(&self.0.calls, None)).await {
+            Ok(Ok(recalled)) => recalled.ok(),
+            Ok(Err(error)) => {
+                tracing::warn!(%task, %error, "a task could not be described before it is stopped");
+                None
+            }
+            Err(_) => None,
+        }
+    }
+
+    /// Starts a task again when it has stopped.
+    pub(super) fn start(&self, arn: TaskArn, (task, recalled): (Arc<Task>, Recalled)) {
+        let (run_again, calls) = (self.of(&arn), self.0.calls.clone());
+        let run = async move {
+            let started = start(&run_again, &calls, task, &recalled).await;
+            started.unwrap_or_else(|error| {
+                // The event of the task's end does it.
+                tracing::warn!(task = %arn, %error, "a task was not started again by the evacuation that stopped it");
+                false
+            })
+        };
+        self.0.running.lock().unwrap_or_else(PoisonError::into_inner).spawn(run);
+    }
+
+    /// Waits for all of them. Returns how many were started, if that is asked for.
+    pub(super) async fn finish(&self) -> Option<usize> {
+        let running = std::mem::take(&mut *self.0.running.lock().unwrap_or_else(PoisonError::into_inner));
+        let started = running.join_all().await.into_iter().filter(|is_started| *is_started).count();
+        (self.0.policy != RunAgainPolicy::Never).then_some(started)
+    }
+}
+
+async fn start(run_again: &RunAgain, calls: &Calls, task: Arc<Task>, recalled: &Recalled) -> Result<bool, Error> {
+    let Some(task) = run_again.stopped(calls, task).await? else { return Ok(false) };
+    if !recalled.terms.even_if_ended && run_again.has_ended(calls, &task).await? {
+        return Ok(false);
+    }
+    let request = run_again.request(&task, recalled).map_err(|reason| run_again.not_run_again(reason))?;
+    Ok(matches!(run_again.start(calls, request, Duration::ZERO).await?, Started::Now(_)))
+}
