@@ -4,6 +4,7 @@
 //! gone and has failed its health check. A group that loses the instance by `DetachInstances` launches it at once.
 
 pub(crate) mod hook;
+mod hook_cache;
 mod hooks;
 mod lifecycle;
 
@@ -11,7 +12,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use aws_config::SdkConfig;
 
-use self::hooks::Hooks;
+use self::hook_cache::HookCache;
 
 use crate::{
     aws::{
@@ -68,7 +69,7 @@ const ACTIVITY_LIST: List = List { name: "Activities", fields: &["StatusCode", "
 pub(crate) struct AutoScaling {
     client: Client,
     coalesced: Arc<CoalescedCalls>,
-    hooks: Arc<Hooks>,
+    hooks: Arc<HookCache>,
 }
 
 #[derive(Debug)]
