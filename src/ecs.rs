@@ -10,6 +10,7 @@ pub(crate) mod cluster_list;
 pub(crate) mod clusters;
 pub(crate) mod container_instance;
 pub(crate) mod container_instances;
+pub(crate) mod definition;
 pub(crate) mod evacuate;
 pub(crate) mod evacuations;
 pub(crate) mod interrupted_task;
@@ -24,6 +25,7 @@ pub(crate) mod run_task;
 pub(crate) mod services;
 pub(crate) mod state;
 pub(crate) mod stop_order;
+pub(crate) mod target_group;
 pub(crate) mod target_groups;
 pub(crate) mod task;
 pub(crate) mod task_definitions;
@@ -43,10 +45,10 @@ use self::{
     capacity_provider::{CapacityProvider, CapacityProviderName},
     cluster_list::ClusterList,
     container_instance::ContainerInstance,
+    definition::Definition,
     evacuations::Evacuations,
     limits::{ATTRIBUTES, PAGE, SERVICES, UPDATE},
-    run_task::Definition,
-    target_groups::TargetGroup,
+    target_group::TargetGroup,
     task::{Listed, Task},
 };
 use crate::{

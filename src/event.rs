@@ -163,17 +163,17 @@ fn read(event: &Value, source: &str, detail_type: &str) -> Result<Result<Subject
         }
         (source, detail_type) => {
             return Ok(Err(format!(
-                "its source is {} and its detail-type {}: handled are source {SOURCE:?} and detail-type {:?}, {:?}, {:?} or {:?}, source {:?} and detail-type {:?}, and source {:?} and detail-type {:?}",
+                "its source is {} and its detail-type {}: handled are {:?}, {:?}, {:?} and {:?} of {SOURCE:?}, {:?} of {:?}, and {:?} of {:?}",
                 quote(source),
                 quote(detail_type),
                 spot_interruption_warning::DETAIL_TYPE,
                 reservation_interruption_warning::DETAIL_TYPE,
                 rebalance_recommendation::DETAIL_TYPE,
                 state_change::DETAIL_TYPE,
-                task_state_change::SOURCE,
                 task_state_change::DETAIL_TYPE,
-                lifecycle_action::SOURCE,
+                task_state_change::SOURCE,
                 lifecycle_action::DETAIL_TYPE,
+                lifecycle_action::SOURCE,
             )));
         }
     }))

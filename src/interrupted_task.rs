@@ -16,6 +16,9 @@ use crate::{
 /// The start of the reason for which an evacuation stops a task.
 pub(crate) const EVACUATION_REASON: &str = "EC2 Spot interruption: ";
 
+/// The tag of tasks and task definitions that are started again: `true`, `always`, or how many times in a row.
+pub(crate) const RUN_AGAIN: &str = "spot-interruption-handler:run-again";
+
 /// A task that is being stopped, or has stopped, because of an interruption.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InterruptedTask {

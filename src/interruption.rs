@@ -61,7 +61,7 @@ pub enum Kind {
 
 impl Interruption {
     /// Chooses between two interruptions of one instance. A final one wins over one after which the instance may come
-    /// back, and a notice over a recommendation; of two final ones the earlier wins, of two others the later.
+    /// back or that can wait, and a notice over a recommendation; of two final ones the earlier wins, of two others the later.
     pub(crate) fn more_decisive<'a>(&'a self, other: &'a Self) -> &'a Self {
         let rank = |interruption: &Self| match interruption.kind {
             Kind::Terminated => 2,

@@ -22,6 +22,9 @@ const TARGETS: usize = 200;
 /// How long the first target of a call waits for others, 100 ms: those of a batch of events are found within that time.
 const LINGER: Duration = Duration::from_millis(100);
 
+/// The error codes for a call of which one target may be wrong.
+const WRONG: [&str; 2] = ["InvalidTarget", "ValidationError"];
+
 const SERVICE: Service =
     Service { id: "Elastic Load Balancing v2", name: "elasticloadbalancing", version: "2015-12-01" };
 
@@ -69,26 +72,21 @@ impl LoadBalancing {
         outcomes.into_iter().try_for_each(|outcome| outcome?.unwrap_or(Ok(())))
     }
 
-    /// Targets may join until the call is sent, which may take long: the quota is four calls a second. They may also join
-    /// between two attempts.
+    /// Targets may join until the call is sent, which may take long: the quota is four calls a second.
     async fn deregister_together(
         self,
         calls: Calls,
         group: String,
         batch: Batch,
     ) -> Result<HashMap<Target, Option<Outcome>>, Error> {
-        let attempt = || async {
-            let done = self.attempt(&group, &batch.close()).await;
-            if done.as_ref().is_err_and(Error::is_transient) {
-                batch.reopen();
-            }
-            done
-        };
+        let attempt = || async { self.attempt(&group, &batch.close()).await };
         let operation = Operation::DeregisterTargets;
-        let mut targets = match calls.repeat(operation, &group, attempt).await {
-            Err(error) if error.may_concern_one_key() => batch.close(),
-            done => return done.map(|()| HashMap::new()),
-        };
+        let done = calls.repeat(operation, &group, attempt).await;
+        let mut targets = batch.close();
+        let is_one_wrong = |error: &Error| targets.len() > 1 && error.code().is_some_and(|code| WRONG.contains(&code));
+        if !done.as_ref().is_err_and(is_one_wrong) {
+            return done.map(|()| HashMap::new());
+        }
         let others = targets.split_off(targets.len() / 2);
         let (this, calls, of) = (&self, &calls, &group);
         let repeat =
@@ -168,10 +166,15 @@ mod tests {
         assert_eq!(remaining(&aws, "web-0"), 0);
         let error = client.deregister(&calls, &format!("{arn}x"), [target(0)]).await.unwrap_err();
         assert_eq!(error.code(), Some("TargetGroupNotFound"));
+        aws.forget_calls();
+        let wrong = |id: &str| Target { id: id.to_owned(), port: None };
+        assert!(client.deregister(&calls, &format!("{arn}x"), (0..9).map(target)).await.is_err());
+        assert!(client.deregister(&calls, &arn, [wrong("x")]).await.is_err());
+        assert_eq!(aws.calls().len(), 2, "a call is only divided if that may help");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn call_is_retried_and_others_may_join_meanwhile() {
+    async fn throttled_call_is_retried() {
         let aws = Arc::new(Standin::builder().start().await.unwrap());
         let arn = groups(&aws, 1, 100).remove(0);
         aws.fault(Fault::on("DeregisterTargets").times(3).throttle());
@@ -206,7 +209,7 @@ mod tests {
         let made = aws.calls_to("DeregisterTargets");
         let admitted = made.iter().filter(|call| !call.is_throttled()).count();
         // The quota admits 40 calls while targets arrive. After that, each group needs one in each process.
-        assert!(took <= Duration::from_secs(20), "{took:?}");
+        assert!(took <= Duration::from_millis(16_500), "{took:?}");
         assert!(admitted <= 86 && made.len() <= 120, "{admitted} of {}", made.len());
     }
 }

@@ -37,6 +37,10 @@ const MIN_BATCH_RATE: f64 = 0.5;
 /// The number of queued callers that indicates a batch: a single notice has eight at most.
 const BATCH_CALLERS: usize = 9;
 
+/// The rate below which the lowest rate is that of a batch, 10 calls a second: such a quota's callers share calls, so that
+/// few of them wait, and a reduced rate takes long to recover.
+const SLOW: f64 = 10.0;
+
 /// How long a bucket is empty before that alone suggests a larger quota, 10 s.
 const PROBE_AFTER: Duration = Duration::from_secs(10);
 
@@ -286,7 +290,8 @@ impl Permit<'_> {
             // A scale that was only tried was too large; one that was proven no longer holds.
             state.scale = if state.scale > state.proven { state.proven } else { (state.scale / 2.0).max(1.0) };
             state.proven = state.proven.min(state.scale);
-            let least = if state.waiting.len() >= BATCH_CALLERS { MIN_BATCH_RATE } else { MIN_RATE };
+            let is_batch = state.waiting.len() >= BATCH_CALLERS || *full_rate < SLOW;
+            let least = if is_batch { MIN_BATCH_RATE } else { MIN_RATE };
             state.rate = (state.rate / 2.0).min(full_rate * state.scale).max(full_rate * least);
         }
     }

@@ -56,7 +56,7 @@ struct Entries {
     /// Whether a cluster that is not in the list has AWS Batch's tag.
     batch_tags: HashMap<ClusterName, bool>,
     /// Interrupted tasks whose targets were deregistered.
-    deregistered: HashMap<TaskArn, ()>,
+    deregistered: HashSet<TaskArn>,
 }
 
 /// The container instances of a cluster at one time. Each is removed when it is taken.
@@ -197,11 +197,15 @@ impl Cache {
     }
 
     pub(crate) fn is_deregistered(&self, task: &TaskArn) -> bool {
-        self.lock().deregistered.contains_key(task)
+        self.lock().deregistered.contains(task)
     }
 
     pub(crate) fn insert_deregistered(&self, task: TaskArn) {
-        insert(&mut self.lock().deregistered, task, ());
+        let deregistered = &mut self.lock().deregistered;
+        if deregistered.len() >= MAX_ENTRIES {
+            deregistered.clear();
+        }
+        deregistered.insert(task);
     }
 
     pub(crate) fn is_daemon(&self, cluster: &ClusterName, service: &str) -> Option<bool> {

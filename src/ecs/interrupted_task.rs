@@ -9,7 +9,7 @@ use tokio::time::sleep;
 use super::{
     Ecs,
     run_again::{RunAgain, Started, has_stopped},
-    target_groups::TargetGroup,
+    target_group::TargetGroup,
 };
 use crate::{
     aws::calls::Calls,

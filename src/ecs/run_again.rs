@@ -13,7 +13,7 @@ use tokio::time::sleep;
 
 use self::{
     request::{client_token, network_interface, request, started_by},
-    terms::{TAG, tag},
+    terms::tag,
 };
 use super::{Ecs, run_task::Answer};
 use crate::{
@@ -22,7 +22,7 @@ use crate::{
     ec2::Ec2,
     error::Error,
     identifier::{ClusterName, TaskArn},
-    interrupted_task::{Network, Recalled, Terms},
+    interrupted_task::{Network, RUN_AGAIN, Recalled, Terms},
 };
 
 /// How often a stopping task is described, every 3 s.
@@ -85,7 +85,7 @@ impl RunAgain {
             return Ok(Err("AWS Batch decides whether to start it again".to_owned()));
         }
         let tag_of_definition = match task.task_definition_arn() {
-            Some(definition) if tag(task.tags(), TAG).is_none() => {
+            Some(definition) if tag(task.tags(), RUN_AGAIN).is_none() => {
                 self.ecs.definition(calls, definition).await?.run_again.clone()
             }
             _ => None,

@@ -7,7 +7,7 @@ use aws_sdk_ecs::{
     types::{Task, TaskDefinitionField, TaskField},
 };
 
-use super::{Ecs, run_again::terms::TAG};
+use super::{Ecs, definition::Definition};
 use crate::{
     aws::{calls::Calls, coalesce::bisecting, operation::Operation},
     error::Error,
@@ -22,15 +22,6 @@ pub(crate) enum Answer {
     Conflict(Vec<TaskArn>),
     /// Nothing was started, for this reason.
     NoCapacity(String),
-}
-
-/// What starting a task again needs of its task definition.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Definition {
-    /// The names of its essential containers.
-    pub(crate) essential: Vec<String>,
-    /// The value of its tag `spot-interruption-handler:run-again`.
-    pub(crate) run_again: Option<String>,
 }
 
 impl Ecs {
@@ -76,12 +67,7 @@ impl Ecs {
     async fn read_definition(self, calls: Calls, arn: String) -> Result<Arc<Definition>, Error> {
         let request = self.client.describe_task_definition().task_definition(&arn).include(TaskDefinitionField::Tags);
         let answer = calls.make(Operation::DescribeTaskDefinition, &arn, || request.clone().send()).await?;
-        let run_again = answer.tags().iter().find(|tag| tag.key() == Some(TAG)).and_then(|tag| tag.value());
-        let containers = answer.task_definition().map(|of| of.container_definitions()).unwrap_or_default();
-        // A container is essential unless it says otherwise.
-        let essential = containers.iter().filter(|of| of.essential() != Some(false)).filter_map(|of| of.name());
-        let essential = essential.map(str::to_owned).collect();
-        Ok(Arc::new(Definition { essential, run_again: run_again.map(str::to_owned) }))
+        Ok(Arc::new(Definition::new(&answer)))
     }
 
     /// A running task of a cluster with this `startedBy`.
@@ -105,7 +91,7 @@ impl Ecs {
     ) -> Result<Answer, Error> {
         let attempt = || async {
             match request.clone().send_with(&self.client).await {
-                Ok(answer) => Ok((answer.tasks.unwrap_or_default(), answer.failures.unwrap_or_default())).map(Ok),
+                Ok(answer) => Ok(Ok((answer.tasks.unwrap_or_default(), answer.failures.unwrap_or_default()))),
                 Err(error) => match error.as_service_error() {
                     Some(RunTaskError::ConflictException(conflict)) => Ok(Err(conflict.resource_ids().to_vec())),
                     _ => Err(error),

@@ -45,6 +45,9 @@ async fn stopped(aws: &Standin, task: &str) -> Value {
     task_state_change(&aws.home(), task).unwrap()
 }
 
+/// Settings, the task, the outcome and what the reason names.
+type Case<'a> = (&'a [(&'a str, &'a str)], &'a dyn Fn(Task) -> Task, &'a str, &'a str);
+
 fn reason(answer: &Value) -> &str {
     answer["reason"].as_str().unwrap_or_default()
 }
@@ -226,7 +229,7 @@ async fn task_is_not_started_again_for_a_reason() {
     let counted = |task: Task| task.tag(TAG, "2").tag(COUNT, "2");
     let by_step_functions = |task: Task| tagged(task).started_by("AWS Step Functions");
     let plain = |task: Task| task;
-    let cases: [(&[(&str, &str)], &dyn Fn(Task) -> Task, &str, &str); 9] = [
+    let cases: [Case<'_>; 9] = [
         (&[], &tagged, "ignored", "RUN_AGAIN is never"),
         (&[TAGGED], &plain, "skipped", "neither it nor its task definition has the tag"),
         (&[TAGGED], &of("0"), "skipped", "0 is the limit"),

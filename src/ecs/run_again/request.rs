@@ -3,7 +3,8 @@
 use aws_sdk_ecs::{
     operation::run_task::builders::RunTaskInputBuilder,
     types::{
-        AssignPublicIp, AwsVpcConfiguration, CapacityProviderStrategyItem, LaunchType, NetworkConfiguration, Tag, Task,
+        AssignPublicIp, Attachment, AwsVpcConfiguration, CapacityProviderStrategyItem, LaunchType,
+        NetworkConfiguration, Tag, Task,
     },
 };
 use sha2::{Digest, Sha256};
@@ -29,30 +30,26 @@ const STARTED_BY: &str = "spot-interruption-handler/";
 
 /// The id of a task's own network interface.
 pub(crate) fn network_interface(task: &Task) -> Option<&str> {
-    let details = task.attachments().iter().filter(|of| of.r#type() == Some(INTERFACE)).flat_map(|of| of.details());
+    let details = task.attachments().iter().filter(|of| of.r#type() == Some(INTERFACE)).flat_map(Attachment::details);
     details.filter(|of| of.name() == Some("networkInterfaceId")).find_map(|of| of.value())
 }
 
 /// What identifies the requests for a task: the hash of its ARN.
 pub(crate) fn hash(task: &TaskArn) -> String {
-    base16(&Sha256::digest(task.as_str()))
+    hex::encode(Sha256::digest(task.as_str()))
 }
 
 /// The client token of a request. ECS may remember that there was no capacity under a token; there is another one then.
 pub(crate) fn client_token(task: &TaskArn, generation: u32) -> String {
     match generation {
         0 => hash(task),
-        _ => base16(&Sha256::digest(format!("{task}#{generation}"))),
+        _ => hex::encode(Sha256::digest(format!("{task}#{generation}"))),
     }
 }
 
 /// The `startedBy` of the task that runs in the place of this one.
 pub(crate) fn started_by(task: &TaskArn) -> String {
     format!("{STARTED_BY}{:.40}", hash(task))
-}
-
-fn base16(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The request for a task. The error is the reason why it can't be started again as it was.

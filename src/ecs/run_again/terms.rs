@@ -4,11 +4,8 @@ use aws_sdk_ecs::types::{Tag, Task};
 
 use crate::{
     config::RunAgainPolicy,
-    interrupted_task::{EVACUATION_REASON, Terms},
+    interrupted_task::{EVACUATION_REASON, RUN_AGAIN as TAG, Terms},
 };
-
-/// The tag of tasks and task definitions that are started again: `true`, `always`, or how many times in a row.
-pub(crate) const TAG: &str = "spot-interruption-handler:run-again";
 
 /// The tag of a task that was started again: how many times in a row.
 pub(crate) const COUNT_TAG: &str = "spot-interruption-handler:run-again-count";

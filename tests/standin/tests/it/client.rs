@@ -74,6 +74,16 @@ impl Client {
         Some(Reply { status: parts.status.as_u16(), headers: parts.headers, body })
     }
 
+    /// A call of SQS without a socket.
+    pub(crate) async fn sqs_here(&self, aws: &Standin, api: &str, params: Value) -> Reply {
+        let request = self.request("sqs").header("x-amz-target", format!("AmazonSQS.{api}"));
+        let request = request.header("content-type", "application/x-amz-json-1.0");
+        let (parts, body) =
+            aws.answer(request.body(Bytes::from(params.to_string())).unwrap()).await.unwrap().into_parts();
+        let body = String::from_utf8(body.to_vec()).unwrap();
+        Reply { status: parts.status.as_u16(), headers: parts.headers, body }
+    }
+
     /// A call of a query protocol without a socket.
     pub(crate) async fn query_here(&self, aws: &Standin, service: &str, query: &str) -> Reply {
         let version = match service {

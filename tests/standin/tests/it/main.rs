@@ -22,6 +22,7 @@ mod kubernetes;
 mod lifecycle;
 mod paused;
 mod pod_fates;
+mod queue;
 mod run_task;
 mod scheduler;
 mod services;
