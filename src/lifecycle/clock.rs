@@ -11,8 +11,10 @@ const SHORTEST: Duration = Duration::from_secs(4);
 /// The longest time between two looks, 1 min: a look takes some tenths of a second.
 const LONGEST: Duration = Duration::from_mins(1);
 
-/// The time between two looks is this fraction of the time since the event.
+/// The time between two looks is this fraction of the time since the event, and a smaller one while all that is left is
+/// stopping. A message can be received 1,000 times, which is enough for half a day.
 const FRACTION: u32 = 20;
+const STOPPING_FRACTION: u32 = 60;
 
 /// How often a heartbeat is recorded within the heartbeat timeout, so that one that fails does no harm.
 const HEARTBEATS: u32 = 3;
@@ -76,8 +78,9 @@ impl Clock {
 
     /// The time until the next look.
     pub(crate) fn pause(&self, remaining: Remaining) -> Duration {
-        let ends_soon = remaining.running == 0 && remaining.blocked == 0;
-        let pause = if ends_soon { SHORTEST } else { (self.age / FRACTION).clamp(SHORTEST, LONGEST) };
+        let is_stopping = remaining.running == 0 && remaining.blocked == 0;
+        let fraction = if is_stopping { STOPPING_FRACTION } else { FRACTION };
+        let pause = (self.age / fraction).clamp(SHORTEST, LONGEST);
         let until_last_phase = self.heartbeat_timeout.saturating_sub(self.age + self.last_phase);
         let pause = if until_last_phase.is_zero() { pause } else { pause.min(until_last_phase) };
         pause.min(self.heartbeat_timeout / HEARTBEATS).max(Duration::from_secs(1))
@@ -120,7 +123,8 @@ mod tests {
             (600, 3_600, RUNNING, s(30)),
             (6_000, 7_200, RUNNING, s(60)),
             // What is stopping ends soon.
-            (600, 3_600, STOPPING, s(4)),
+            (240, 3_600, STOPPING, s(4)),
+            (600, 3_600, STOPPING, s(10)),
             (600, 3_600, BLOCKED, s(30)),
             // A third of the heartbeat timeout.
             (1_000, 30, RUNNING, s(10)),
