@@ -87,7 +87,12 @@ impl<'a> Invocation<'a> {
 
     /// Handles a task: the targets of a service's task are deregistered, a standalone task is started again.
     async fn handle_task(&self, task: &InterruptedTask) -> Result<EventOutcome, Error> {
-        let deadline = Deadline::new(self.now, task.deadline(), self.context.deadline());
+        let function_ends = self.context.deadline();
+        let deadline = match task.detail.service {
+            Some(_) => Deadline::new(self.now, task.deadline(), function_ends),
+            // It is started again however long it takes to stop.
+            None => Deadline::new(self.now, self.now.system + NOTICE, function_ends).without_urgency(),
+        };
         let (scope, calls) = self.scope(&task.account, &task.region, deadline).await?;
         let acting = Instant::now();
         let outcome = handle_task((&scope.ecs, &scope.ec2, &scope.load_balancing), self.config, &calls, task).await?;

@@ -60,7 +60,7 @@ use crate::{
     aws::deadline::Deadline,
     config::Config,
     error::Error,
-    event::{Event, IgnoredEvent, Payload, RawEvent},
+    event::{Event, IgnoredEvent, Message, Payload, RawEvent},
     identifier::{AccountId, HookName, Region},
     invocation::Invocation,
     outcome::EventOutcome,
@@ -112,17 +112,15 @@ pub async fn handle(scopes: &Scopes, config: &Config, event: LambdaEvent<Payload
     match event.payload {
         Payload::Event(event) => {
             let report = invocation.handle_all([(&event, None)].into_iter()).await.pop();
-            report.map_or(Ok(Response::batch([])), |report| {
+            report.map_or(Ok(Response::batch([])), |(report, _)| {
                 Result::from(report).map(|answer| Response::Answer(Box::new(answer)))
             })
         }
         Payload::Batch(messages) => {
             invocation.can_continue = messages.iter().all(|message| message.receipt.is_some());
-            let reports = invocation.handle_all(messages.iter().map(|m| (&m.event, Some(m.id.as_str())))).await;
-            let reported: Vec<_> = messages.iter().zip(&reports).collect();
-            let continued = continuation::deliver_again(scopes, event.context.deadline(), &reported).await;
-            let failed =
-                reported.iter().filter(|(message, report)| report.is_unfinished() && !continued.contains(&message.id));
+            let reports = invocation.handle_all(messages.iter().map(|message| (&message.event, Some(message)))).await;
+            let reported = messages.iter().zip(reports);
+            let failed = reported.filter(|(_, (report, is_replaced))| report.is_unfinished() && !is_replaced);
             Ok(Response::batch(failed.map(|(message, _)| message.id.clone())))
         }
     }
@@ -172,9 +170,12 @@ impl Event {
 }
 
 impl Invocation<'_> {
-    /// Handles events independently of each other and reports them in their order, with the ids of the messages that
-    /// they came in. Several events with one subject are handled as one.
-    async fn handle_all<'e>(&self, events: impl Iterator<Item = (&'e RawEvent, Option<&'e str>)>) -> Vec<Report> {
+    /// Handles events independently of each other and reports them in their order, with whether a new message takes the
+    /// place of the one that it came in. Several events with one subject are handled as one.
+    async fn handle_all<'e>(
+        &self,
+        events: impl Iterator<Item = (&'e RawEvent, Option<&'e Message>)>,
+    ) -> Vec<(Report, bool)> {
         let (events, messages): (Vec<_>, Vec<_>) =
             events.map(|(event, message)| (Event::try_from(event), message)).unzip();
         let mut decisive: HashMap<_, &Event> = HashMap::new();
@@ -190,14 +191,24 @@ impl Invocation<'_> {
         let mut in_order: Vec<_> = events.iter().enumerate().collect();
         in_order.sort_by_key(|(_, event)| event.as_ref().ok().and_then(Event::time));
         let message = |at: usize| messages.get(at).copied().flatten();
-        let reports =
-            in_order.into_iter().map(async |(at, event)| (at, self.report(event, message(at), &outcomes).await));
+        let reports = in_order.into_iter().map(async |(at, event)| {
+            let message = message(at);
+            let report = self.report(event, message.map(|message| message.id.as_str()), &outcomes).await;
+            // At once, since another event of the batch may hold the invocation for minutes.
+            let is_replaced = match message {
+                Some(message) => {
+                    continuation::deliver_again(self.scopes, self.context.deadline(), message, &report).await
+                }
+                None => false,
+            };
+            (at, (report, is_replaced))
+        });
         // Unconstrained: tokio's cooperative budget would have the first call made before every event has joined it.
         let mut reports = tokio::task::unconstrained(join_all(reports)).await;
         reports.sort_unstable_by_key(|(at, _)| *at);
         let reports: Vec<_> = reports.into_iter().map(|(_, report)| report).collect();
         if let Some(bus) = &self.config.outcome_bus {
-            let answers = reports.iter().map(|report| &report.answer);
+            let answers = reports.iter().map(|(report, _)| &report.answer);
             outcome_bus::publish(self.scopes, self.context.deadline(), bus, answers).await;
         }
         reports

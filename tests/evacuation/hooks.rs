@@ -428,6 +428,32 @@ async fn evacuation_ends_with_the_heartbeat_timeout() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn evacuation_does_not_hold_up_other_instances_of_its_batch() {
+    let aws = standin().await;
+    let home = aws.home();
+    wait_with(&aws, 60, [Task::standalone("job")]);
+    home.instance(Instance::new(OTHER).asg("other"));
+    home.auto_scaling_group(AutoScalingGroup::new("other").desired(1).hook(hook(600)));
+    let other = home.container_instance("web", ContainerInstance::new(OTHER));
+    home.task(&other, Task::standalone("job")).unwrap();
+    let queue = Queue::new(&home, "events", s(120), 10);
+    for id in [ID, OTHER] {
+        queue.send(&home.begin_termination(id).unwrap().to_string());
+    }
+    let process = Process::start(&aws, &[HOOKS, ("STRATEGY", "evacuate")]).await;
+    let batch = queue.receive_event(10);
+    let again = async {
+        sleep(s(6)).await;
+        queue.receive_event(10)
+    };
+    let (answer, again) = tokio::join!(process.invoke(&batch), again);
+    let id = &batch["Records"][1]["messageId"];
+    assert_eq!((&again["Records"][0]["messageId"], again["Records"].as_array().unwrap().len()), (id, 1));
+    assert_eq!(answer.unwrap()["batchItemFailures"], json!([{ "itemIdentifier": id }]));
+    completed(&aws);
+}
+
 /// The node of `ID`, whose group has a hook.
 fn node(aws: &Standin, heartbeat_s: u64, pods: impl IntoIterator<Item = Pod>) -> String {
     let home = aws.home();
