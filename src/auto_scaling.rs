@@ -4,13 +4,15 @@
 //! gone and has failed its health check. A group that loses the instance by `DetachInstances` launches it at once.
 
 pub(crate) mod hook;
+mod hook_cache;
+mod hooks;
 mod lifecycle;
 
 use std::{collections::HashMap, sync::Arc};
 
 use aws_config::SdkConfig;
 
-use self::hook::Hook;
+use self::hook_cache::HookCache;
 
 use crate::{
     aws::{
@@ -67,6 +69,7 @@ const ACTIVITY_LIST: List = List { name: "Activities", fields: &["StatusCode", "
 pub(crate) struct AutoScaling {
     client: Client,
     coalesced: Arc<CoalescedCalls>,
+    hooks: Arc<HookCache>,
 }
 
 #[derive(Debug)]
@@ -74,7 +77,6 @@ struct CoalescedCalls {
     instances: Coalesced<(), InstanceId, Option<Member>>,
     groups: Coalesced<(), String, Option<Group>>,
     detachments: Coalesced<String, InstanceId, Option<Result<(), Error>>>,
-    hooks: Coalesced<String, String, Option<Hook>>,
 }
 
 /// An instance's membership in a group.
@@ -97,9 +99,8 @@ impl AutoScaling {
             instances: Coalesced::new(Operation::DescribeAutoScalingInstances, INSTANCES),
             groups: Coalesced::new(Operation::DescribeAutoScalingGroups, GROUPS),
             detachments: Coalesced::new(Operation::DetachInstances, DETACHED),
-            hooks: Coalesced::new(Operation::DescribeLifecycleHooks, hook::MOST),
         };
-        Self { client: Client::new(sdk, &SERVICE), coalesced: Arc::new(coalesced) }
+        Self { client: Client::new(sdk, &SERVICE), coalesced: Arc::new(coalesced), hooks: Arc::default() }
     }
 
     /// Has the group of an interrupted instance launch the replacement now, if the settings say so and nothing else

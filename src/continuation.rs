@@ -5,12 +5,9 @@
 //! place of the old one.
 
 use std::{
-    collections::BTreeSet,
     sync::Arc,
     time::{Duration, SystemTime},
 };
-
-use futures_util::future::join_all;
 
 use crate::{
     aws::{
@@ -26,25 +23,22 @@ use crate::{
 /// The time limit for these calls, 5 s.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Has messages delivered again whose work goes on. Returns the ids of those that are replaced by new ones.
+/// Has a message delivered again whose work goes on. Returns whether a new message takes its place.
 ///
 /// A failure is logged: a message is delivered again in any case, when the queue's own visibility timeout is over.
 pub(crate) async fn deliver_again(
     scopes: &Scopes,
     function_ends: SystemTime,
-    reported: &[(&Message, &Report)],
-) -> BTreeSet<String> {
-    let Some(home) = scopes.home() else { return BTreeSet::new() };
+    message: &Message,
+    report: &Report,
+) -> bool {
+    let Some(home) = scopes.home().filter(|_| report.again_after.is_some()) else { return false };
     let left = Now::read().until(function_ends).map_or(TIMEOUT, less_margin);
     let calls = &home.calls(Deadline::after(TIMEOUT.min(left)), &Arc::new(CallCounts::default()));
-    let replaced = reported.iter().map(async |(message, report)| {
-        let is_replaced = continue_later(scopes, calls, message, report).await.unwrap_or_else(|error| {
-            tracing::warn!(messageId = message.id, %error, "a message is delivered again later than it should be");
-            false
-        });
-        is_replaced.then(|| message.id.clone())
-    });
-    join_all(replaced).await.into_iter().flatten().collect()
+    continue_later(scopes, calls, message, report).await.unwrap_or_else(|error| {
+        tracing::warn!(messageId = message.id, %error, "a message is delivered again later than it should be");
+        false
+    })
 }
 
 /// Returns whether a new message takes the place of this one.

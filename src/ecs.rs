@@ -19,6 +19,7 @@ pub(crate) mod locate;
 pub(crate) mod managed_by;
 pub(crate) mod plan;
 pub(crate) mod registrations;
+pub(crate) mod remaining;
 pub(crate) mod run_again;
 pub(crate) mod run_task;
 pub(crate) mod services;

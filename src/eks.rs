@@ -14,6 +14,7 @@ pub(crate) mod locate;
 pub(crate) mod node;
 pub(crate) mod plan;
 pub(crate) mod pod;
+pub(crate) mod remaining;
 pub(crate) mod token;
 
 use std::{

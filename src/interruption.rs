@@ -83,13 +83,15 @@ impl Interruption {
         self.announced_end.unwrap_or(self.time + NOTICE)
     }
 
-    /// When EC2 acts: two minutes after the notice, but at once for `hibernate`. Other events have no deadline.
+    /// When EC2 acts: two minutes after the notice, but at once for `hibernate`. A lifecycle action has a deadline once
+    /// its hook is known. Other events have none.
     #[must_use]
     pub fn deadline(&self) -> Option<SystemTime> {
         match self.kind {
             Kind::Notice(InstanceAction::Terminate | InstanceAction::Stop) => Some(self.end()),
             Kind::Notice(InstanceAction::Hibernate) => Some(self.time),
-            Kind::Rebalance | Kind::Running | Kind::Terminated | Kind::LifecycleAction => None,
+            Kind::LifecycleAction => self.announced_end,
+            Kind::Rebalance | Kind::Running | Kind::Terminated => None,
         }
     }
 

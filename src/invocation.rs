@@ -1,14 +1,18 @@
 //! One invocation, and the flow of one interruption: locate, plan, act.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures_util::future::join_all;
 use lambda_runtime::Context;
+use tokio::time::sleep;
 
 use crate::{
     aws::{
         calls::{CallCounts, Calls},
-        deadline::{Deadline, Now},
+        deadline::{Deadline, Now, less_margin},
         milliseconds,
     },
     config::Config,
@@ -28,10 +32,17 @@ use crate::{
     function::Function,
     identifier::{AccountId, Region},
     interrupted_task::InterruptedTask,
-    interruption::{Interruption, Kind, NOTICE},
+    interruption::{Interruption, Kind, LifecycleAction, NOTICE},
+    lifecycle::{self, Wait, clock::Clock},
     outcome::{ContainerInstanceOutcome, EventOutcome},
     scope::{Scope, Scopes},
 };
+
+/// The longest time between two looks within an invocation, 5 s.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// The time limit of a look, 20 s, before the heartbeat timeout is about to end: the next look comes soon.
+const LOOK: Duration = Duration::from_secs(20);
 
 /// What all events of an invocation share.
 pub(crate) struct Invocation<'a> {
@@ -88,33 +99,100 @@ impl<'a> Invocation<'a> {
         Ok(EventOutcome { act_ms: milliseconds(acting.elapsed()), ..outcome })
     }
 
+    /// Looks at an instance that waits in a lifecycle hook, drains it, and has it go on as soon as it is empty. What takes
+    /// longer goes on in another invocation if there is a queue, otherwise in this one.
+    async fn handle_lifecycle_action(
+        &self,
+        interruption: &Interruption,
+        action: &LifecycleAction,
+    ) -> Result<EventOutcome, Error> {
+        let ends = self.now.system + NOTICE;
+        // Launches and notices come first.
+        let deadline = Deadline::new(self.now, ends, self.context.deadline()).without_urgency();
+        let (scope, calls) = self.scope(&interruption.account, &interruption.region, deadline).await?;
+        loop {
+            let looked = self.look(&scope, &calls, interruption, action).await;
+            let outcome = looked.unwrap_or_else(|error| EventOutcome::default().with_failed_look(error));
+            let Some(pause) = outcome.again_after.filter(|_| !self.can_continue) else { return Ok(outcome) };
+            let pause = pause.min(LOOK_EVERY);
+            if calls.left() > pause {
+                sleep(pause).await;
+                continue;
+            }
+            let error = outcome.error.clone().unwrap_or(Error::Unfinished);
+            return Ok(EventOutcome { error: Some(error), again_after: None, ..outcome });
+        }
+    }
+
+    /// Looks once at an instance that waits in a lifecycle hook.
+    async fn look(
+        &self,
+        scope: &Scope,
+        calls: &Calls,
+        interruption: &Interruption,
+        action: &LifecycleAction,
+    ) -> Result<EventOutcome, Error> {
+        let now = self.now.later();
+        let age = now.since(interruption.time);
+        let short = &calls.until(now.instant + LOOK);
+        let hook = match lifecycle::wait(&scope.auto_scaling, short, &interruption.instance, action, age).await? {
+            Wait::In(hook) => hook,
+            Wait::Soon => return Ok(lifecycle::soon(action)),
+            Wait::Over(reason) => return Ok(lifecycle::over(action, reason)),
+        };
+        let clock = Clock::new(age, calls.left(), &hook);
+        let ends = less_margin(hook.heartbeat_timeout.saturating_sub(age));
+        let drain = if clock.is_last_phase && !ends.is_zero() { &calls.until(now.instant + ends) } else { short };
+        let announced_end = clock.is_last_phase.then(|| interruption.time + hook.heartbeat_timeout);
+        let interruption = Interruption { announced_end, ..interruption.clone() };
+        let drained = self.locate_and_act(scope, drain, now, &interruption).await;
+        let services = (&scope.auto_scaling, &scope.ecs, &scope.eks);
+        let clock = clock.at(self.now.later().since(interruption.time));
+        Ok(lifecycle::proceed(services, self.config, calls, (&interruption, action), clock, drained).await)
+    }
+
     /// Handles an interruption: locate, plan, act.
     async fn handle_interruption(&self, interruption: &Interruption) -> Result<EventOutcome, Error> {
+        if let Some(action) = &interruption.lifecycle_action {
+            return self.handle_lifecycle_action(interruption, action).await;
+        }
         let deadline = Deadline::new(self.now, interruption.end(), self.context.deadline());
         // Launches come with reclaims. They can wait.
         let is_notice = matches!(interruption.kind, Kind::Notice(_));
         let deadline = if is_notice { deadline } else { deadline.without_urgency() };
         let (scope, calls) = self.scope(&interruption.account, &interruption.region, deadline).await?;
-        let calls = &calls;
-        let Scope { ec2, ecs, eks, auto_scaling, .. } = &*scope;
         if interruption.kind == Kind::Running {
             let background = &calls.clone().in_background();
-            if is_launch(ec2, background, &interruption.instance).await? {
+            if is_launch(&scope.ec2, background, &interruption.instance).await? {
                 return Ok(EventOutcome::default());
             }
         }
+        let handled = self.locate_and_act(&scope, &calls, self.now, interruption).await;
+        let services = (&scope.auto_scaling, &scope.ecs, &scope.eks);
+        Ok(lifecycle::complete_after_notice(services, self.config, &calls, interruption, handled).await)
+    }
+
+    /// Handles an interruption in a scope.
+    async fn locate_and_act(
+        &self,
+        scope: &Scope,
+        calls: &Calls,
+        now: Now,
+        interruption: &Interruption,
+    ) -> EventOutcome {
+        let Scope { ec2, ecs, eks, auto_scaling, .. } = scope;
         let started = Instant::now();
         let (instance, located, error) = locate(ec2, ecs, self.config, calls, interruption).await;
         let (locate_ms, acting) = (milliseconds(started.elapsed()), Instant::now());
         if located.is_empty() && error.is_none() {
-            let of = handle_node((ec2, eks, auto_scaling), self.config, calls, self.now, interruption, instance).await;
-            return Ok(EventOutcome { locate_ms: locate_ms + of.locate_ms, ..of });
+            let of = handle_node((ec2, eks, auto_scaling), self.config, calls, now, interruption, instance).await;
+            return EventOutcome { locate_ms: locate_ms + of.locate_ms, ..of };
         }
         let located = match interruption.kind {
             Kind::Running => identify_stale(ecs, calls, located).await,
             _ => located,
         };
-        let react = |located| self.react((ecs, ec2), calls, located, interruption);
+        let react = |located| self.react((ecs, ec2), calls, now, located, interruption);
         let is_acted_on = located.iter().any(|of| plan(of, interruption, self.config).is_effective());
         let known = instance.ok().flatten();
         let replace = async {
@@ -133,7 +211,7 @@ impl<'a> Invocation<'a> {
             act_ms: milliseconds(acting.elapsed()),
             ..EventOutcome::default()
         };
-        Ok(outcome.with_replacement(replaced))
+        outcome.with_replacement(replaced)
     }
 
     /// Plans and acts. A container instance that is still registering is drained once it has registered.
@@ -141,6 +219,7 @@ impl<'a> Invocation<'a> {
         &self,
         (ecs, ec2): (&Ecs, &Ec2),
         calls: &Calls,
+        now: Now,
         mut located: Located,
         interruption: &Interruption,
     ) -> Result<ContainerInstanceOutcome, Error> {
@@ -151,6 +230,6 @@ impl<'a> Invocation<'a> {
             located.container_instance = ecs.registered(calls, &located.container_instance).await?;
             action = plan(&located, interruption, self.config);
         }
-        act((ecs, ec2), calls, self.now, &located.container_instance, action).await
+        act((ecs, ec2), calls, now, &located.container_instance, action).await
     }
 }

@@ -25,6 +25,7 @@ pub(crate) mod ecs;
 pub(crate) mod eks;
 
 pub(crate) mod auto_scaling;
+pub(crate) mod lifecycle;
 pub(crate) mod load_balancing;
 pub(crate) mod queue;
 
@@ -59,8 +60,8 @@ use crate::{
     aws::deadline::Deadline,
     config::Config,
     error::Error,
-    event::{Event, IgnoredEvent, Payload, RawEvent},
-    identifier::{AccountId, Region},
+    event::{Event, IgnoredEvent, Message, Payload, RawEvent},
+    identifier::{AccountId, HookName, Region},
     invocation::Invocation,
     outcome::EventOutcome,
     report::{Report, Response},
@@ -111,17 +112,15 @@ pub async fn handle(scopes: &Scopes, config: &Config, event: LambdaEvent<Payload
     match event.payload {
         Payload::Event(event) => {
             let report = invocation.handle_all([(&event, None)].into_iter()).await.pop();
-            report.map_or(Ok(Response::batch([])), |report| {
+            report.map_or(Ok(Response::batch([])), |(report, _)| {
                 Result::from(report).map(|answer| Response::Answer(Box::new(answer)))
             })
         }
         Payload::Batch(messages) => {
             invocation.can_continue = messages.iter().all(|message| message.receipt.is_some());
-            let reports = invocation.handle_all(messages.iter().map(|m| (&m.event, Some(m.id.as_str())))).await;
-            let reported: Vec<_> = messages.iter().zip(&reports).collect();
-            let continued = continuation::deliver_again(scopes, event.context.deadline(), &reported).await;
-            let failed =
-                reported.iter().filter(|(message, report)| report.is_unfinished() && !continued.contains(&message.id));
+            let reports = invocation.handle_all(messages.iter().map(|message| (&message.event, Some(message)))).await;
+            let reported = messages.iter().zip(reports);
+            let failed = reported.filter(|(_, (report, is_replaced))| report.is_unfinished() && !is_replaced);
             Ok(Response::batch(failed.map(|(message, _)| message.id.clone())))
         }
     }
@@ -130,14 +129,18 @@ pub async fn handle(scopes: &Scopes, config: &Config, event: LambdaEvent<Payload
 /// The outcome of an event, shared by all events that report the same.
 type SharedOutcome<'a> = Shared<BoxFuture<'a, EventOutcome>>;
 
-/// What identifies the subject of an event: its account, its Region, and the id of the instance or the ARN of the task.
-type Key<'a> = (&'a AccountId, &'a Region, &'a str);
+/// What identifies the subject of an event: its account, its Region, the id of the instance or the ARN of the task, and
+/// the lifecycle hook, since each hook has to be completed.
+type Key<'a> = (&'a AccountId, &'a Region, &'a str, Option<&'a HookName>);
 
 impl Event {
     fn key(&self) -> Option<Key<'_>> {
         match self {
-            Self::Interruption(of) => Some((&of.account, &of.region, of.instance.as_str())),
-            Self::Task(of) => Some((&of.account, &of.region, of.detail.task.as_str())),
+            Self::Interruption(of) => {
+                let hook = of.lifecycle_action.as_ref().map(|action| &action.hook);
+                Some((&of.account, &of.region, of.instance.as_str(), hook))
+            }
+            Self::Task(of) => Some((&of.account, &of.region, of.detail.task.as_str(), None)),
             Self::Ignored(_) => None,
         }
     }
@@ -167,9 +170,12 @@ impl Event {
 }
 
 impl Invocation<'_> {
-    /// Handles events independently of each other and reports them in their order, with the ids of the messages that
-    /// they came in. Several events with one subject are handled as one.
-    async fn handle_all<'e>(&self, events: impl Iterator<Item = (&'e RawEvent, Option<&'e str>)>) -> Vec<Report> {
+    /// Handles events independently of each other and reports them in their order, with whether a new message takes the
+    /// place of the one that it came in. Several events with one subject are handled as one.
+    async fn handle_all<'e>(
+        &self,
+        events: impl Iterator<Item = (&'e RawEvent, Option<&'e Message>)>,
+    ) -> Vec<(Report, bool)> {
         let (events, messages): (Vec<_>, Vec<_>) =
             events.map(|(event, message)| (Event::try_from(event), message)).unzip();
         let mut decisive: HashMap<_, &Event> = HashMap::new();
@@ -185,14 +191,24 @@ impl Invocation<'_> {
         let mut in_order: Vec<_> = events.iter().enumerate().collect();
         in_order.sort_by_key(|(_, event)| event.as_ref().ok().and_then(Event::time));
         let message = |at: usize| messages.get(at).copied().flatten();
-        let reports =
-            in_order.into_iter().map(async |(at, event)| (at, self.report(event, message(at), &outcomes).await));
+        let reports = in_order.into_iter().map(async |(at, event)| {
+            let message = message(at);
+            let report = self.report(event, message.map(|message| message.id.as_str()), &outcomes).await;
+            // At once, since another event of the batch may hold the invocation for minutes.
+            let is_replaced = match message {
+                Some(message) => {
+                    continuation::deliver_again(self.scopes, self.context.deadline(), message, &report).await
+                }
+                None => false,
+            };
+            (at, (report, is_replaced))
+        });
         // Unconstrained: tokio's cooperative budget would have the first call made before every event has joined it.
         let mut reports = tokio::task::unconstrained(join_all(reports)).await;
         reports.sort_unstable_by_key(|(at, _)| *at);
         let reports: Vec<_> = reports.into_iter().map(|(_, report)| report).collect();
         if let Some(bus) = &self.config.outcome_bus {
-            let answers = reports.iter().map(|report| &report.answer);
+            let answers = reports.iter().map(|(report, _)| &report.answer);
             outcome_bus::publish(self.scopes, self.context.deadline(), bus, answers).await;
         }
         reports

@@ -153,6 +153,51 @@ pub struct Replacement {
     pub reason: Option<String>,
 }
 
+/// What is left on an instance that is being drained.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Remaining {
+    /// Tasks that run or are about to.
+    pub(crate) running: usize,
+    /// Tasks and pods that were asked to stop and have not stopped yet.
+    pub(crate) stopping: usize,
+    /// Pods that were not asked to stop.
+    pub(crate) blocked: usize,
+}
+
+impl std::ops::Add for Remaining {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            running: self.running + other.running,
+            stopping: self.stopping + other.stopping,
+            blocked: self.blocked + other.blocked,
+        }
+    }
+}
+
+impl std::fmt::Display for Remaining {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { running, stopping, blocked } = self;
+        write!(f, "{running} tasks run, {stopping} tasks or pods are stopping, {blocked} pods can't be evicted")
+    }
+}
+
+/// A lifecycle action that an instance waited for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LifecycleActionOutcome {
+    /// The Auto Scaling group.
+    pub auto_scaling_group: String,
+    /// The lifecycle hook.
+    pub hook: String,
+    /// Whether this function completed it.
+    pub is_completed: bool,
+    /// The reason why it did not, or did before the instance was empty.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
 /// The outcome of an event.
 #[derive(Clone, Debug, Default)]
 pub struct EventOutcome {
@@ -164,6 +209,8 @@ pub struct EventOutcome {
     pub nodes: Vec<NodeOutcome>,
     /// Its replacement, if the settings ask for one.
     pub replacement: Option<Replacement>,
+    /// Its lifecycle action, if it waited in a hook.
+    pub lifecycle_action: Option<LifecycleActionOutcome>,
     /// Whether it was left alone for `reason`.
     pub is_skipped: bool,
     /// The reason why no cluster was searched for it.

@@ -14,7 +14,10 @@ use crate::{
     identifier::{AccountId, ClusterName, ContainerInstanceArn, InstanceId, Region, TaskArn},
     interrupted_task::{Cause, InterruptedTask, Recalled},
     interruption::{InstanceAction, Interruption, Kind},
-    outcome::{ContainerInstanceOutcome, EventOutcome, NodeOutcome, Outcome, PodCounts, Replacement, TaskOutcome},
+    outcome::{
+        ContainerInstanceOutcome, EventOutcome, LifecycleActionOutcome, NodeOutcome, Outcome, PodCounts, Replacement,
+        TaskOutcome,
+    },
 };
 
 /// The function's answer.
@@ -82,6 +85,8 @@ pub struct Answer {
     nodes: Vec<NodeOutcome>,
     #[serde(skip_serializing_if = "Option::is_none")]
     replacement: Option<Replacement>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lifecycle_action: Option<LifecycleActionOutcome>,
     #[serde(skip_serializing_if = "Option::is_none")]
     task: Option<TaskAnswer>,
 }
@@ -212,6 +217,7 @@ impl Answer {
             container_instances: Vec::new(),
             nodes: Vec::new(),
             replacement: None,
+            lifecycle_action: None,
             task: None,
         }
     }
@@ -252,6 +258,7 @@ impl Answer {
             container_instances: of.container_instances.clone(),
             nodes: of.nodes.clone(),
             replacement: of.replacement.clone(),
+            lifecycle_action: of.lifecycle_action.clone(),
             ..self
         }
     }
@@ -296,7 +303,8 @@ impl Answer {
         let all = &self.container_instances;
         let clusters: Vec<_> = self.clusters().map(ClusterName::as_str).collect();
         let mut reasons = all.iter().map(|of| &of.reason).chain(self.nodes.iter().map(|of| &of.reason));
-        let reason = self.reason.as_deref().or_else(|| reasons.find_map(Option::as_deref));
+        let action = self.lifecycle_action.as_ref().and_then(|action| action.reason.as_deref());
+        let reason = self.reason.as_deref().or_else(|| reasons.find_map(Option::as_deref)).or(action);
         let (node, task) = (self.nodes.first(), self.task.as_ref());
         let (pods_evicted, pods_deleted, pods_left) = match node.and_then(|node| node.pods) {
             Some(PodCounts::Drained { pods_evicted, pods_deleted, pods_left }) => {
@@ -329,6 +337,7 @@ impl Answer {
                     service = task.and_then(|task| task.service_name.as_deref()),
                     newTask = task.and_then(|task| task.new_task_arn.as_ref()).map(TaskArn::as_str),
                     replaced = self.replacement.as_ref().map(|replacement| replacement.is_started),
+                    lifecycleActionCompleted = self.lifecycle_action.as_ref().map(|action| action.is_completed),
                     secondsLeft = self.seconds_left,
                     calls = counts.made(),
                     locateMs = of.locate_ms,

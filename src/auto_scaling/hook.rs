@@ -4,9 +4,6 @@ use std::time::Duration;
 
 use crate::aws::query::answer::{List, Record};
 
-/// The most lifecycle hooks of a group, which is also the most in a `DescribeLifecycleHooks` call, 50.
-pub(crate) const MOST: usize = 50;
-
 pub(super) const LIST: List = List {
     name: "LifecycleHooks",
     fields: &["LifecycleHookName", "LifecycleTransition", "HeartbeatTimeout", "GlobalTimeout"],

@@ -1,11 +1,6 @@
 //! Instances that wait in a lifecycle hook.
 
-use std::collections::HashMap;
-
-use super::{
-    AutoScaling,
-    hook::{self, Hook},
-};
+use super::AutoScaling;
 use crate::{
     aws::{
         calls::Calls,
@@ -17,40 +12,9 @@ use crate::{
 };
 
 /// The error code for a lifecycle action that is no longer there, and for a group or hook that is not there.
-const VALIDATION_ERROR: &str = "ValidationError";
+pub(super) const VALIDATION_ERROR: &str = "ValidationError";
 
-#[cfg_attr(not(test), expect(dead_code, reason = "for instances that wait in a hook"))]
 impl AutoScaling {
-    /// Describes a group's lifecycle hook; `None` if there is no such hook or group.
-    ///
-    /// # Errors
-    ///
-    /// If the call failed.
-    pub(crate) async fn hook(&self, calls: &Calls, group: &str, name: &str) -> Result<Option<Hook>, Error> {
-        let group = group.to_owned();
-        self.coalesced.hooks.get(self, calls, &group, name.to_owned(), Self::describe_hooks).await
-    }
-
-    async fn describe_hooks(
-        self,
-        calls: Calls,
-        group: String,
-        names: Vec<String>,
-    ) -> Result<HashMap<String, Option<Hook>>, Error> {
-        let parameters = Parameters::default()
-            .with("AutoScalingGroupName", &group)
-            .with_list("LifecycleHookNames", names.iter().map(String::as_str));
-        let operation = Operation::DescribeLifecycleHooks;
-        match self.client.call(&calls, operation, &group, &parameters, &hook::LIST).await {
-            Ok(found) => {
-                let hooks = found.iter().filter_map(Hook::read);
-                Ok(hooks.map(|hook| (hook.name.clone(), Some(hook))).collect())
-            }
-            Err(error) if error.code() == Some(VALIDATION_ERROR) => Ok(HashMap::new()),
-            Err(error) => Err(error),
-        }
-    }
-
     /// Has an instance go on that waits in a hook. Returns whether it was still waiting.
     ///
     /// # Errors
@@ -113,7 +77,10 @@ mod tests {
 
     use standin::{AutoScalingGroup, Fault, Instance, LifecycleHook, Standin};
 
-    use super::{super::Member, *};
+    use super::{
+        super::{Member, hook::Hook},
+        *,
+    };
     use crate::{aws, aws::deadline::Deadline, direct};
 
     const ID: &str = "i-1234567890abcdef0";

@@ -26,6 +26,17 @@ impl Now {
         Self { instant: Instant::now(), system: SystemTime::now() }
     }
 
+    /// The present time later in the same invocation.
+    pub(crate) fn later(self) -> Self {
+        let instant = Instant::now();
+        Self { instant, system: self.system + (instant - self.instant) }
+    }
+
+    /// The time since a time that has passed.
+    pub(crate) fn since(self, time: SystemTime) -> Duration {
+        self.system.duration_since(time).unwrap_or_default()
+    }
+
     /// The time until `end`; `None` if that has passed. For the end of an invocation, `None` means that it is not
     /// known: local runtimes send the timeout in place of the time, which is then in 1970.
     pub(crate) fn until(self, end: SystemTime) -> Option<Duration> {

@@ -82,11 +82,11 @@ pub(crate) fn plan(located: &Located, interruption: &Interruption, config: &Conf
     if let Some(reason) = reason_to_skip(located, interruption, config) {
         return Action::Skip(reason);
     }
+    let evacuate = Change::Evacuate(Evacuation::new(interruption.end(), config));
     let change = match (interruption.kind, config.strategy) {
         (Kind::Terminated, _) | (Kind::Notice(InstanceAction::Terminate), Strategy::Deregister) => Change::Deregister,
-        (Kind::Notice(InstanceAction::Terminate), Strategy::Evacuate) => {
-            Change::Evacuate(Evacuation::new(interruption.end(), config))
-        }
+        (Kind::Notice(InstanceAction::Terminate), Strategy::Evacuate) => evacuate,
+        (Kind::LifecycleAction, Strategy::Evacuate) if interruption.deadline().is_some() => evacuate,
         (Kind::Notice(InstanceAction::Terminate), Strategy::Drain) | (Kind::LifecycleAction, _) => Change::Drain(None),
         // An instance that is stopped or hibernated comes back, and its agent would not register a deregistered
         // container instance again. After a rebalance recommendation it is marked as well, since a later notice finds
@@ -148,8 +148,10 @@ fn reason_to_skip(located: &Located, interruption: &Interruption, config: &Confi
     if interruption.kind == Kind::Running && located.is_stale {
         return Some(Reason::Stale);
     }
-    let is_temporary =
-        !matches!(interruption.kind, Kind::Notice(InstanceAction::Terminate) | Kind::Terminated | Kind::Running);
+    let is_temporary = !matches!(
+        interruption.kind,
+        Kind::Notice(InstanceAction::Terminate) | Kind::Terminated | Kind::Running | Kind::LifecycleAction
+    );
     if is_temporary && located.restarted_at.is_some_and(|started| started > interruption.time) {
         return Some(Reason::RestartedSince);
     }
@@ -159,7 +161,7 @@ fn reason_to_skip(located: &Located, interruption: &Interruption, config: &Confi
         // An instance that is terminated or running again is not being drained by ECS.
         ManagedBy::ManagedDraining(_) => {
             config.managed_draining == ManagedDrainingPolicy::Respect
-                && matches!(interruption.kind, Kind::Notice(_) | Kind::Rebalance)
+                && matches!(interruption.kind, Kind::Notice(_) | Kind::Rebalance | Kind::LifecycleAction)
         }
     };
     located.managed_by.iter().find(is_managed).cloned().map(Reason::ManagedBy)

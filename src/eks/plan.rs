@@ -41,9 +41,11 @@ pub(crate) enum Change {
 /// How a node is drained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Drain {
-    /// When EC2 acts; `None` if it may not act at all.
+    /// When EC2 acts; `None` if it may not act at all, or nobody knows when.
     pub(crate) ends: Option<SystemTime>,
     pub(crate) budgets: BudgetPolicy,
+    /// Whether the node is drained again later, so that blocked pods need not be evicted again now.
+    pub(crate) is_repeated: bool,
 }
 
 /// Why a node is left alone.
@@ -105,7 +107,7 @@ pub(crate) fn left_alone(instance: &Instance, reason: &Reason) -> Vec<NodeOutcom
 /// Decides what to do with a node.
 pub(crate) fn plan(node: &Node, start: LastStart, interruption: &Interruption, config: &Config) -> Action {
     let Interruption { kind, time, .. } = *interruption;
-    let comes_back = kind != Kind::Notice(InstanceAction::Terminate);
+    let comes_back = !matches!(kind, Kind::Notice(InstanceAction::Terminate) | Kind::LifecycleAction);
     let change = if kind == Kind::Running {
         // A late event must not undo a later draining.
         if !node.mark().is_some_and(|mark| mark.is_before(time)) {
@@ -116,7 +118,9 @@ pub(crate) fn plan(node: &Node, start: LastStart, interruption: &Interruption, c
         if comes_back && matches!(start, LastStart::Restarted(started) if started > time) {
             return Action::Skip(Reason::RestartedSince);
         }
-        let drain = Drain { ends: interruption.deadline(), budgets: config.pod_disruption_budgets };
+        let ends = interruption.deadline();
+        let is_repeated = kind == Kind::LifecycleAction && ends.is_none();
+        let drain = Drain { ends, budgets: config.pod_disruption_budgets, is_repeated };
         let drain = (config.eks_strategy == EksStrategy::Drain).then_some(drain);
         Change::Cordon { mark: Mark::new(time), comes_back, drain }
     };
@@ -242,7 +246,11 @@ mod tests {
             (Kind::Notice(InstanceAction::Hibernate), true, Some(at(60))),
             (Kind::Rebalance, true, None),
         ] {
-            let change = Change::Cordon { mark: Mark::new(at(60)), comes_back, drain: Some(Drain { ends, budgets }) };
+            let change = Change::Cordon {
+                mark: Mark::new(at(60)),
+                comes_back,
+                drain: Some(Drain { ends, budgets, is_repeated: false }),
+            };
             assert_eq!(planned(kind, LastStart::Launched, None, &[]), Action::Apply(change), "{kind}");
             assert_eq!(planned(kind, LastStart::Unknown, None, &[("DRY_RUN", "true")]), Action::DryRun(change));
             let cordon = Change::Cordon { mark: Mark::new(at(60)), comes_back, drain: None };

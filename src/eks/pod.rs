@@ -71,13 +71,18 @@ impl Pod {
         Duration::from_secs(self.spec.termination_grace_period_seconds.unwrap_or(DEFAULT_GRACE_S).max(0).unsigned_abs())
     }
 
-    /// Whether the pod has to be asked to stop. Pods of a `DaemonSet` would be started again, mirror pods would not
-    /// notice, and others are finished or stopping already.
+    /// Whether the pod has to be asked to stop: it leaves, and is not stopping already.
     pub(crate) fn is_to_be_evicted(&self) -> bool {
-        let Metadata { deletion_timestamp, annotations, owner_references, .. } = &self.metadata;
+        self.metadata.deletion_timestamp.is_none() && self.leaves()
+    }
+
+    /// Whether the pod leaves a node that is drained. Pods of a `DaemonSet` would be started again, mirror pods would not
+    /// notice, and others are finished.
+    pub(crate) fn leaves(&self) -> bool {
+        let Metadata { annotations, owner_references, .. } = &self.metadata;
         let is_finished = matches!(self.status.phase.as_deref(), Some("Succeeded" | "Failed"));
         let is_of_daemon_set = owner_references.iter().any(|owner| owner.controller && owner.kind == "DaemonSet");
-        deletion_timestamp.is_none() && !is_finished && !is_of_daemon_set && !annotations.contains_key(MIRROR)
+        !is_finished && !is_of_daemon_set && !annotations.contains_key(MIRROR)
     }
 }
 

@@ -134,7 +134,9 @@ fn line(measurement: Measurement<'_>, now: SystemTime) -> MetricsLine<'_> {
     // Several events and invocations concern the same task.
     let is_task = task.is_some() && !is_repeated && outcome != Outcome::Waiting;
     let time = interruption.map(|of| of.time).or(task.map(|of| of.time));
-    let since_event = |changed: SystemTime| changed.duration_since(time?).ok();
+    // A lifecycle action may have hours.
+    let is_urgent = interruption.is_none_or(|of| of.kind != Kind::LifecycleAction);
+    let since_event = |changed: SystemTime| changed.duration_since(time.filter(|_| is_urgent)?).ok();
     // A hibernation has no two minutes to spare.
     let with_time = interruption.filter(|interruption| interruption.kind != Kind::Notice(InstanceAction::Hibernate));
     let to_spare = |changed: SystemTime| Some(with_time?.deadline()?.duration_since(changed).unwrap_or_default());

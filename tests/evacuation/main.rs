@@ -5,6 +5,7 @@
 
 mod coexistence;
 mod faults;
+mod hooks;
 #[path = "../support/in_process.rs"]
 mod in_process;
 mod lag;

@@ -9,6 +9,7 @@ mod eks;
 mod errors;
 mod events;
 mod frugality;
+mod hooks;
 mod leave_alone;
 mod lifecycle;
 mod locate;

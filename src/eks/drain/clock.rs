@@ -34,7 +34,7 @@ pub(super) struct Clock {
     give_up: Instant,
     /// Whether blocked pods are deleted.
     deletes: bool,
-    /// Whether there is no time to try again.
+    /// Whether a blocked pod is not tried again, since there is no time, or a later invocation does it.
     is_once: bool,
 }
 
@@ -79,7 +79,7 @@ impl Clock {
             ends: left.map(|left| now.instant + left),
             give_up: if left.is_none() { deadline.min(now.instant + RECOMMENDATION) } else { deadline },
             deletes: plan.budgets == BudgetPolicy::UntilDeadline && left.is_some(),
-            is_once: left.is_some_and(|left| left.is_zero()),
+            is_once: plan.is_repeated || left.is_some_and(|left| left.is_zero()),
         }
     }
 
@@ -151,7 +151,7 @@ mod tests {
     fn clock(notice: Option<u64>, function: u64, budgets: BudgetPolicy) -> (Clock, Instant) {
         let now = Now { instant: Instant::now(), system: SystemTime::UNIX_EPOCH + s(1_000_000) };
         let ends = notice.map(|left| now.system + s(left));
-        (Clock::new(Drain { ends, budgets }, now, now.instant + s(function)), now.instant)
+        (Clock::new(Drain { ends, budgets, is_repeated: false }, now, now.instant + s(function)), now.instant)
     }
 
     fn evicted(clock: &Clock, grace: Duration, now: Instant) -> Option<Duration> {
