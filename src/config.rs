@@ -5,6 +5,7 @@ mod clusters;
 use std::{collections::BTreeSet, fmt, ops::RangeInclusive};
 
 pub use clusters::{ClusterFilter, Verdict};
+use serde::Serialize;
 
 use crate::{
     identifier::{AccountId, identifier},
@@ -12,7 +13,7 @@ use crate::{
 };
 
 /// The environment variables that the settings are read from.
-pub const VARIABLES: [&str; 18] = [
+pub const VARIABLES: [&str; 19] = [
     "STRATEGY",
     "DRY_RUN",
     "CLUSTERS",
@@ -31,6 +32,7 @@ pub const VARIABLES: [&str; 18] = [
     "EKS_STRATEGY",
     "POD_DISRUPTION_BUDGETS",
     "REPLACE_INSTANCES",
+    "REHEARSAL_READS",
 ];
 
 /// The function's settings.
@@ -68,6 +70,8 @@ pub struct Config {
     pub pod_disruption_budgets: BudgetPolicy,
     /// `REPLACE_INSTANCES`
     pub replacement: ReplacementPolicy,
+    /// `REHEARSAL_READS`
+    pub rehearsal_reads: RehearsalReads,
 }
 
 /// The role that the function assumes in other accounts.
@@ -91,7 +95,8 @@ identifier!(
 );
 
 /// What happens to a container instance whose EC2 instance is going to be terminated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Strategy {
     /// It is deregistered: ECS replaces its service tasks at once.
     Deregister,
@@ -162,6 +167,16 @@ pub enum ReplacementPolicy {
     Leave,
     /// At once: the instance is detached from its group.
     Detach,
+}
+
+/// What a rehearsal reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RehearsalReads {
+    /// What handling a notice reads.
+    Few,
+    /// Tasks, services, target groups, Auto Scaling groups and `PodDisruptionBudgets` as well.
+    All,
 }
 
 /// Whether anything is changed.
@@ -243,6 +258,8 @@ impl Config {
                 .one_of(&[("until-deadline", BudgetPolicy::UntilDeadline), ("respect", BudgetPolicy::Respect)])?,
             replacement: read("REPLACE_INSTANCES")
                 .one_of(&[("leave", ReplacementPolicy::Leave), ("detach", ReplacementPolicy::Detach)])?,
+            rehearsal_reads: read("REHEARSAL_READS")
+                .one_of(&[("few", RehearsalReads::Few), ("all", RehearsalReads::All)])?,
         })
     }
 

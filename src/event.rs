@@ -2,6 +2,7 @@
 
 mod envelope;
 mod rebalance_recommendation;
+mod rehearsal;
 mod reservation_interruption_warning;
 mod spot_interruption_warning;
 mod sqs;
@@ -19,6 +20,7 @@ use crate::{
     error::Error,
     identifier::{AccountId, Region, quote},
     interruption::{Interruption, NOTICE},
+    rehearsal::request::Request as Rehearsal,
 };
 
 /// A payload as Lambda delivers it.
@@ -38,17 +40,19 @@ const SOURCE: &str = "aws.ec2";
 pub enum Event {
     /// An event in the life of an instance.
     Interruption(Interruption),
+    /// An order to say what would happen to the present fleet.
+    Rehearsal(Box<Rehearsal>),
     /// An event that the function does not react to.
     Ignored(IgnoredEvent),
 }
 
 impl Event {
-    /// The time of what the event announces; `None` for ignored events.
+    /// The time of what the event announces; `None` for rehearsals and ignored events.
     #[must_use]
     pub fn time(&self) -> Option<SystemTime> {
         match self {
             Self::Interruption(interruption) => Some(interruption.deadline().unwrap_or(interruption.time + NOTICE)),
-            Self::Ignored(_) => None,
+            Self::Rehearsal(_) | Self::Ignored(_) => None,
         }
     }
 }
@@ -93,6 +97,9 @@ impl TryFrom<RawEvent> for Event {
     fn try_from(received: RawEvent) -> Result<Self, Error> {
         let event = &received.0.map_err(Error::InvalidEvent)?;
         let (source, detail_type) = kind(event)?;
+        if (source.as_str(), detail_type.as_str()) == (rehearsal::SOURCE, rehearsal::DETAIL_TYPE) {
+            return Ok(Self::Rehearsal(Box::new(rehearsal::read(event)?)));
+        }
         let read = match (source.as_str(), detail_type.as_str()) {
             (SOURCE, spot_interruption_warning::DETAIL_TYPE) => Ok(spot_interruption_warning::read(detail(event)?)?),
             (SOURCE, reservation_interruption_warning::DETAIL_TYPE) => {

@@ -29,6 +29,8 @@ pub mod outcome;
 
 pub mod report;
 
+pub mod rehearsal;
+
 pub mod outcome_bus;
 
 pub mod aws;
@@ -50,7 +52,7 @@ use crate::{
     aws::deadline::Deadline,
     config::Config,
     error::Error,
-    event::{Event, IgnoredEvent, Payload, RawEvent},
+    event::{Event, IgnoredEvent, Payload},
     interruption::{InstanceKey, Interruption},
     invocation::Invocation,
     outcome::InstanceOutcome,
@@ -98,13 +100,19 @@ pub async fn handle(scopes: &Scopes, config: &Config, event: LambdaEvent<Payload
     let invocation = Invocation::new(scopes, config, &event.context);
     match event.payload {
         Payload::Event(event) => {
+            let event = Event::try_from(event);
+            if let Ok(Event::Rehearsal(request)) = &event {
+                let report = rehearsal::rehearse(scopes, config, invocation.context, request).await?;
+                return Ok(Response::Rehearsal(Box::new(report)));
+            }
             let report = invocation.handle_all(vec![event], &[]).await.pop();
             report.map_or(Ok(Response::batch([])), |report| {
                 Result::from(report).map(|answer| Response::Answer(Box::new(answer)))
             })
         }
         Payload::Batch(messages) => {
-            let (ids, events): (Vec<_>, _) = messages.into_iter().map(|message| (message.id, message.event)).unzip();
+            let messages = messages.into_iter().map(|message| (message.id, Event::try_from(message.event)));
+            let (ids, events): (Vec<_>, _) = messages.unzip();
             let reports = invocation.handle_all(events, &ids).await;
             let failed = ids.into_iter().zip(reports).filter_map(|(id, report)| report.error.is_some().then_some(id));
             Ok(Response::batch(failed))
@@ -118,8 +126,7 @@ type SharedOutcome<'a> = Shared<BoxFuture<'a, InstanceOutcome>>;
 impl Invocation<'_> {
     /// Handles events independently of each other and reports them in their order, with the ids of the messages that
     /// they came in. Several events for one instance are handled as one.
-    async fn handle_all(&self, events: Vec<RawEvent>, messages: &[String]) -> Vec<Report> {
-        let events: Vec<_> = events.into_iter().map(Event::try_from).collect();
+    async fn handle_all(&self, events: Vec<Result<Event, Error>>, messages: &[String]) -> Vec<Report> {
         let interruptions = events.iter().filter_map(|event| match event {
             Ok(Event::Interruption(interruption)) if self.config.reason_to_ignore(interruption).is_none() => {
                 Some(interruption)
@@ -165,6 +172,13 @@ impl Invocation<'_> {
                     (reason, _) => {
                         report::ignored(&IgnoredEvent::by_setting(interruption, reason.unwrap_or_default()), message)
                     }
+                }
+            }
+            // Of a queue: the report is in the log and in the metrics.
+            Ok(Event::Rehearsal(request)) => {
+                match Box::pin(rehearsal::rehearse(self.scopes, self.config, self.context, request)).await {
+                    Ok(_) => report::rehearsed(),
+                    Err(error) => report::invalid(error, message),
                 }
             }
             Ok(Event::Ignored(ignored)) => report::ignored(ignored, message),

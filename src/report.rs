@@ -12,6 +12,7 @@ use crate::{
     identifier::{AccountId, ClusterName, ContainerInstanceArn, InstanceId, Region},
     interruption::{InstanceAction, Interruption, Kind},
     outcome::{ContainerInstanceOutcome, InstanceOutcome, NodeOutcome, Outcome, PodCounts, Replacement},
+    rehearsal,
 };
 
 /// The function's answer.
@@ -20,6 +21,8 @@ use crate::{
 pub enum Response {
     /// The answer to a single event.
     Answer(Box<Answer>),
+    /// The answer to a rehearsal.
+    Rehearsal(Box<rehearsal::report::Report>),
     /// The answer to a batch from a queue.
     Batch(BatchResponse),
 }
@@ -107,6 +110,11 @@ pub(crate) fn invalid(error: Error, message: Option<&str>) -> Report {
     let answer = Answer { error_type: Some(error.error_type()), ..Answer::without_instance(Outcome::Failed) };
     metrics::write(answer.measurement());
     Report { answer, error: Some(error) }
+}
+
+/// Reports a rehearsal that came in a batch. It has reported itself.
+pub(crate) fn rehearsed() -> Report {
+    Report { answer: Answer::without_instance(Outcome::DryRun), error: None }
 }
 
 /// Reports an ignored event as a warning, since no rule should deliver it.

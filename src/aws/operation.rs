@@ -33,6 +33,7 @@ pub enum Operation {
     GetNode,
     ListNodes,
     PatchNode,
+    ListPodDisruptionBudgets,
     ListPods,
     EvictPod,
     DeletePod,
@@ -79,9 +80,21 @@ impl Operation {
             Self::DescribeAutoScalingGroups | Self::DescribeAutoScalingInstances | Self::DetachInstances => {
                 Quota::AutoScaling
             }
-            Self::GetNode | Self::ListNodes | Self::PatchNode | Self::ListPods | Self::DeletePod => Quota::Kubernetes,
+            Self::GetNode
+            | Self::ListNodes
+            | Self::PatchNode
+            | Self::ListPodDisruptionBudgets
+            | Self::ListPods
+            | Self::DeletePod => Quota::Kubernetes,
             Self::EvictPod => Quota::Eviction,
         }
+    }
+}
+
+impl Operation {
+    /// The burst of requests that its quota admits at once, and the requests per second after that.
+    pub(crate) fn limits(self) -> (f64, f64) {
+        self.quota().limits()
     }
 }
 
