@@ -1,7 +1,7 @@
 //! A rehearsal in one account and Region.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -24,8 +24,12 @@ use crate::{
         calls::{CallCounts, Calls},
         deadline::Deadline,
     },
-    config::Config,
+    config::{Config, Verdict},
     ecs::locate::way::Way,
+    eks::{
+        api_server::{UNAUTHORIZED, UNREACHABLE},
+        locate as eks_locate,
+    },
     error::{Error, ErrorClass},
     function::Function,
     identifier::{AccountId, ClusterName, Region},
@@ -132,13 +136,27 @@ impl Place<'_> {
         Ok(())
     }
 
+    /// Asks the API servers of all EKS clusters that instances may be in, once each. Those that can't be reached would
+    /// otherwise take the time of each node.
+    async fn closed_clusters(&self, scope: &Scope, calls: &Calls, fleet: &[Subject]) -> HashMap<ClusterName, Error> {
+        let named: BTreeSet<_> = fleet.iter().flat_map(|subject| &subject.eks_clusters).collect();
+        let eks_clusters = &self.config.eks_clusters;
+        let included = named.into_iter().filter(|cluster| eks_clusters.verdict(cluster) == Verdict::Included);
+        let probe =
+            async |cluster: &ClusterName| (cluster.clone(), eks_locate::probe(&scope.eks, calls, cluster).await);
+        let probed = join_all(included.map(probe)).await;
+        let is_closed = |error: &Error| matches!(error.code(), Some(UNAUTHORIZED | UNREACHABLE));
+        probed.into_iter().filter_map(|(name, probed)| Some((name, probed.err().filter(is_closed)?))).collect()
+    }
+
     async fn locate(&self, scope: &Scope, calls: &Calls, fleet: Vec<Subject>, until: Instant) -> Vec<Subject> {
         let mut subjects = Vec::with_capacity(fleet.len());
+        let closed = &self.closed_clusters(scope, calls, &fleet).await;
         let mut fleet = fleet.into_iter().peekable();
         while fleet.peek().is_some() {
             let assess = |subject: Subject| async move {
                 let interruption = notice(subject.id.clone(), &self.account, &self.region);
-                let assessed = Box::pin(subject.clone().assess(scope, self.config, calls, &interruption));
+                let assessed = Box::pin(subject.clone().assess(scope, self.config, calls, &interruption, closed));
                 let assessed = timeout_at(until, assessed).await.unwrap_or_else(|_| subject.clone());
                 if was_not_reached(&assessed) { subject } else { assessed }
             };

@@ -19,10 +19,6 @@ use crate::{
     scope::Scope,
 };
 
-/// The longest time for which something can be asked to stop, 110 s: a notice, less 10 s for the answer, the change and
-/// the way of SIGTERM to the containers.
-const MAX_STOP_S: u64 = 110;
-
 /// What is on the instances.
 #[derive(Debug, Default)]
 pub(crate) struct Counted {

@@ -1,6 +1,10 @@
 //! An instance in a rehearsal: what would become of it.
 
-use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::SystemTime,
+};
 
 use serde::Serialize;
 
@@ -81,6 +85,8 @@ pub(crate) struct Subject {
     pub(crate) id: InstanceId,
     pub(crate) pool: CapacityPool,
     pub(crate) auto_scaling_group: Option<String>,
+    /// The EKS clusters that its tags name.
+    pub(crate) eks_clusters: Vec<ClusterName>,
     pub(crate) fate: Fate,
     /// How its cluster was found.
     pub(crate) way: Option<Way>,
@@ -103,6 +109,7 @@ impl Subject {
             id,
             pool: instance.map(|instance| instance.pool.clone()).unwrap_or_default(),
             auto_scaling_group: instance.and_then(Instance::auto_scaling_group).map(str::to_owned),
+            eks_clusters: instance.map(Instance::eks_clusters).unwrap_or_default(),
             fate: Fate::NotReached,
             way: None,
             cluster: None,
@@ -120,12 +127,15 @@ impl Subject {
     }
 
     /// Looks the instance up as if its notice had come, and plans. Nothing is changed.
+    ///
+    /// `closed` are the EKS clusters whose API server does not answer, with the error.
     pub(crate) async fn assess(
         self,
         scope: &Scope,
         config: &Config,
         calls: &Calls,
         interruption: &Interruption,
+        closed: &HashMap<ClusterName, Error>,
     ) -> Self {
         let Scope { ec2, ecs, eks, .. } = scope;
         let (described, located, error) = ecs_locate::locate(ec2, ecs, config, calls, interruption).await;
@@ -152,6 +162,9 @@ impl Subject {
             }
         };
         let cluster = clusters.first().cloned();
+        if let Some(error) = clusters.iter().find_map(|cluster| closed.get(cluster)) {
+            return Self { fate: Fate::Failed, cluster, error: Some(error.clone()), ..self };
+        }
         match eks_locate::locate(eks, calls, &clusters, (&self.id, &instance)).await {
             Ok(Some(located)) => {
                 let action = eks_plan::plan(&located.node, instance.start, interruption, config);

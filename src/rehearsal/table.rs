@@ -4,9 +4,6 @@ use std::{collections::BTreeMap, fmt::Write};
 
 use super::{finding::Finding, report::Report, timeline::Timeline};
 
-/// The width of the names in a table.
-const WIDTH: usize = 34;
-
 /// Writes the report as text, with lines that end in a line feed.
 pub(crate) fn write(report: &Report) -> String {
     let mut text = String::new();
@@ -33,9 +30,7 @@ fn sections(text: &mut String, report: &Report) -> std::fmt::Result {
     counts(text, &format!("\nCluster found by ({} calls)", report.calls_to_locate), &report.ways)?;
     match report.not_covered {
         0 => writeln!(text, "\nEach instance is covered.")?,
-        count => {
-            writeln!(text, "\n{count} instances are not covered: not handled by this function, nor by anybody else.")?
-        }
+        count => writeln!(text, "\n{count} not covered: this function would not handle them, nor would anybody else.")?,
     }
     if report.findings.is_empty() {
         writeln!(text, "\nFindings: none")?;
@@ -55,7 +50,7 @@ fn counts(text: &mut String, heading: &str, counts: &BTreeMap<String, usize>) ->
     }
     counts.sort_by_key(|(name, count)| (std::cmp::Reverse(**count), name.as_str()));
     writeln!(text, "{heading}")?;
-    counts.into_iter().try_for_each(|(name, count)| writeln!(text, "  {:<WIDTH$} {count:>6}", words(name)))
+    counts.into_iter().try_for_each(|(name, count)| writeln!(text, "  {count:>6}  {}", words(name)))
 }
 
 /// A name of JSON as words.
@@ -100,7 +95,7 @@ fn write_timeline(text: &mut String, timeline: &Timeline) -> std::fmt::Result {
         ("last one handled", timeline.handled_s),
         ("EC2 ends the instances", *notice_s),
     ] {
-        writeln!(text, "  {what:<WIDTH$} {seconds:>6.1} s")?;
+        writeln!(text, "  {seconds:>6.1} s  {what}")?;
     }
     let in_time = if timeline.is_in_time { "in time" } else { "too late" };
     let limit = limited_by.as_ref().map(|of| format!("; the request quota of {of} decides")).unwrap_or_default();
@@ -155,17 +150,17 @@ mod tests {
   account 123456789012, Region us-east-2: 7 instances
 
 Would be
-  evacuated                               4
-  not found                               2
-  failed                                  1
+       4  evacuated
+       2  not found
+       1  failed
 
 Left alone, by reason
-  its tags say that it is a node of Amazon EMR      1
+       1  its tags say that it is a node of Amazon EMR
 
 Cluster found by (9 calls)
-  user data                               4
+       4  user data
 
-1 instances are not covered: not handled by this function, nor by anybody else.
+1 not covered: this function would not handle them, nor would anybody else.
 
 Findings, worst first
   service-without-room (7)
@@ -177,10 +172,10 @@ Not checked
   ecs:StopTask
 
 If all 7 instances of m6i.large in us-east-2a were interrupted at once
-  notices received                      1.0 s
-  last one located                      1.0 s
-  last one handled                      1.0 s
-  EC2 ends the instances              120.0 s
+     1.0 s  notices received
+     1.0 s  last one located
+     1.0 s  last one handled
+   120.0 s  EC2 ends the instances
   0 would be handled, in time.
 ";
         assert_eq!(write(&report()), expected);

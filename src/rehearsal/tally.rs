@@ -103,7 +103,8 @@ impl Tally {
 
 /// The wave that interrupts these instances.
 fn wave(survey: &Survey, subjects: &[&Subject], strategy: Strategy) -> Wave {
-    let mut wave = Wave { instances: subjects.len(), ..Wave::default() };
+    let handled = subjects.iter().filter(|subject| subject.fate.is_handled()).count();
+    let mut wave = Wave { instances: subjects.len(), handled, ..Wave::default() };
     wave.reaction = match strategy {
         Strategy::Deregister => Reaction::Deregister,
         Strategy::Drain => Reaction::Drain,

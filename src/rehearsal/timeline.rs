@@ -22,6 +22,10 @@ const EVACUATED_S: f64 = 115.0;
 /// The time of a notice.
 pub(crate) const NOTICE_S: f64 = 120.0;
 
+/// The longest time for which something can be asked to stop, 110 s: a notice, less 10 s for the answer, the change and
+/// the way of SIGTERM to the containers.
+pub(crate) const MAX_STOP_S: u64 = 110;
+
 /// The most instance ids in one `DescribeInstances`.
 const DESCRIBED: usize = 200;
 
@@ -36,6 +40,8 @@ const FOR_NODE: usize = 3;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Wave {
     pub(crate) instances: usize,
+    /// Those of them that would be handled.
+    pub(crate) handled: usize,
     /// The numbers of container instances, by cluster.
     pub(crate) container_instances: BTreeMap<String, usize>,
     /// The numbers of nodes and of pods to be evicted, by cluster.
@@ -134,8 +140,7 @@ impl Wave {
             instance_type: instance_type.to_owned(),
             availability_zone: availability_zone.to_owned(),
             instances: self.instances,
-            handled: self.container_instances.values().sum::<usize>()
-                + self.nodes.values().map(|(nodes, _)| nodes).sum::<usize>(),
+            handled: self.handled,
             received_s: BATCHING_S,
             located_s: rounded(BATCHING_S + located.0),
             handled_s: rounded(handled_s),

@@ -17,6 +17,7 @@ mod other_platforms;
 mod outcomes;
 mod queue;
 mod registrations;
+mod rehearsal;
 
 use std::time::{Duration, SystemTime};
 

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use aws_sdk_ecs::types::TaskDefinition;
 use futures_util::future::join_all;
 
-use super::{MAX_STOP_S, tasks::family};
+use super::tasks::family;
 use crate::{
     aws::{calls::Calls, operation::Operation},
     ecs::{Ecs, stop_order::time_to_stop},
     error::Error,
-    rehearsal::{finding::Kind, notes::Notes},
+    rehearsal::{finding::Kind, notes::Notes, timeline::MAX_STOP_S},
 };
 
 /// What matters of a task definition.

@@ -4,13 +4,12 @@ use std::{collections::HashMap, sync::Arc};
 
 use futures_util::future::join_all;
 
-use super::MAX_STOP_S;
 use crate::{
     aws::calls::Calls,
     eks::{api_server::ApiServer, pod::Pod},
     error::Error,
     identifier::InstanceId,
-    rehearsal::{finding::Kind, notes::Notes, subject::Subject},
+    rehearsal::{finding::Kind, notes::Notes, subject::Subject, timeline::MAX_STOP_S},
 };
 
 /// The pods of nodes that have to be evicted.
