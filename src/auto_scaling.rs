@@ -3,19 +3,24 @@
 //! Without Capacity Rebalancing, a group launches the replacement of an interrupted instance only when the instance is
 //! gone and has failed its health check. A group that loses the instance by `DetachInstances` launches it at once.
 
+pub(crate) mod hook;
+mod lifecycle;
+
 use std::{collections::HashMap, sync::Arc};
 
 use aws_config::SdkConfig;
-use aws_sdk_autoscaling::{
-    Client,
-    types::{AutoScalingGroup, AutoScalingInstanceDetails, LifecycleState, ScalingActivityStatusCode},
-};
+
+use self::hook::Hook;
 
 use crate::{
     aws::{
         calls::Calls,
         coalesce::{Coalesced, bisecting},
         operation::Operation,
+        query::{
+            Client, Parameters, Service,
+            answer::{List, Record},
+        },
     },
     config::{Config, Mode, ReplacementPolicy},
     ec2::instance::{Instance, NodeManager},
@@ -34,8 +39,31 @@ const GROUPS: usize = 100;
 /// The most instances in a `DetachInstances` call.
 const DETACHED: usize = 20;
 
+/// The lifecycle state of an instance that serves.
+const IN_SERVICE: &str = "InService";
+
 /// The process whose suspension keeps a group from launching instances.
 const LAUNCH: &str = "Launch";
+
+/// Why instances of a group are not detached that can't launch others.
+const SUSPENDED: &str = "its group may launch no instance: the process Launch is suspended";
+
+const SERVICE: Service = Service { id: "Auto Scaling", name: "autoscaling", version: "2011-01-01" };
+
+const INSTANCE_LIST: List =
+    List { name: "AutoScalingInstances", fields: &["InstanceId", "AutoScalingGroupName", "LifecycleState"] };
+
+const GROUP_LIST: List = List {
+    name: "AutoScalingGroups",
+    fields: &[
+        "AutoScalingGroupName",
+        "CapacityRebalance",
+        "SuspendedProcesses/member/ProcessName",
+        "Operator/Principal",
+    ],
+};
+
+const ACTIVITY_LIST: List = List { name: "Activities", fields: &["StatusCode", "StatusMessage"] };
 
 /// Auto Scaling in one account and Region.
 #[derive(Clone, Debug)]
@@ -49,13 +77,15 @@ struct CoalescedCalls {
     instances: Coalesced<(), InstanceId, Option<Member>>,
     groups: Coalesced<(), String, Option<Group>>,
     detachments: Coalesced<String, InstanceId, Option<Result<(), Error>>>,
+    hooks: Coalesced<String, String, Option<Hook>>,
 }
 
 /// An instance's membership in a group.
-#[derive(Clone, Debug)]
-struct Member {
-    group: String,
-    state: LifecycleState,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Member {
+    pub(crate) group: String,
+    /// The lifecycle state, such as `InService` or `Terminating:Wait`.
+    pub(crate) state: String,
 }
 
 /// A group, and why its instances are not detached.
@@ -70,8 +100,9 @@ impl AutoScaling {
             instances: Coalesced::new(Operation::DescribeAutoScalingInstances, INSTANCES),
             groups: Coalesced::new(Operation::DescribeAutoScalingGroups, GROUPS),
             detachments: Coalesced::new(Operation::DetachInstances, DETACHED),
+            hooks: Coalesced::new(Operation::DescribeLifecycleHooks, hook::MOST),
         };
-        Self { client: Client::new(sdk), coalesced: Arc::new(coalesced) }
+        Self { client: Client::new(sdk, &SERVICE), coalesced: Arc::new(coalesced) }
     }
 
     /// Has the group of an interrupted instance launch the replacement now, if the settings say so and nothing else
@@ -104,9 +135,9 @@ impl AutoScaling {
             return left(instance.auto_scaling_group(), "another service manages the instance");
         }
         let id = &interruption.instance;
-        let member = self.coalesced.instances.get(self, calls, &(), id.clone(), Self::describe_instances).await?;
+        let member = self.membership(calls, id).await?;
         let Some(Member { group, state }) = member else { return left(None, "it is in no Auto Scaling group") };
-        if state != LifecycleState::InService {
+        if state != IN_SERVICE {
             return left(Some(&group), &format!("its lifecycle state is {state}"));
         }
         let described = self.coalesced.groups.get(self, calls, &(), group.clone(), Self::describe_groups).await?;
@@ -122,6 +153,34 @@ impl AutoScaling {
         }
     }
 
+    /// Finds the group that an instance is in; `None` if it is in none.
+    ///
+    /// # Errors
+    ///
+    /// If the call failed.
+    pub(crate) async fn membership(&self, calls: &Calls, id: &InstanceId) -> Result<Option<Member>, Error> {
+        self.coalesced.instances.get(self, calls, &(), id.clone(), Self::describe_instances).await
+    }
+
+    /// Whether a group launches the replacement of an interrupted instance only when its health check has found that the
+    /// instance is gone, or not at all.
+    ///
+    /// # Errors
+    ///
+    /// If the call failed.
+    pub(crate) async fn waits_for_health_check(
+        &self,
+        calls: &Calls,
+        config: &Config,
+        group: &str,
+    ) -> Result<bool, Error> {
+        let described = self.coalesced.groups.get(self, calls, &(), group.to_owned(), Self::describe_groups).await?;
+        Ok(described.is_some_and(|group| match group.reason_to_leave {
+            None => config.replacement == ReplacementPolicy::Leave,
+            Some(reason) => reason == SUSPENDED,
+        }))
+    }
+
     async fn describe_instances(
         self,
         calls: Calls,
@@ -129,15 +188,15 @@ impl AutoScaling {
         ids: Vec<InstanceId>,
     ) -> Result<HashMap<InstanceId, Option<Member>>, Error> {
         let resource = format!("{} instances", ids.len());
-        let ids = ids.iter().map(ToString::to_string).collect();
-        let request = self.client.describe_auto_scaling_instances().set_instance_ids(Some(ids));
-        let answer = calls.make(Operation::DescribeAutoScalingInstances, resource, || request.clone().send()).await?;
-        let member = |of: AutoScalingInstanceDetails| {
-            let group = of.auto_scaling_group_name?;
-            let state = LifecycleState::from(of.lifecycle_state.unwrap_or_default().as_str());
-            Some((of.instance_id?.try_into().ok()?, Some(Member { group, state })))
+        let parameters = Parameters::default().with_list("InstanceIds", ids.iter().map(InstanceId::as_str));
+        let operation = Operation::DescribeAutoScalingInstances;
+        let found = self.client.call(&calls, operation, &resource, &parameters, &INSTANCE_LIST).await?;
+        let member = |of: Record| {
+            let group = of.get("AutoScalingGroupName")?.to_owned();
+            let state = of.get("LifecycleState").unwrap_or_default().to_owned();
+            Some((of.get("InstanceId")?.to_owned().try_into().ok()?, Some(Member { group, state })))
         };
-        Ok(answer.auto_scaling_instances.unwrap_or_default().into_iter().filter_map(member).collect())
+        Ok(found.into_iter().filter_map(member).collect())
     }
 
     async fn describe_groups(
@@ -147,13 +206,14 @@ impl AutoScaling {
         names: Vec<String>,
     ) -> Result<HashMap<String, Option<Group>>, Error> {
         let resource = names.join(", ");
-        let request = self.client.describe_auto_scaling_groups().set_auto_scaling_group_names(Some(names));
-        let answer = calls.make(Operation::DescribeAutoScalingGroups, resource, || request.clone().send()).await?;
-        let group = |of: AutoScalingGroup| {
-            let reason_to_leave = reason_to_leave(&of);
-            Some((of.auto_scaling_group_name?, Some(Group { reason_to_leave })))
+        let parameters = Parameters::default().with_list("AutoScalingGroupNames", names.iter().map(String::as_str));
+        let operation = Operation::DescribeAutoScalingGroups;
+        let found = self.client.call(&calls, operation, &resource, &parameters, &GROUP_LIST).await?;
+        let group = |of: Record| {
+            let name = of.get("AutoScalingGroupName")?.to_owned();
+            Some((name, Some(Group { reason_to_leave: reason_to_leave(&of) })))
         };
-        Ok(answer.auto_scaling_groups.unwrap_or_default().into_iter().filter_map(group).collect())
+        Ok(found.into_iter().filter_map(group).collect())
     }
 
     async fn detach(
@@ -171,20 +231,17 @@ impl AutoScaling {
 
     /// The desired capacity stays, so that the group launches replacements.
     async fn detach_together(&self, calls: &Calls, group: &str, ids: Vec<InstanceId>) -> Result<(), Error> {
-        let request = self
-            .client
-            .detach_instances()
-            .auto_scaling_group_name(group)
-            .set_instance_ids(Some(ids.iter().map(ToString::to_string).collect()))
-            .should_decrement_desired_capacity(false);
-        let answer = calls.make(Operation::DetachInstances, group, || request.clone().send()).await?;
-        let is_failed = |code: &Option<ScalingActivityStatusCode>| {
-            matches!(code, Some(ScalingActivityStatusCode::Failed | ScalingActivityStatusCode::Cancelled))
-        };
-        match answer.activities().iter().find(|activity| is_failed(&activity.status_code)) {
+        let parameters = Parameters::default()
+            .with("AutoScalingGroupName", group)
+            .with_list("InstanceIds", ids.iter().map(InstanceId::as_str))
+            .with("ShouldDecrementDesiredCapacity", "false");
+        let operation = Operation::DetachInstances;
+        let activities = self.client.call(calls, operation, &group, &parameters, &ACTIVITY_LIST).await?;
+        let is_failed = |activity: &&Record| matches!(activity.get("StatusCode"), Some("Failed" | "Cancelled"));
+        match activities.iter().find(is_failed) {
             Some(failed) => {
-                let reason = failed.status_message().unwrap_or("its activity failed");
-                Err(Error::call(Operation::DetachInstances, group, ErrorClass::Rejected, reason))
+                let reason = failed.get("StatusMessage").unwrap_or("its activity failed");
+                Err(Error::call(operation, group, ErrorClass::Rejected, reason))
             }
             None => Ok(()),
         }
@@ -192,13 +249,12 @@ impl AutoScaling {
 }
 
 /// Why a group's instances are not detached.
-fn reason_to_leave(group: &AutoScalingGroup) -> Option<&'static str> {
-    let is_suspended = group.suspended_processes().iter().any(|of| of.process_name() == Some(LAUNCH));
-    if group.capacity_rebalance() == Some(true) {
+fn reason_to_leave(group: &Record) -> Option<&'static str> {
+    if group.get("CapacityRebalance") == Some("true") {
         Some("its group launches the replacement by Capacity Rebalancing")
-    } else if is_suspended {
-        Some("its group may launch no instance: the process Launch is suspended")
-    } else if group.operator().is_some() {
+    } else if group.all("SuspendedProcesses/member/ProcessName").any(|process| process == LAUNCH) {
+        Some(SUSPENDED)
+    } else if group.get("Operator/Principal").is_some() {
         Some("another service manages its group")
     } else {
         None

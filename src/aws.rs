@@ -6,6 +6,7 @@ pub(crate) mod coalesce;
 pub mod deadline;
 pub(crate) mod failure;
 pub mod operation;
+pub(crate) mod query;
 pub(crate) mod session;
 pub(crate) mod token_bucket;
 
@@ -19,6 +20,9 @@ use crate::identifier::Region;
 
 /// The time limit for opening a connection, 2 s: within a Region it takes milliseconds.
 pub(crate) const CONNECT: Duration = Duration::from_secs(2);
+
+/// The `User-Agent` header of requests that no SDK client makes.
+pub(crate) const USER_AGENT: &str = concat!("spot-interruption-handler/", env!("CARGO_PKG_VERSION"));
 
 /// Reads credentials, endpoints and the home Region as every AWS SDK does.
 pub(crate) async fn from_env() -> SdkConfig {
@@ -59,4 +63,12 @@ pub(crate) fn milliseconds(time: Duration) -> u64 {
 /// A time as AWS writes it; empty for years after 9999.
 pub(crate) fn timestamp(time: SystemTime) -> String {
     DateTime::from(time).fmt(Format::DateTime).unwrap_or_default()
+}
+
+/// Escapes a segment of a path, or a value of a query or a form.
+pub(crate) fn escape(text: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+    text.bytes()
+        .map(|byte| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
 }

@@ -26,7 +26,7 @@ use aws_config::SdkConfig;
 
 use self::{api_server::ApiServer, connection::Connect, control_plane::ControlPlane, node::NodeNames};
 use crate::{
-    aws::{coalesce::Coalesced, operation::Operation, token_bucket::Share},
+    aws::{calls::Calls, coalesce::Coalesced, operation::Operation, token_bucket::Share},
     identifier::{ClusterName, Region},
 };
 
@@ -51,5 +51,10 @@ impl Eks {
             describing: Coalesced::shared(Operation::DescribeCluster),
             listing: Coalesced::shared(Operation::ListNodes),
         }))
+    }
+
+    /// The ARN of the role that requests are made with, if AWS STS answers.
+    pub(crate) async fn role_arn(&self, calls: &Calls) -> Option<String> {
+        self.0.control_plane.identity.role_arn(calls).await
     }
 }

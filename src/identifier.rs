@@ -138,6 +138,29 @@ identifier!(
     |arn| arn.starts_with("arn:") && arn.contains(":container-instance/")
 );
 
+identifier!(
+    /// The ARN of an SQS queue.
+    QueueArn,
+    "the ARN of an SQS queue",
+    |arn| {
+        let parts: Vec<_> = arn.split(':').collect();
+        matches!(parts[..], ["arn", _, "sqs", region, account, name]
+            if ![region, account, name].contains(&"") && !name.contains('/'))
+    }
+);
+
+impl QueueArn {
+    /// The queue's Region, if it is one.
+    pub(crate) fn region(&self) -> Option<Region> {
+        self.0.split(':').nth(3)?.to_owned().try_into().ok()
+    }
+
+    /// The path of the queue's URL: the account and the name.
+    pub(crate) fn path(&self) -> String {
+        self.0.split(':').skip(4).collect::<Vec<_>>().join("/")
+    }
+}
+
 impl ClusterName {
     /// Reads a cluster's name or its full ARN.
     #[must_use]

@@ -24,6 +24,9 @@ pub(crate) mod ecs;
 pub(crate) mod eks;
 
 pub(crate) mod auto_scaling;
+pub(crate) mod iam;
+pub(crate) mod load_balancing;
+pub(crate) mod queue;
 
 pub mod outcome;
 
@@ -39,6 +42,10 @@ pub mod function;
 pub mod identifier;
 pub mod log;
 pub(crate) mod mark;
+
+#[cfg(test)]
+#[path = "../tests/support/direct.rs"]
+mod direct;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 

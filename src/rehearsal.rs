@@ -67,6 +67,8 @@ pub(crate) async fn rehearse(
     let (started, now) = (Instant::now(), Now::read());
     let function = Function::of(context);
     let strategy = request.strategy.unwrap_or(config.strategy);
+    // With DRY_RUN, the role has no permission for changes.
+    let makes_changes = config.mode == Mode::Change;
     let config = &Config { mode: Mode::DryRun, strategy, ..config.clone() };
     let places = places(scopes, config, &function, request)?;
     let left = now.until(context.deadline()).map_or(UNKNOWN_TIME, less_margin);
@@ -75,7 +77,7 @@ pub(crate) async fn rehearse(
     for (account, region) in places {
         let most = MAX_INSTANCES.saturating_sub(tally.instances());
         let limits = Limits { locate_until: now.instant + left.mul_f64(LOCATE_SHARE), until: now.instant + left, most };
-        let place = Place { scopes, function: &function, config, account, region };
+        let place = Place { scopes, function: &function, config, makes_changes, account, region };
         tally.add(place.survey(request, &counts, limits).await);
     }
     let report = tally.report(config, &counts, milliseconds(started.elapsed()));

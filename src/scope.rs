@@ -24,7 +24,10 @@ use crate::{
     eks::Eks,
     error::Error,
     function::Function,
-    identifier::{AccountId, Region},
+    iam::Iam,
+    identifier::{AccountId, QueueArn, Region},
+    load_balancing::LoadBalancing,
+    queue::Queue,
 };
 
 /// The most scopes that are cached, 100: clients and caches take some 200 kB each. The least recently used scope is
@@ -46,6 +49,9 @@ pub struct Scope {
     pub(crate) ecs: Ecs,
     pub(crate) eks: Eks,
     pub(crate) auto_scaling: AutoScaling,
+    pub(crate) load_balancing: LoadBalancing,
+    /// For rehearsals only.
+    pub(crate) iam: Option<Iam>,
     buckets: Arc<TokenBuckets>,
     role: Option<AssumedRole>,
 }
@@ -149,6 +155,12 @@ impl Scopes {
         aws_sdk_eventbridge::Client::new(&aws::in_region(&self.sdk, region))
     }
 
+    /// A queue, with the function's own credentials.
+    #[expect(dead_code, reason = "for work that takes longer than an invocation")]
+    pub(crate) fn queue(&self, arn: QueueArn) -> Queue {
+        Queue::new(&self.sdk, arn)
+    }
+
     fn lock(&self) -> MutexGuard<'_, ScopeCache> {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -192,6 +204,8 @@ impl Scope {
             ecs: Ecs::new(&sdk),
             eks: Eks::new(&sdk, region, connect, share),
             auto_scaling: AutoScaling::new(&sdk),
+            load_balancing: LoadBalancing::new(&sdk),
+            iam: (share == Share::Half).then(|| Iam::new(&sdk, region)),
             buckets: Arc::new(TokenBuckets::new(share)),
             role,
         }

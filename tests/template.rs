@@ -29,6 +29,15 @@ const KUBERNETES: [(&str, &str, &str); 6] = [
 /// AWS's calls that need no permission.
 const ALLOWED_TO_ALL: [&str; 1] = ["GetCallerIdentity"];
 
+/// Operations that no setting leads to yet.
+const UNUSED: [&str; 5] = [
+    "ChangeMessageVisibility",
+    "CompleteLifecycleAction",
+    "DeregisterTargets",
+    "DescribeLifecycleHooks",
+    "RecordLifecycleActionHeartbeat",
+];
+
 /// The actions with which Lambda connects the function to a VPC: those on EC2 in `AWSLambdaVPCAccessExecutionRole`.
 const NETWORK_INTERFACES: [&str; 6] = [
     "AssignPrivateIpAddresses",
@@ -152,8 +161,11 @@ fn role_allows_exactly_the_operations_that_the_code_calls() {
         called.extend(words.filter(|word| !file.ends_with("operation.rs") && operations.contains(word)));
     }
     assert_eq!(operations, called, "every operation is called");
-    let needs_no_action =
-        |operation: &str| ALLOWED_TO_ALL.contains(&operation) || KUBERNETES.iter().any(|(name, ..)| *name == operation);
+    let needs_no_action = |operation: &str| {
+        UNUSED.contains(&operation)
+            || ALLOWED_TO_ALL.contains(&operation)
+            || KUBERNETES.iter().any(|(name, ..)| *name == operation)
+    };
     called.retain(|operation| !needs_no_action(operation));
     assert_eq!(allowed, called);
 }

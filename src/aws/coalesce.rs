@@ -106,6 +106,24 @@ where
         L: Fn(C, Calls, G, Vec<K>) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Result<HashMap<K, V>, Error>> + Send + 'static,
     {
+        let load = move |context, calls, group, open: OpenBatch<G, K, V>| load(context, calls, group, open.close());
+        self.get_open(context, calls, group, key, load).await
+    }
+
+    /// Like [`Coalesced::get`], but others may join until `load` closes the batch, such as while it waits for a token.
+    pub(crate) async fn get_open<C, L, F>(
+        &self,
+        context: &C,
+        calls: &Calls,
+        group: &G,
+        key: K,
+        load: L,
+    ) -> Result<V, Error>
+    where
+        C: Clone + Send + Sync + 'static,
+        L: Fn(C, Calls, G, OpenBatch<G, K, V>) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Result<HashMap<K, V>, Error>> + Send + 'static,
+    {
         loop {
             let (answer, _task) = self.ask(context, calls, group, &key, &load);
             match timeout_at(calls.deadline() + GRACE, answer).await {
@@ -133,7 +151,7 @@ where
     ) -> (oneshot::Receiver<Reply<V>>, Arc<TaskHandle>)
     where
         C: Clone + Send + Sync + 'static,
-        L: Fn(C, Calls, G, Vec<K>) -> F + Clone + Send + Sync + 'static,
+        L: Fn(C, Calls, G, OpenBatch<G, K, V>) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Result<HashMap<K, V>, Error>> + Send + 'static,
     {
         let (answer, receiver) = oneshot::channel();
@@ -154,10 +172,15 @@ where
         batches.insert(group.clone(), Arc::clone(&batch));
         let lingers = self.linger_while_any.as_ref().is_none_or(|others| others.load(Relaxed) > 0);
         let linger = if lingers { self.linger } else { Duration::ZERO };
-        let (all, is_shared) = (Arc::clone(&self.batches), self.is_shared);
+        let open = OpenBatch {
+            batches: Arc::clone(&self.batches),
+            group: group.clone(),
+            batch: Arc::clone(&batch),
+            is_shared: self.is_shared,
+        };
         let (context, of, load) = (context.clone(), group.clone(), load.clone());
-        let load = move |calls, keys| load(context.clone(), calls, of.clone(), keys);
-        let run = run(all, group.clone(), Arc::clone(&batch), linger, is_shared, load);
+        let load = move |calls, open| load(context.clone(), calls, of.clone(), open);
+        let run = run(open, linger, load);
         let task = Arc::new(TaskHandle(tokio::spawn(run).abort_handle()));
         lock(&batch).task = Arc::downgrade(&task);
         (receiver, task)
@@ -200,18 +223,53 @@ impl<G, K, V> std::fmt::Debug for Coalesced<G, K, V> {
     }
 }
 
-async fn run<G, K, V, L, F>(
+/// A batch that others may join until it is closed.
+pub(crate) struct OpenBatch<G, K, V> {
     batches: Batches<G, K, V>,
     group: G,
     batch: Arc<Mutex<Batch<K, V>>>,
-    linger: Duration,
     is_shared: bool,
-    load: L,
-) where
-    G: Eq + Hash,
+}
+
+impl<G: Clone + Eq + Hash, K: Clone + Ord, V> OpenBatch<G, K, V> {
+    /// Closes the batch, unless its call is shared, and returns its keys.
+    pub(crate) fn close(&self) -> Vec<K> {
+        if !self.is_shared {
+            self.end();
+        }
+        lock(&self.batch).waiters.keys().cloned().collect()
+    }
+
+    /// Opens the batch again, unless another one has been started since.
+    pub(crate) fn reopen(&self) {
+        lock(&self.batches).entry(self.group.clone()).or_insert_with(|| Arc::clone(&self.batch));
+    }
+
+    /// Nobody may join any more.
+    fn end(&self) {
+        let mut batches = lock(&self.batches);
+        if batches.get(&self.group).is_some_and(|current| Arc::ptr_eq(current, &self.batch)) {
+            batches.remove(&self.group);
+        }
+    }
+}
+
+impl<G, K, V> Clone for OpenBatch<G, K, V>
+where
+    G: Clone,
+{
+    fn clone(&self) -> Self {
+        let (batches, batch) = (Arc::clone(&self.batches), Arc::clone(&self.batch));
+        Self { batches, group: self.group.clone(), batch, is_shared: self.is_shared }
+    }
+}
+
+async fn run<G, K, V, L, F>(open: OpenBatch<G, K, V>, linger: Duration, load: L)
+where
+    G: Clone + Eq + Hash,
     K: Clone + Ord + Hash,
     V: Clone + Default,
-    L: Fn(Calls, Vec<K>) -> F,
+    L: Fn(Calls, OpenBatch<G, K, V>) -> F,
     F: Future<Output = Result<HashMap<K, V>, Error>>,
 {
     if linger.is_zero() {
@@ -219,24 +277,10 @@ async fn run<G, K, V, L, F>(
     } else {
         sleep(linger).await;
     }
-    let close = || {
-        let mut batches = lock(&batches);
-        if batches.get(&group).is_some_and(|current| Arc::ptr_eq(current, &batch)) {
-            batches.remove(&group);
-        }
-    };
-    if !is_shared {
-        close();
-    }
-    let (calls, keys) = {
-        let batch = lock(&batch);
-        (batch.calls.clone(), batch.waiters.keys().cloned().collect())
-    };
-    let answers = load(calls.clone(), keys).await;
-    if is_shared {
-        close();
-    }
-    let waiters = std::mem::take(&mut lock(&batch).waiters);
+    let calls = lock(&open.batch).calls.clone();
+    let answers = load(calls.clone(), open.clone()).await;
+    open.end();
+    let waiters = std::mem::take(&mut lock(&open.batch).waiters);
     for (key, waiters) in waiters {
         for waiter in waiters {
             let answer = match &answers {
@@ -426,6 +470,37 @@ mod tests {
         let answers = join_all([(1, 5), (2, 10), (3, 60), (4, 90)].map(ask)).await;
         assert_eq!(answers[..2], [(Err("Throttled"), 5), (Err("Throttled"), 10)]);
         assert_eq!(answers[2..], [(Ok(3), 20), (Ok(4), 20)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn open_batch_may_be_joined_until_it_is_closed() {
+        let (coalesced, log) = (Coalesced::new(OPERATION, 9), Log::default());
+        let logged = Arc::clone(&log);
+        // A token comes after a second. The first call then fails, and the second one is made three seconds later.
+        let load = move |(), _: Calls, (), open: OpenBatch<(), u32, u32>| {
+            let log = Arc::clone(&logged);
+            async move {
+                sleep(Duration::from_secs(1)).await;
+                lock(&log).push(open.close());
+                sleep(Duration::from_secs(1)).await;
+                open.reopen();
+                sleep(Duration::from_secs(3)).await;
+                let keys = open.close();
+                lock(&log).push(keys.clone());
+                sleep(Duration::from_secs(1)).await;
+                Ok(keys.into_iter().map(|key| (key, 2 * key)).collect())
+            }
+        };
+        let ask = async |(key, after)| {
+            sleep(Duration::from_millis(after)).await;
+            coalesced.get_open(&(), &calls(60), &(), key, load.clone()).await.unwrap()
+        };
+        assert_eq!(join_all([(1, 0), (2, 900), (3, 4_900)].map(ask)).await, [2, 4, 6]);
+        assert_eq!(*lock(&log), [vec![1, 2], vec![1, 2, 3]]);
+        lock(&log).clear();
+        // Another batch is started while the call is in flight, so that the first one stays closed.
+        assert_eq!(join_all([(1, 0), (2, 1_500), (3, 3_000)].map(ask)).await, [2, 4, 6]);
+        assert_eq!(made(&log), [[1], [1], [2], [2], [3], [3]]);
     }
 
     #[tokio::test]

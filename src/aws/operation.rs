@@ -7,8 +7,11 @@ use std::fmt;
 #[expect(missing_docs, reason = "AWS's own names")]
 pub enum Operation {
     AssumeRole,
+    ChangeMessageVisibility,
+    CompleteLifecycleAction,
     DeleteAttributes,
     DeregisterContainerInstance,
+    DeregisterTargets,
     DescribeAutoScalingGroups,
     DescribeAutoScalingInstances,
     DescribeCapacityProviders,
@@ -17,7 +20,9 @@ pub enum Operation {
     DescribeContainerInstances,
     DescribeInstanceAttribute,
     DescribeInstances,
+    DescribeLifecycleHooks,
     DescribeServices,
+    DescribeTargetGroupAttributes,
     DescribeTaskDefinition,
     DescribeTasks,
     DetachInstances,
@@ -27,6 +32,8 @@ pub enum Operation {
     ListTasks,
     PutAttributes,
     PutEvents,
+    RecordLifecycleActionHeartbeat,
+    SimulatePrincipalPolicy,
     StopTask,
     UpdateContainerInstancesState,
     // Of the Kubernetes API.
@@ -54,6 +61,10 @@ pub(super) enum Quota {
     PutEvents,
     EksRead,
     AutoScaling,
+    ElbModify,
+    ElbRead,
+    Iam,
+    Sqs,
     Kubernetes,
     Eviction,
 }
@@ -77,9 +88,16 @@ impl Operation {
             Self::AssumeRole | Self::GetCallerIdentity => Quota::AssumeRole,
             Self::PutEvents => Quota::PutEvents,
             Self::DescribeCluster => Quota::EksRead,
-            Self::DescribeAutoScalingGroups | Self::DescribeAutoScalingInstances | Self::DetachInstances => {
-                Quota::AutoScaling
-            }
+            Self::DescribeAutoScalingGroups
+            | Self::DescribeAutoScalingInstances
+            | Self::DescribeLifecycleHooks
+            | Self::DetachInstances
+            | Self::CompleteLifecycleAction
+            | Self::RecordLifecycleActionHeartbeat => Quota::AutoScaling,
+            Self::DeregisterTargets => Quota::ElbModify,
+            Self::DescribeTargetGroupAttributes => Quota::ElbRead,
+            Self::SimulatePrincipalPolicy => Quota::Iam,
+            Self::ChangeMessageVisibility => Quota::Sqs,
             Self::GetNode
             | Self::ListNodes
             | Self::PatchNode
@@ -105,7 +123,7 @@ impl fmt::Display for Operation {
 }
 
 impl Quota {
-    pub(super) const ALL: [Self; 13] = [
+    pub(super) const ALL: [Self; 17] = [
         Self::ClusterRead,
         Self::ClusterResourceRead,
         Self::ClusterResourceModify,
@@ -117,6 +135,10 @@ impl Quota {
         Self::PutEvents,
         Self::EksRead,
         Self::AutoScaling,
+        Self::ElbModify,
+        Self::ElbRead,
+        Self::Iam,
+        Self::Sqs,
         Self::Kubernetes,
         Self::Eviction,
     ];
@@ -124,10 +146,13 @@ impl Quota {
     /// The burst of requests that is admitted at once, and the requests per second after that.
     ///
     /// Sources: "Request throttling for the Amazon ECS API" in the Amazon ECS API Reference, "Request throttling for
-    /// the Amazon EC2 API" in the Amazon EC2 Developer Guide, "Quotas" in the IAM User Guide, and the lowest of "Amazon
-    /// `EventBridge` quotas" for any Region. The quotas for task definitions, of Amazon EKS and of Auto Scaling are not documented; they are
-    /// assumed to be the lowest of the others. Kubernetes has none: it queues requests, and rejects them when it is
-    /// overloaded.
+    /// the Amazon EC2 API" in the Amazon EC2 Developer Guide, "Quotas" in the IAM User Guide, the lowest of "Amazon
+    /// `EventBridge` quotas" for any Region, "Request throttling for the Elastic Load Balancing API" in the Elastic Load
+    /// Balancing User Guide. SQS limits a FIFO queue to 300 requests a second, a standard queue to no documented number:
+    /// "Amazon SQS message quotas". The quotas for task definitions, of Amazon EKS and of Auto Scaling are not documented;
+    /// they are assumed to be the lowest of the others. That of IAM is not documented either; a rehearsal makes five calls
+    /// at most. Kubernetes has none: it queues requests, and rejects them when it
+    /// is overloaded.
     pub(super) fn limits(self) -> (f64, f64) {
         match self {
             Self::ClusterRead
@@ -138,6 +163,10 @@ impl Quota {
             Self::ClusterResourceRead | Self::ServiceRead | Self::Ec2Read => (100.0, 20.0),
             Self::ClusterResourceModify => (100.0, 40.0),
             Self::AssumeRole | Self::PutEvents => (600.0, 600.0),
+            Self::ElbModify => (20.0, 4.0),
+            Self::ElbRead => (40.0, 10.0),
+            Self::Iam => (10.0, 5.0),
+            Self::Sqs => (300.0, 300.0),
             Self::Kubernetes | Self::Eviction => (400.0, 100.0),
         }
     }

@@ -134,11 +134,6 @@ impl ApiServer {
         }
     }
 
-    /// The ARN of the role that requests are made with, if AWS STS answers.
-    pub(crate) async fn role_arn(&self, calls: &Calls) -> Option<String> {
-        self.control_plane.identity.role_arn(calls).await
-    }
-
     /// Limits the lists that are read at the same time.
     pub(super) fn lists(&self) -> &Semaphore {
         &self.control_plane.lists

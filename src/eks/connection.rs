@@ -25,7 +25,11 @@ use rustls::{
 use tokio::time::Instant;
 
 use super::token::Token;
-use crate::{aws::CONNECT, error::BoxError};
+pub(super) use crate::aws::escape;
+use crate::{
+    aws::{CONNECT, USER_AGENT},
+    error::BoxError,
+};
 
 /// Makes connectors that trust a certificate authority, given in PEM.
 #[derive(Clone)]
@@ -116,7 +120,7 @@ impl Request {
         let headers = request.headers_mut();
         headers.insert("accept", "application/json");
         headers.insert("authorization", token.bearer());
-        headers.insert("user-agent", concat!("spot-interruption-handler/", env!("CARGO_PKG_VERSION")));
+        headers.insert("user-agent", USER_AGENT);
         if !self.body.is_empty() {
             headers.insert("content-type", self.content_type);
         }
@@ -130,12 +134,4 @@ impl Request {
 
 fn retry_after(headers: &Headers) -> Option<Duration> {
     headers.get("retry-after")?.parse().ok().map(Duration::from_secs)
-}
-
-/// Escapes a segment of a path, or a value of a query.
-pub(super) fn escape(text: &str) -> String {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
-    text.bytes()
-        .map(|byte| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
-        .collect()
 }

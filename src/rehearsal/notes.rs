@@ -48,6 +48,10 @@ impl Notes {
     /// Notes the calls that were denied.
     pub(crate) fn denied(&mut self, denied: impl IntoIterator<Item = (Operation, String)>) {
         for (operation, resource) in denied {
+            // The role need not have it.
+            if operation == Operation::SimulatePrincipalPolicy {
+                continue;
+            }
             match cluster_of(&resource) {
                 Some(cluster) => self.add(Kind::PermissionMissing, &format!("{operation} in EKS cluster {cluster}")),
                 None => self.add(Kind::PermissionMissing, &action(operation)),
@@ -70,6 +74,7 @@ pub(crate) fn action(operation: Operation) -> String {
         Operation::DescribeAutoScalingGroups | Operation::DescribeAutoScalingInstances | Operation::DetachInstances => {
             "autoscaling"
         }
+        Operation::DescribeTargetGroupAttributes => "elasticloadbalancing",
         Operation::PutEvents => "events",
         _ => "ecs",
     };

@@ -47,6 +47,8 @@ pub(crate) struct Place<'a> {
     pub(crate) scopes: &'a Scopes,
     pub(crate) function: &'a Function,
     pub(crate) config: &'a Config,
+    /// Whether the function makes changes, but for rehearsals.
+    pub(crate) makes_changes: bool,
     pub(crate) account: AccountId,
     pub(crate) region: Region,
 }
@@ -110,7 +112,7 @@ impl Place<'_> {
         counts: &Arc<CallCounts>,
         limits: Limits,
     ) -> Result<(), Error> {
-        let Self { scopes, function, config, account, region } = self;
+        let Self { scopes, function, config, account, region, .. } = self;
         let scope = &scopes.rehearsal(function, config.member_role.as_ref(), account, region).await?;
         let left = limits.until.saturating_duration_since(Instant::now());
         let calls = &scope.calls(Deadline::after(left), counts).patiently();
@@ -132,6 +134,9 @@ impl Place<'_> {
         }
         survey.scan_lists = scope.ecs.cache.clusters().map_or(0, |clusters| clusters.scan_lists(survey.subjects.len()));
         find_slow_scans(survey);
+        if self.makes_changes {
+            reads::check_permissions(scope, config, calls, &survey.subjects, &mut survey.notes).await;
+        }
         survey.counted = reads::read(scope, config, calls, &survey.subjects, &mut survey.notes).await;
         Ok(())
     }

@@ -2,11 +2,16 @@
 
 mod budgets;
 mod definitions;
+mod groups;
+mod permissions;
 mod pods;
 mod services;
+mod target_groups;
 mod tasks;
 
 use std::collections::HashMap;
+
+pub(crate) use self::permissions::check as check_permissions;
 
 use super::{
     notes::Notes,
@@ -42,15 +47,21 @@ pub(crate) async fn read(
         return counted;
     }
     let container_instances = subjects.iter().flat_map(|subject| &subject.container_instances);
-    let (tasks, budgets) =
-        tokio::join!(tasks::read(&scope.ecs, calls, container_instances), budgets::read(calls, &pods));
+    let (tasks, budgets, groups) = tokio::join!(
+        tasks::read(&scope.ecs, calls, container_instances),
+        budgets::read(calls, &pods),
+        groups::read(&scope.auto_scaling, config, calls, subjects),
+    );
     budgets.find_closed(&pods, notes);
+    groups::find_waiting(groups, notes);
     tasks.find_standalone(notes);
     let (definitions, services) = tokio::join!(
         definitions::read(&scope.ecs, calls, &tasks.definitions),
         services::read(&scope.ecs, calls, &tasks.services),
     );
     definitions::find_stop_timeouts(definitions, notes);
-    services::find_without_room(services, notes);
+    let target_groups = services::find_without_room(services, notes);
+    let delays = target_groups::read(&scope.load_balancing, calls, &target_groups).await;
+    target_groups::find_long_delays(delays, notes);
     counted
 }

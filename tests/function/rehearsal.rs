@@ -249,6 +249,8 @@ async fn denied_read_is_a_finding_and_not_an_error() {
         ("DescribeServices", "ecs:DescribeServices"),
         ("DescribeTaskDefinition", "ecs:DescribeTaskDefinition"),
         ("DescribeCluster", "eks:DescribeCluster"),
+        ("DescribeAutoScalingGroups", "autoscaling:DescribeAutoScalingGroups"),
+        ("DescribeTargetGroupAttributes", "elasticloadbalancing:DescribeTargetGroupAttributes"),
     ] {
         let aws = standin().await;
         fleet(&aws);
@@ -272,6 +274,77 @@ async fn denied_read_is_a_finding_and_not_an_error() {
         let report = rehearsed(&aws, &function, json!({})).await;
         let found = findings(&report);
         assert!(found[0].0 == "permission-missing" && found[0].1.contains(&expected), "{resource}: {found:?}");
+    }
+}
+
+#[tokio::test]
+async fn changes_are_checked_by_simulation_if_the_role_may_simulate() {
+    const CHANGES: [&str; 5] = [
+        "ecs:DeregisterContainerInstance",
+        "ecs:StopTask",
+        "ecs:UpdateContainerInstancesState",
+        "ecs:PutAttributes",
+        "ecs:DeleteAttributes",
+    ];
+    let aws = standin().await;
+    fleet(&aws);
+    let function = function(&aws, &[EKS, ("STRATEGY", "evacuate"), ("REPLACE_INSTANCES", "detach")]).await;
+    let report = rehearsed(&aws, &function, json!({})).await;
+    let not_checked = report["notChecked"].to_string();
+    assert!(CHANGES.iter().all(|action| not_checked.contains(action)), "{not_checked}");
+    assert!(not_checked.contains("autoscaling:DetachInstances") && not_checked.contains("nodes and pods"));
+    assert_eq!((kinds(&report), aws.calls_to("SimulatePrincipalPolicy").len()), (Vec::new(), 1));
+    for denied in CHANGES.into_iter().chain(["autoscaling:DetachInstances"]) {
+        aws.simulate_denials(&[denied]);
+        let report = rehearsed(&aws, &function, json!({})).await;
+        assert_eq!(findings(&report), [("permission-missing", vec![denied])]);
+        assert_eq!(report["notChecked"], json!(["changes of nodes and pods in EKS clusters"]));
+    }
+    aws.simulate_denials(&[]);
+    assert_eq!(kinds(&rehearsed(&aws, &function, json!({})).await), Vec::<&str>::new());
+    let simulated = aws.calls_to("SimulatePrincipalPolicy");
+    let of_state = simulated.iter().find(|call| call.params["ActionNames.member.1"] == CHANGES[2]).unwrap();
+    assert!(of_state.params["ResourceArns.member.1"].as_str().unwrap().contains(":container-instance/"));
+    let entry = |field: &str| &of_state.params[format!("ContextEntries.member.1.{field}")];
+    assert_eq!(entry("ContextKeyName"), "ecs:cluster");
+    assert!(
+        entry("ContextKeyValues.member.1").as_str().unwrap().starts_with("arn:aws:ecs:us-east-2:123456789012:cluster/")
+    );
+}
+
+#[tokio::test]
+async fn dry_run_needs_no_permission_for_changes() {
+    let aws = standin().await;
+    fleet(&aws);
+    aws.simulate_denials(&["ecs:DeregisterContainerInstance"]);
+    let function = function(&aws, &[EKS, ("DRY_RUN", "true")]).await;
+    let report = rehearsed(&aws, &function, json!({})).await;
+    assert_eq!((kinds(&report), &report["notChecked"]), (Vec::new(), &json!([])));
+    assert_eq!(outcomes(&report)["deregistered"], 8);
+}
+
+#[tokio::test]
+async fn replacement_at_once_needs_no_capacity_rebalancing() {
+    for (setting, expected) in [("leave", &["waits", "stuck"][..]), ("detach", &["stuck"])] {
+        let aws = standin().await;
+        let home = aws.home();
+        for (n, group) in [
+            AutoScalingGroup::new("waits"),
+            AutoScalingGroup::new("rebalances").capacity_rebalance(),
+            AutoScalingGroup::new("stuck").suspended("Launch"),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let id = format!("i-{n:017x}");
+            home.container_instance("web", ContainerInstance::new(&id));
+            home.instance(Instance::new(&id).asg(&group.name)).auto_scaling_group(group);
+        }
+        let function = function(&aws, &[ALL, ("REPLACE_INSTANCES", setting)]).await;
+        let report = rehearsed(&aws, &function, json!({})).await;
+        let (kind, mut examples) = findings(&report).remove(0);
+        examples.sort_by_key(|name| std::cmp::Reverse(*name));
+        assert_eq!((kind, &examples[..]), ("auto-scaling-waits-for-health-check", expected));
     }
 }
 

@@ -10,7 +10,7 @@ use crate::request::AwsService;
 /// A request to the stand-in, and its answer.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// `ecs`, `ec2`, `eks`, `autoscaling`, `elasticloadbalancing` or `sts`, as the signature's scope names it;
+    /// `ecs`, `ec2`, `eks`, `autoscaling`, `elasticloadbalancing`, `sqs` or `sts`, as the signature's scope names it;
     /// `kubernetes` for a cluster's API server.
     pub service: String,
     /// The API's name, such as `ListContainerInstances`.
@@ -45,7 +45,10 @@ impl Call {
     /// Whether the call was throttled, by a quota or a fault.
     #[must_use]
     pub fn is_throttled(&self) -> bool {
-        matches!(self.error.as_deref(), Some("ThrottlingException" | "RequestLimitExceeded" | "Throttling"))
+        matches!(
+            self.error.as_deref(),
+            Some("ThrottlingException" | "RequestLimitExceeded" | "Throttling" | "RequestThrottled")
+        )
     }
 
     /// The quota that the call drew on; `None` where it is not limited.

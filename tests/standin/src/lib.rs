@@ -1,5 +1,5 @@
-//! A stand-in for AWS, for tests: ECS, EC2, EKS, Auto Scaling, Elastic Load Balancing, STS and event buses on a loopback
-//! port, a Kubernetes API server for each EKS cluster, and a Lambda Runtime API that starts a function's process and
+//! A stand-in for AWS, for tests: ECS, EC2, EKS, Auto Scaling, Elastic Load Balancing, SQS, STS and event buses on a
+//! loopback port, a Kubernetes API server for each EKS cluster, and a Lambda Runtime API that starts a function's process and
 //! sends it events.
 //!
 //! [`Standin`] speaks the services' wire protocols, so that the real SDK clients talk to it. It holds any number of
@@ -98,7 +98,8 @@
 //!
 //! [`Function`] starts a binary as Lambda does and returns an [`Environment`] that accepts events. A [`Pool`] runs as
 //! many of them as there are concurrent invocations, and retries asynchronous ones; a [`Queue`] with an
-//! [`EventSourceMapping`] feeds it batches.
+//! [`EventSourceMapping`] feeds it batches. `ChangeMessageVisibility` of SQS decides when a message that failed is
+//! delivered again.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -139,6 +140,7 @@ mod fault;
 mod fleet;
 mod function;
 mod history;
+mod iam;
 mod kubernetes;
 mod model;
 mod notice;

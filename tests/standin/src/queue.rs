@@ -1,5 +1,6 @@
-//! An SQS standard queue, as far as a function behind it can observe.
+//! An SQS standard queue, as far as a function behind it can observe, with `ChangeMessageVisibility` over the wire.
 
+mod api;
 mod mapping;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,11 +8,12 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Value, json};
 
+pub(crate) use api::{Queues, call};
 pub use mapping::EventSourceMapping;
 
-use crate::arn;
 use crate::region::Region;
 use crate::timestamp::epoch_ms;
+use crate::{arn, clock};
 
 /// A queue; its clones are the same queue.
 #[derive(Clone, Debug)]
@@ -53,12 +55,27 @@ pub struct QueueFigures {
 
 impl Queue {
     /// An empty queue. A message that was received stays hidden for the visibility timeout, and one that was received
-    /// `max_receives` times goes to the dead-letter queue instead of being received again.
+    /// `max_receives` times goes to the dead-letter queue instead of being received again. A queue of the same name is
+    /// replaced.
     #[must_use]
     pub fn new(region: &Region, name: &str, visibility: Duration, max_receives: u32) -> Self {
         let arn = arn::arn("sqs", region.name(), region.account(), name);
-        let region = region.name().to_owned();
-        Self { arn, region, visibility, max_receives, state: Arc::default() }
+        let key = (region.name().to_owned(), region.account().to_owned(), name.to_owned());
+        let queue = Self { arn, region: key.0.clone(), visibility, max_receives, state: Arc::default() };
+        region.queues(|queues| queues.insert(key, queue.clone()));
+        queue
+    }
+
+    /// The queue's ARN.
+    #[must_use]
+    pub fn arn(&self) -> &str {
+        &self.arn
+    }
+
+    /// Receives a batch as Lambda does, and returns the event for it.
+    #[must_use]
+    pub fn receive_event(&self, max: usize) -> Value {
+        json!({"Records": self.receive(max).iter().map(|message| message.record(self)).collect::<Vec<_>>()})
     }
 
     /// Adds a message.
@@ -90,12 +107,12 @@ impl Queue {
     }
 
     fn has_visible(&self) -> bool {
-        let now = Instant::now();
+        let now = clock::now();
         self.lock().messages.iter().any(|message| message.visible <= now)
     }
 
     fn add(&self, body: &str, copies: usize) {
-        let (id, sent, visible) = (arn::uuid(), SystemTime::now(), Instant::now());
+        let (id, sent, visible) = (arn::uuid(), SystemTime::now(), clock::now());
         let message =
             || Message { copy: arn::hex(32), id: id.clone(), body: body.to_owned(), sent, received: 0, visible };
         self.lock().messages.extend((0..copies).map(|_| message()));
@@ -103,7 +120,7 @@ impl Queue {
 
     /// `ReceiveMessage`.
     fn receive(&self, max: usize) -> Vec<Message> {
-        let now = Instant::now();
+        let now = clock::now();
         let mut state = self.lock();
         let (dead, kept) = std::mem::take(&mut state.messages)
             .into_iter()
@@ -131,11 +148,16 @@ impl Queue {
 }
 
 impl Message {
+    /// Each receipt has a handle of its own.
+    fn receipt_handle(&self) -> String {
+        format!("{}{}", self.copy, self.received)
+    }
+
     /// As it stands in Lambda's event.
     fn record(&self, queue: &Queue) -> Value {
         json!({
             "messageId": self.id,
-            "receiptHandle": format!("{}{}", self.copy, self.received),
+            "receiptHandle": self.receipt_handle(),
             "body": self.body,
             "attributes": {
                 "ApproximateReceiveCount": self.received.to_string(),

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use crate::arn;
 use crate::model::{CapacityProvider, Cluster, ContainerInstance, Instance, Record, Service, Task, TaskDefinition};
+use crate::queue::Queues;
 use crate::resources::{Resources, Scheduled};
 use crate::state::Shared;
 
@@ -30,6 +31,10 @@ pub struct Region {
 impl Region {
     pub(crate) fn new(shared: Shared, account: String, name: String) -> Self {
         Self { shared, account, name }
+    }
+
+    pub(crate) fn queues<T>(&self, change: impl FnOnce(&mut Queues) -> T) -> T {
+        change(&mut self.shared.lock().queues)
     }
 
     /// The account's id.

@@ -12,11 +12,12 @@ use crate::clock::{self, Clock};
 use crate::error::ApiError;
 use crate::fault::{Effect, Fault};
 use crate::kubernetes::ClusterId;
+use crate::queue::{self, Queues};
 use crate::quota::{Bucket, Meter};
 use crate::request::{AwsService, Body, Request};
 use crate::resources::Resources;
 use crate::settings::Settings;
-use crate::{arn, autoscaling, ec2, ecs, eks, elb, events, sts};
+use crate::{arn, autoscaling, ec2, ecs, eks, elb, events, iam, sts};
 
 /// The state of the stand-in.
 #[derive(Debug, Default)]
@@ -28,6 +29,7 @@ pub(crate) struct State {
     pub(crate) calls: Vec<Call>,
     /// Entries that were put on event buses.
     pub(crate) events: Vec<Value>,
+    pub(crate) queues: Queues,
     pub(crate) meter: Meter,
     /// The clusters that listen at a port, or did.
     pub(crate) endpoints: BTreeMap<u16, ClusterId>,
@@ -143,6 +145,9 @@ impl State {
         if request.service == AwsService::Events {
             return events::call(&mut self.events, &request.api, &request.params).map(Body::Json);
         }
+        if request.service == AwsService::Sqs {
+            return queue::call(&self.queues, request).map(Body::Json);
+        }
         let resources = resources_of(&mut self.resources, self.clock, &caller.account, &request.region);
         let resources = if is_write(&request.api) { resources.change() } else { resources };
         let mut context = CallContext {
@@ -157,6 +162,7 @@ impl State {
         match request.service {
             AwsService::Ecs => ecs::call(&mut context, &request.api, &request.params).map(Body::Json),
             AwsService::AutoScaling => autoscaling::call(&mut context, &request.api, &request.params).map(Body::Xml),
+            AwsService::Iam => iam::call(&self.settings, &request.api, &request.params).map(Body::Xml),
             AwsService::Elb => elb::call(&mut context, &request.api, &request.params).map(Body::Xml),
             AwsService::Eks => eks::call(&context, &request.api, &request.params).map(Body::Json),
             _ => ec2::call(&context, &request.api, &request.params).map(Body::Xml),

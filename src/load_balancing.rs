@@ -1,0 +1,215 @@
+//! Elastic Load Balancing: targets that are taken out of their target groups.
+
+mod attributes;
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use aws_config::SdkConfig;
+use futures_util::future::join_all;
+
+use crate::{
+    aws::{
+        calls::Calls,
+        coalesce::{Coalesced, OpenBatch, bisecting},
+        operation::Operation,
+        query::{Client, Parameters, Service, answer::List},
+    },
+    error::Error,
+};
+
+/// The most targets in a `DeregisterTargets` call, 200, as the AWS Load Balancer Controller has it. AWS documents no
+/// limit.
+const TARGETS: usize = 200;
+
+/// How long the first target of a call waits for others, 100 ms: those of a batch of events are found within that time.
+const LINGER: Duration = Duration::from_millis(100);
+
+const SERVICE: Service =
+    Service { id: "Elastic Load Balancing v2", name: "elasticloadbalancing", version: "2015-12-01" };
+
+/// Elastic Load Balancing in one account and Region.
+#[derive(Clone, Debug)]
+pub(crate) struct LoadBalancing {
+    client: Client,
+    deregistrations: Arc<Coalesced<String, Target, Option<Outcome>>>,
+}
+
+/// A target of a target group.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Target {
+    /// An instance's id, or an IP address.
+    pub(crate) id: String,
+    /// `None` for the port of the target group.
+    pub(crate) port: Option<u16>,
+}
+
+/// What became of one target.
+type Outcome = Result<(), Error>;
+
+type Batch = OpenBatch<String, Target, Option<Outcome>>;
+
+#[cfg_attr(not(test), expect(dead_code, reason = "for tasks on Fargate Spot"))]
+impl LoadBalancing {
+    pub(crate) fn new(sdk: &SdkConfig) -> Self {
+        let deregistrations = Arc::new(Coalesced::new(Operation::DeregisterTargets, TARGETS).lingering(LINGER));
+        Self { client: Client::new(sdk, &SERVICE), deregistrations }
+    }
+
+    /// Takes targets out of a target group. A target that is not in it is no error.
+    ///
+    /// # Errors
+    ///
+    /// If a call for one of these targets failed.
+    pub(crate) async fn deregister(
+        &self,
+        calls: &Calls,
+        target_group_arn: &str,
+        targets: impl IntoIterator<Item = Target>,
+    ) -> Result<(), Error> {
+        let group = target_group_arn.to_owned();
+        let one = |target| self.deregistrations.get_open(self, calls, &group, target, Self::deregister_together);
+        let outcomes = join_all(targets.into_iter().map(one)).await;
+        outcomes.into_iter().try_for_each(|outcome| outcome?.unwrap_or(Ok(())))
+    }
+
+    /// Targets may join until the call is sent, which may take long: the quota is four calls a second. They may also join
+    /// between two attempts.
+    async fn deregister_together(
+        self,
+        calls: Calls,
+        group: String,
+        batch: Batch,
+    ) -> Result<HashMap<Target, Option<Outcome>>, Error> {
+        let attempt = || async {
+            let done = self.attempt(&group, &batch.close()).await;
+            if done.as_ref().is_err_and(Error::is_transient) {
+                batch.reopen();
+            }
+            done
+        };
+        let operation = Operation::DeregisterTargets;
+        let mut targets = match calls.repeat(operation, &group, attempt).await {
+            Err(error) if error.may_concern_one_key() => batch.close(),
+            done => return done.map(|()| HashMap::new()),
+        };
+        let others = targets.split_off(targets.len() / 2);
+        let (this, calls, of) = (&self, &calls, &group);
+        let repeat =
+            |targets: Vec<Target>| async move { calls.repeat(operation, of, || this.attempt(of, &targets)).await };
+        let mut outcomes = Vec::new();
+        for half in [targets, others] {
+            outcomes.extend(bisecting(half, repeat).await);
+        }
+        let each = |(targets, outcome): (Vec<Target>, Outcome)| {
+            targets.into_iter().map(move |target| (target, Some(outcome.clone())))
+        };
+        Ok(outcomes.into_iter().flat_map(each).collect())
+    }
+
+    async fn attempt(&self, group: &str, targets: &[Target]) -> Result<(), Error> {
+        let parameters = Parameters::default().with("TargetGroupArn", group);
+        let parameters = (1..).zip(targets).fold(parameters, |parameters, (n, target)| {
+            let parameters = parameters.with(&format!("Targets.member.{n}.Id"), &target.id);
+            match target.port {
+                Some(port) => parameters.with(&format!("Targets.member.{n}.Port"), &port.to_string()),
+                None => parameters,
+            }
+        });
+        self.client.attempt(Operation::DeregisterTargets, &group, &parameters, &List::NONE).await.map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use standin::{Fault, Quotas, Standin, TargetGroup};
+    use tokio::time::{Instant, sleep};
+
+    use super::*;
+    use crate::{aws, aws::deadline::Deadline, aws::token_bucket::TokenBuckets, direct};
+
+    /// A process with clients and token buckets of its own.
+    async fn process(aws: &Arc<Standin>) -> (LoadBalancing, Arc<TokenBuckets>) {
+        (LoadBalancing::new(&aws::load(direct::loader(aws)).await), Arc::default())
+    }
+
+    fn calls(buckets: &Arc<TokenBuckets>) -> Calls {
+        Calls::new(Deadline::after(Duration::from_secs(110)), Arc::clone(buckets), None, Arc::default())
+    }
+
+    fn target(n: usize) -> Target {
+        Target { id: format!("10.0.{}.{}", n / 100, n % 100), port: Some(8_080) }
+    }
+
+    fn groups(aws: &Standin, groups: usize, targets: usize) -> Vec<String> {
+        let home = aws.home();
+        let names = (0..groups).map(|n| format!("web-{n}"));
+        let arns = names.map(|name| home.target_group(TargetGroup::new(name))).collect();
+        for n in 0..targets {
+            home.register_target(&format!("web-{}", n % groups), &target(n).id, 8_080);
+        }
+        arns
+    }
+
+    fn remaining(aws: &Standin, group: &str) -> usize {
+        aws.home().targets(group).iter().filter(|target| !target.draining).count()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn targets_of_a_group_share_a_call_and_fail_alone() {
+        let aws = Arc::new(Standin::builder().start().await.unwrap());
+        let arn = groups(&aws, 1, 10).remove(0);
+        let (client, buckets) = process(&aws).await;
+        let calls = calls(&buckets);
+        let one = |n| client.deregister(&calls, &arn, [target(n)]);
+        assert!(join_all((0..5).map(one)).await.iter().all(Result::is_ok));
+        assert_eq!((aws.calls_to("DeregisterTargets").len(), remaining(&aws, "web-0")), (1, 5));
+        let wrong = Target { id: "i-1234567890abcdef0".to_owned(), port: None };
+        let (answers, failed) =
+            tokio::join!(join_all((5..10).map(one)), client.deregister(&calls, &arn, [target(0), wrong]));
+        assert!(answers.iter().all(Result::is_ok));
+        assert_eq!(failed.unwrap_err().code(), Some("InvalidTarget"));
+        assert_eq!(remaining(&aws, "web-0"), 0);
+        let error = client.deregister(&calls, &format!("{arn}x"), [target(0)]).await.unwrap_err();
+        assert_eq!(error.code(), Some("TargetGroupNotFound"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn call_is_retried_and_others_may_join_meanwhile() {
+        let aws = Arc::new(Standin::builder().start().await.unwrap());
+        let arn = groups(&aws, 1, 100).remove(0);
+        aws.fault(Fault::on("DeregisterTargets").times(3).throttle());
+        let (client, buckets) = process(&aws).await;
+        let calls = calls(&buckets);
+        let one = async |n: usize| {
+            sleep(Duration::from_millis(u64::try_from(n).unwrap())).await;
+            client.deregister(&calls, &arn, [target(n)]).await
+        };
+        assert!(join_all((0..100).map(one)).await.iter().all(Result::is_ok));
+        assert_eq!(remaining(&aws, "web-0"), 0);
+    }
+
+    /// 400 targets of 20 groups in 5 s, in two processes that do not know of each other.
+    #[tokio::test(start_paused = true)]
+    async fn wave_takes_few_calls() {
+        let aws = Arc::new(Standin::builder().quotas(Quotas::aws()).start().await.unwrap());
+        aws.set_latency(Duration::from_millis(10));
+        let arns = groups(&aws, 20, 400);
+        let processes = [process(&aws).await, process(&aws).await];
+        let started = Instant::now();
+        let one = async |n: usize| {
+            sleep(Duration::from_secs(5).mul_f64(fastrand::f64())).await;
+            let (client, buckets) = &processes[fastrand::usize(..2)];
+            client.deregister(&calls(buckets), &arns[n % 20], [target(n)]).await
+        };
+        assert!(join_all((0..400).map(one)).await.iter().all(Result::is_ok));
+        let took = started.elapsed();
+        for n in 0..20 {
+            assert_eq!(remaining(&aws, &format!("web-{n}")), 0);
+        }
+        let made = aws.calls_to("DeregisterTargets");
+        let admitted = made.iter().filter(|call| !call.is_throttled()).count();
+        // The quota admits 40 calls while targets arrive. After that, each group needs one in each process.
+        assert!(took <= Duration::from_secs(20), "{took:?}");
+        assert!(admitted <= 86 && made.len() <= 120, "{admitted} of {}", made.len());
+    }
+}
