@@ -18,7 +18,7 @@ use chrono::DateTime;
 use serde_json::Value;
 use standin::{Answer, Call, Environment, Function, Standin, fleet};
 
-const SETTINGS: [&str; 14] = [
+const SETTINGS: [&str; 15] = [
     "STRATEGY",
     "STANDALONE_TASKS",
     "DRY_RUN",
@@ -33,6 +33,7 @@ const SETTINGS: [&str; 14] = [
     "EKS_STRATEGY",
     "POD_DISRUPTION_BUDGETS",
     "REPLACE_INSTANCES",
+    "REHEARSAL_READS",
 ];
 
 /// The events in the order in which they are shown: the function's purpose, what it leaves alone, EC2's other events,

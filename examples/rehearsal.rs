@@ -74,7 +74,7 @@ fn large_fleet(aws: &Standin, count: usize) {
     let (home, (ecs, eks)) = (aws.home(), CLUSTERS);
     home.task_definition(TaskDefinition::new("app").container(standin::Container::new("app").stop_timeout(30)));
     for n in 0..count - count / 10 {
-        let id = format!("i-{n:017x}");
+        let id = format!("i-f{n:016x}");
         let arn = home.container_instance(&format!("ecs-{}", n % ecs), ContainerInstance::new(&id));
         (0..4).for_each(|_| drop(home.task(&arn, Task::of_service("app"))));
         home.instance(Instance::new(id));

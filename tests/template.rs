@@ -17,10 +17,11 @@ const MEMBER: &str = include_str!("../member.yaml");
 const ACCESS: &str = include_str!("../kubernetes/access.yaml");
 
 /// The calls to a Kubernetes API server, with the resource and the verb that each needs.
-const KUBERNETES: [(&str, &str, &str); 6] = [
+const KUBERNETES: [(&str, &str, &str); 7] = [
     ("GetNode", "nodes", "get"),
     ("ListNodes", "nodes", "list"),
     ("PatchNode", "nodes", "patch"),
+    ("ListPodDisruptionBudgets", "poddisruptionbudgets", "list"),
     ("ListPods", "pods", "list"),
     ("EvictPod", "pods/eviction", "create"),
     ("DeletePod", "pods", "delete"),
@@ -28,6 +29,9 @@ const KUBERNETES: [(&str, &str, &str); 6] = [
 
 /// AWS's calls that need no permission.
 const ALLOWED_TO_ALL: [&str; 1] = ["GetCallerIdentity"];
+
+/// AWS's calls that the role is not given. A rehearsal does without them.
+const NOT_GRANTED: [&str; 1] = ["SimulatePrincipalPolicy"];
 
 /// Operations that no setting leads to yet.
 const UNUSED: [&str; 5] = [
@@ -49,7 +53,7 @@ const NETWORK_INTERFACES: [&str; 6] = [
 ];
 
 /// The parameters that become environment variables.
-const VARIABLES: [(&str, &str); 18] = [
+const VARIABLES: [(&str, &str); 19] = [
     ("Strategy", "STRATEGY"),
     ("DryRun", "DRY_RUN"),
     ("Clusters", "CLUSTERS"),
@@ -68,6 +72,7 @@ const VARIABLES: [(&str, &str); 18] = [
     ("EksClusters", "EKS_CLUSTERS"),
     ("EksStrategy", "EKS_STRATEGY"),
     ("PodDisruptionBudgets", "POD_DISRUPTION_BUDGETS"),
+    ("RehearsalReads", "REHEARSAL_READS"),
 ];
 
 #[test]
@@ -148,7 +153,7 @@ fn versions_are_that_of_the_code() {
 
 #[test]
 fn role_allows_exactly_the_operations_that_the_code_calls() {
-    let mut allowed = actions(TEMPLATE, &["ecs", "ec2", "eks", "autoscaling", "sts", "events"]);
+    let mut allowed = actions(TEMPLATE, &["ecs", "ec2", "eks", "autoscaling", "elasticloadbalancing", "sts", "events"]);
     for action in NETWORK_INTERFACES {
         assert!(allowed.remove(action), "{action}");
     }
@@ -164,6 +169,7 @@ fn role_allows_exactly_the_operations_that_the_code_calls() {
     let needs_no_action = |operation: &str| {
         UNUSED.contains(&operation)
             || ALLOWED_TO_ALL.contains(&operation)
+            || NOT_GRANTED.contains(&operation)
             || KUBERNETES.iter().any(|(name, ..)| *name == operation)
     };
     called.retain(|operation| !needs_no_action(operation));

@@ -17,8 +17,8 @@ pub(super) fn write(report: &Report) {
 
 fn lines(report: &Report, now: SystemTime) -> Vec<Value> {
     let since_1970 = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let line = |dimensions: Value, metrics: &[&str], values: Value| {
-        let metrics: Vec<_> = metrics.iter().map(|name| json!({ "Name": name, "Unit": "Count" })).collect();
+    let line = |dimensions: Value, metrics: &[(&str, &str)], values: Value| {
+        let metrics: Vec<_> = metrics.iter().map(|(name, unit)| json!({ "Name": name, "Unit": unit })).collect();
         let mut line = json!({
             "_aws": {
                 "Timestamp": u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX),
@@ -34,10 +34,10 @@ fn lines(report: &Report, now: SystemTime) -> Vec<Value> {
         line
     };
     let values = json!({ "Rehearsals": 1, "NotCovered": report.not_covered });
-    let mut lines = vec![line(json!([]), &["Rehearsals", "NotCovered"], values)];
+    let mut lines = vec![line(json!([]), &[("Rehearsals", "Count"), ("NotCovered", "Count")], values)];
     lines.extend(Kind::ALL.map(|kind| {
         let count: usize = report.findings.iter().filter(|finding| finding.kind == kind).map(|of| of.count).sum();
-        line(json!(["Kind"]), &["Findings"], json!({ "Findings": count, "Kind": kind.name() }))
+        line(json!(["Kind"]), &[("Findings", "Count")], json!({ "Findings": count, "Kind": kind.name() }))
     }));
     lines
 }

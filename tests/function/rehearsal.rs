@@ -130,7 +130,7 @@ fn plant(aws: &Standin) -> BTreeMap<&'static str, &'static str> {
     home.task_definition(TaskDefinition::new("slow").container(container(115)));
     home.task_definition(TaskDefinition::new("unset").container(Container::new("app")));
     for n in 0..900 {
-        let (id, cluster) = (format!("i-{n:017x}"), format!("ecs-{}", n % 50));
+        let (id, cluster) = (format!("i-f{n:016x}"), format!("ecs-{}", n % 50));
         let arn = home.container_instance(&cluster, ContainerInstance::new(&id));
         home.instance(Instance::new(&id).asg(&cluster).zone(if n % 50 < 30 { "us-east-2a" } else { "us-east-2b" }));
         home.task(&arn, Task::of_service("app"));

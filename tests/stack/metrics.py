@@ -13,6 +13,9 @@ METRICS = {
     "Calls": {ALL},
     "Throttles": {ALL},
     "ColdStarts": {ALL},
+    "Rehearsals": {ALL},
+    "NotCovered": {ALL},
+    "Findings": {("Kind",)},
 }
 
 OUTCOMES = {

@@ -29,6 +29,8 @@ DEFAULTS = {
     "MemorySize": "128",
     "LogRetentionDays": "30",
     "LogLevel": "INFO",
+    "RehearsalSchedule": "",
+    "RehearsalReads": "few",
     "Dashboard": "true",
     "AlarmTopicArn": "",
 }
@@ -61,6 +63,8 @@ ALL_SET = {
     "MemorySize": "256",
     "LogRetentionDays": "365",
     "LogLevel": "DEBUG",
+    "RehearsalSchedule": "rate(1 day)",
+    "RehearsalReads": "all",
     "Dashboard": "false",
     "AlarmTopicArn": f"arn:aws:sns:{REGION}:{ACCOUNT}:alarms",
 }

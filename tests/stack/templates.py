@@ -30,6 +30,7 @@ SETTINGS = {
     "ReactivateResumed": ["true", "false"],
     "CleanUpTerminated": ["true", "false"],
     "EksClusters": ["", "web-*"],
+    "RehearsalReads": ["few", "all"],
 }
 GROUP = "spot-interruption-handler"
 NETWORK = {"SubnetIds": "subnet-0123456789abcdef0,subnet-0123456789abcdef1", "SecurityGroupIds": "sg-0123456789abcdef0"}
@@ -67,7 +68,7 @@ def check_pairs(checks):
     """Finds the settings for which permissions or rules differ between hub and member."""
     every = [dict(zip(SETTINGS, values, strict=True)) for values in product(*SETTINGS.values())]
     pairs = [(" ".join(values.values()), *pair(values)) for values in every]
-    checks.same("settings", 192, len(pairs))
+    checks.same("settings", 384, len(pairs))
     differ = {
         "statements of the roles": lambda hub, member: permissions(hub) != permissions(member),
         "rules on the hub's bus and the member's": lambda hub, member: patterns(hub, "Hub") != patterns(member),
@@ -131,6 +132,8 @@ def allowed_regions(all_statements, candidates):
 
 def patterns(resources, prefix=""):
     rules = {name: r["Properties"] for name, r in resources.items() if r["Type"] == "AWS::Events::Rule"}
+    # Rehearsals have a schedule.
+    rules = {name: rule for name, rule in rules.items() if "EventPattern" in rule}
     own = {name: rule for name, rule in rules.items() if name.startswith("Hub") == bool(prefix)}
     return {name.removeprefix(prefix): rule["EventPattern"] for name, rule in own.items()}
 
@@ -183,7 +186,7 @@ def check_policies(checks):
     checks.same("OutcomeBusArn", ["events:PutEvents", bus], [publish["Action"], publish["Resource"]])
     # IAM limits the inline policies of a role to 10,240 characters without white space.
     widest = {"Strategy": "evacuate", "Delivery": "queue", "OutcomeBusArn": bus, "Accounts": ",".join([ACCOUNT] * 100)}
-    widest |= {"EksClusters": "*", "ReplaceInstances": "detach"} | NETWORK
+    widest |= {"EksClusters": "*", "ReplaceInstances": "detach", "RehearsalReads": "all"} | NETWORK
     everything = statements(Template("template.yaml", ORGANIZATION | widest).resources())
     written = sum(len(json.dumps(statement, separators=(",", ":"))) for statement in everything.values())
     checks.same("all policies fit into the 10,240 of a role", True, written < 9_500)
@@ -253,11 +256,13 @@ def check_access(checks):
     for name, expected in {
         GROUP: {"nodes": ["get", "list", "patch"], "pods": ["list"], "pods/eviction": ["create"]},
         f"{GROUP}-until-deadline": {"pods": ["delete"]},
+        f"{GROUP}-rehearsal": {"poddisruptionbudgets": ["list"]},
     }.items():
         rules = roles[name]["rules"]
         checks.same(f"{name}: rules", expected, {rule["resources"][0]: rule["verbs"] for rule in rules})
         checks.same(f"{name}: each of one resource", [1] * len(rules), [len(rule["resources"]) for rule in rules])
-        checks.same(f"{name}: API groups", [[""]] * len(rules), [rule["apiGroups"] for rule in rules])
+        group = "policy" if name == f"{GROUP}-rehearsal" else ""
+        checks.same(f"{name}: API groups", [[group]] * len(rules), [rule["apiGroups"] for rule in rules])
         binding = bindings[name]
         checks.same(f"{name}: role", {"apiGroup": rbac, "kind": "ClusterRole", "name": name}, binding["roleRef"])
         checks.same(f"{name}: group", [{"apiGroup": rbac, "kind": "Group", "name": GROUP}], binding["subjects"])
