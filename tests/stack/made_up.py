@@ -69,7 +69,11 @@ def rehearsals():
     for hour in range(0, 24, 3):
         minute = hour * 60 + 5
         made.append({"minute": minute, "Rehearsals": 1, "NotCovered": 2 if hour < 6 else 0})
-        found = {"permission-missing": int(hour < 6), "service-without-room": int(hour >= 12), "stop-timeout-not-set": 3}
+        found = {
+            "permission-missing": int(hour < 6),
+            "service-without-room": int(hour >= 12),
+            "stop-timeout-not-set": 3,
+        }
         made += [{"minute": minute, "Findings": count, "Kind": kind} for kind, count in found.items()]
     return made
 
