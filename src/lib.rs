@@ -109,7 +109,7 @@ pub async fn handle(scopes: &Scopes, config: &Config, event: LambdaEvent<Payload
         Payload::Event(event) => {
             let event = Event::try_from(event);
             if let Ok(Event::Rehearsal(request)) = &event {
-                let report = rehearsal::rehearse(scopes, config, invocation.context, request).await?;
+                let report = Box::pin(rehearsal::rehearse(scopes, config, invocation.context, request)).await?;
                 return Ok(Response::Rehearsal(Box::new(report)));
             }
             let report = invocation.handle_all(vec![event], &[]).await.pop();

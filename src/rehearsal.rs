@@ -29,6 +29,7 @@ use std::{
 use lambda_runtime::Context;
 
 use self::{
+    finding::Finding,
     place::{Limits, Place},
     report::Report,
     request::{MAX_INSTANCES, Request},
@@ -82,6 +83,10 @@ pub(crate) async fn rehearse(
     }
     let report = tally.report(config, &counts, milliseconds(started.elapsed()));
     metrics::write(&report);
+    for Finding { kind, count, examples, what, what_to_do } in &report.findings {
+        let (kind, examples) = (kind.name(), examples.join(", "));
+        tracing::warn!(kind, count, examples, what, whatToDo = what_to_do, "finding");
+    }
     tracing::info!(
         instances = report.instances,
         notCovered = report.not_covered,

@@ -122,9 +122,10 @@ impl Scopes {
         account: &AccountId,
         region: &Region,
     ) -> Result<Scope, Error> {
-        let role = match function.is_own_account(account) {
-            true => None,
-            false => Some(self.assumed_role(function, role, account).await?),
+        let role = if function.is_own_account(account) {
+            None
+        } else {
+            Some(self.assumed_role(function, role, account).await?)
         };
         Ok(Scope::new(&self.sdk, region, &self.connect, role, Share::Half))
     }

@@ -75,21 +75,21 @@ mod tests {
     use super::*;
     use crate::config::Strategy;
 
-    fn event(detail: Value) -> Value {
+    fn event(detail: &Value) -> Value {
         json!({ "detail-type": DETAIL_TYPE, "source": SOURCE, "detail": detail })
     }
 
     #[test]
     fn nothing_but_source_and_type_is_required() {
         let minimal = json!({ "detail-type": DETAIL_TYPE, "source": SOURCE });
-        for event in [minimal, event(json!(null)), event(json!({})), event(json!({"clusters": null, "new": 1}))] {
+        for event in [minimal, event(&json!(null)), event(&json!({})), event(&json!({"clusters": null, "new": 1}))] {
             assert_eq!(read(&event).unwrap(), Request::default(), "{event}");
         }
     }
 
     #[test]
     fn detail_narrows_the_rehearsal() {
-        let mut event = event(json!({
+        let mut event = event(&json!({
             "clusters": ["web"], "instance-ids": ["i-1234567890abcdef0"], "strategy": "evacuate",
             "accounts": ["123456789012", "210987654321"],
         }));
@@ -118,14 +118,14 @@ mod tests {
             ("/region", json!(1), "region"),
             ("/time", json!("yesterday"), "time"),
         ] {
-            let mut event = event(json!({
+            let mut event = event(&json!({
                 "clusters": [], "instance-ids": [], "strategy": "drain", "accounts": [], "regions": [],
             }));
             (event["account"], event["region"], event["time"]) = (json!(null), json!(null), json!(null));
             *event.pointer_mut(pointer).unwrap() = value.clone();
             match read(&event) {
                 Err(Error::InvalidEvent(message)) => {
-                    assert!(message.starts_with(named), "{pointer} {value}: {message}")
+                    assert!(message.starts_with(named), "{pointer} {value}: {message}");
                 }
                 other => panic!("{pointer} {value}: {other:?}"),
             }
@@ -135,8 +135,8 @@ mod tests {
     #[test]
     fn too_many_instances_are_refused() {
         let ids: Vec<_> = (0..=MAX_INSTANCES).map(|n| format!("i-{n:017x}")).collect();
-        assert!(read(&event(json!({ "instance-ids": ids[1..] }))).is_ok());
-        let error = read(&event(json!({ "instance-ids": ids }))).unwrap_err().to_string();
+        assert!(read(&event(&json!({ "instance-ids": ids[1..] }))).is_ok());
+        let error = read(&event(&json!({ "instance-ids": ids }))).unwrap_err().to_string();
         assert!(error.contains("detail.instance-ids: found 10001"), "{error}");
     }
 }

@@ -12,7 +12,9 @@ const NAMESPACE: &str = "SpotInterruptionHandler";
 /// Writes a line for the rehearsal, and one for each kind of finding. A kind that was not found counts 0, so that its
 /// alarm ends.
 pub(super) fn write(report: &Report) {
-    lines(report, SystemTime::now()).iter().for_each(|line| log::print(&line.to_string()));
+    for line in lines(report, SystemTime::now()) {
+        log::print(&line.to_string());
+    }
 }
 
 fn lines(report: &Report, now: SystemTime) -> Vec<Value> {

@@ -73,6 +73,8 @@ pub(crate) struct Survey {
     pub(crate) scan_lists: usize,
     pub(crate) counted: Counted,
     pub(crate) notes: Notes,
+    /// Whether all instances are known.
+    pub(crate) is_complete: bool,
     /// Why nothing could be read.
     pub(crate) error: Option<Error>,
 }
@@ -88,6 +90,7 @@ impl Place<'_> {
             scan_lists: 0,
             counted: Counted::default(),
             notes: Notes::default(),
+            is_complete: false,
             error: None,
         };
         if Instant::now() >= limits.locate_until {
@@ -122,6 +125,7 @@ impl Place<'_> {
             let most = limits.most;
             survey.notes.incomplete.insert(format!("only the first {most} Spot Instances were looked up"));
         }
+        survey.is_complete = is_complete;
         survey.subjects = self.locate(scope, &calls.until(limits.locate_until), fleet, limits.locate_until).await;
         survey.calls_to_locate = counts.made();
         if !request.clusters.is_empty() {

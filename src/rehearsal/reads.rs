@@ -39,8 +39,8 @@ pub(crate) async fn read(
     subjects: &[Subject],
     notes: &mut Notes,
 ) -> Counted {
-    let nodes = subjects.iter().filter(|subject| subject.fate == Fate::Drained);
-    let pods = pods::read(calls, nodes).await;
+    let drained = subjects.iter().filter(|subject| subject.fate == Fate::Drained);
+    let pods = pods::read(calls, drained).await;
     let counted = Counted { pods: pods.counts() };
     pods.find_long_grace_periods(notes);
     if config.rehearsal_reads == RehearsalReads::Few {

@@ -71,7 +71,9 @@ impl Tally {
             reads: config.rehearsal_reads,
             places: self.surveys.iter().map(place).collect(),
             instances: subjects().count(),
-            not_covered: subjects().filter(|subject| subject.is_not_covered()).count(),
+            // There may be instances where not all are known.
+            not_covered: subjects().filter(|subject| subject.is_not_covered()).count()
+                + self.surveys.iter().filter(|survey| !survey.is_complete).count(),
             not_reached: subjects().filter(|subject| subject.fate == Fate::NotReached).count(),
             outcomes: outcomes.into(),
             skipped_by: counted(skipped.filter_map(|subject| subject.skipped_by.clone())),

@@ -121,11 +121,11 @@ impl Wave {
                 (Operation::UpdateContainerInstancesState, updates)
             }
         };
-        let of_ecs = (seconds(operation, calls), operation);
+        let ecs = (seconds(operation, calls), operation);
         // Each cluster has a quota of its own.
         let of_nodes = self.nodes.values().map(|(nodes, pods)| seconds(Operation::EvictPod, FOR_NODE * nodes + pods));
-        let of_eks = (of_nodes.fold(0.0, f64::max), Operation::EvictPod);
-        if of_eks.0 > of_ecs.0 { of_eks } else { of_ecs }
+        let kubernetes = (of_nodes.fold(0.0, f64::max), Operation::EvictPod);
+        if kubernetes.0 > ecs.0 { kubernetes } else { ecs }
     }
 
     /// The time line of the wave, for a capacity pool.

@@ -45,6 +45,9 @@ const IN_FLIGHT_GRACE: Duration = Duration::from_millis(250);
 /// few enough that a hit saves calls and that one cold notice does not open connections by the dozen.
 const MAX_LISTS_IN_FLIGHT: usize = 8;
 
+/// A container instance, and how its cluster was found.
+type Found = (ContainerInstance, Way);
+
 /// Whether instances of other platforms are interrupted.
 pub(super) fn expects_other_platforms(ecs: &Ecs, config: &Config) -> bool {
     ecs.cache.has_other_platforms() || !config.eks_clusters.is_empty()
@@ -60,7 +63,7 @@ pub(super) struct Search<'a> {
     is_alive: bool,
     /// EC2's description, once it was requested.
     described: Option<Result<Option<Arc<Instance>>, Error>>,
-    found: Vec<(ContainerInstance, Way)>,
+    found: Vec<Found>,
     /// The way that is being tried.
     way: Way,
     /// The clusters that were read.
@@ -102,7 +105,7 @@ impl<'a> Search<'a> {
 
     /// EC2's description of the instance, `None` if there is none or it was not requested, and the container instances
     /// that were found.
-    pub(super) fn into_parts(self) -> (Result<Option<Arc<Instance>>, Error>, Vec<(ContainerInstance, Way)>) {
+    pub(super) fn into_parts(self) -> (Result<Option<Arc<Instance>>, Error>, Vec<Found>) {
         (self.described.unwrap_or(Ok(None)), self.found)
     }
 

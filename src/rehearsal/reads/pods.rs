@@ -13,7 +13,10 @@ use crate::{
 };
 
 /// The pods of nodes that have to be evicted.
-pub(super) struct NodePods(Vec<(InstanceId, Arc<ApiServer>, Result<Vec<Pod>, Error>)>);
+pub(super) struct NodePods(Vec<OfNode>);
+
+/// An instance, the API server of its cluster, and the pods on its node.
+type OfNode = (InstanceId, Arc<ApiServer>, Result<Vec<Pod>, Error>);
 
 /// Reads the pods of nodes.
 pub(super) async fn read(calls: &Calls, subjects: impl Iterator<Item = &Subject>) -> NodePods {

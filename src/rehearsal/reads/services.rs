@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aws_sdk_ecs::types::{SchedulingStrategy, Service};
+use aws_sdk_ecs::types::{DeploymentConfiguration, SchedulingStrategy, Service};
 use futures_util::future::join_all;
 
 use crate::{
@@ -57,8 +57,8 @@ impl Facts {
 fn has_no_room(service: &Service) -> bool {
     let configuration = service.deployment_configuration();
     let percent = |value: Option<i32>, default: i64| value.map_or(default, i64::from).max(0);
-    let minimum = percent(configuration.and_then(|of| of.minimum_healthy_percent()), 100);
-    let maximum = percent(configuration.and_then(|of| of.maximum_percent()), 200);
+    let minimum = percent(configuration.and_then(DeploymentConfiguration::minimum_healthy_percent), 100);
+    let maximum = percent(configuration.and_then(DeploymentConfiguration::maximum_percent), 200);
     let desired = i64::from(service.desired_count());
     let is_daemon = service.scheduling_strategy() == Some(&SchedulingStrategy::Daemon);
     // More than 99 % of the desired tasks: rounded up, none of them may be missing.
@@ -88,8 +88,6 @@ pub(super) fn find_without_room(read: Vec<Result<Vec<Facts>, Error>>, notes: &mu
 
 #[cfg(test)]
 mod tests {
-    use aws_sdk_ecs::types::DeploymentConfiguration;
-
     use super::*;
 
     #[test]
