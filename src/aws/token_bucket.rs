@@ -18,6 +18,9 @@ use super::operation::{Operation, Quota};
 /// The share of a quota that is used, 95 %: clocks differ, and others call the same APIs.
 const USED_SHARE: f64 = 0.95;
 
+/// The share that [`Share::Half`] uses, 45 %: calls arrive closer together than they were made.
+const HALF_SHARE: f64 = 0.45;
+
 /// The most calls of a quota in flight at the same time, 16: at 0.2 s each, twice as many as 40 calls a second need.
 const MAX_IN_FLIGHT: usize = 16;
 
@@ -74,7 +77,7 @@ impl TokenBuckets {
     pub(crate) fn new(share: Share) -> Self {
         let (used, max_scale) = match share {
             Share::All => (USED_SHARE, MAX_SCALE),
-            Share::Half => (USED_SHARE / 2.0, 1.0),
+            Share::Half => (HALF_SHARE, 1.0),
         };
         Self(Quota::ALL.map(|quota| TokenBucket { max_scale, ..TokenBucket::new(quota.limits(), used) }))
     }
@@ -500,5 +503,21 @@ mod tests {
         assert_eq!(bursts[0].1, 0, "{bursts:?}");
         assert!(bursts[1].1 <= 30, "a larger quota is tried once: {bursts:?}");
         assert!(bursts[2..].iter().all(|(_, throttled)| *throttled <= 2), "and hardly ever after that: {bursts:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn half_of_a_quota_stays_half() {
+        let buckets = TokenBuckets::new(Share::Half);
+        let bucket = buckets.of(Operation::ListTasks);
+        let (burst, per_second) = Operation::ListTasks.limits();
+        let started = Instant::now();
+        // A full bucket would grow after ten seconds without being throttled.
+        for made in 1..1_000 {
+            let permit = bucket.acquire(started + HOUR, started + HOUR).await;
+            permit.inspect(Permit::answered).unwrap();
+            let admitted = (burst + per_second * started.elapsed().as_secs_f64()) / 2.0;
+            assert!(f64::from(made) <= admitted, "{made} calls after {:?}", started.elapsed());
+        }
+        assert!(started.elapsed() > Duration::from_secs(90), "{:?}", started.elapsed());
     }
 }
