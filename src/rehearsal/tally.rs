@@ -56,7 +56,7 @@ impl Tally {
         let subjects = || self.surveys.iter().flat_map(|survey| &survey.subjects);
         let skipped = subjects().filter(|subject| matches!(subject.fate, Fate::Skipped | Fate::NotFound));
         let outcomes = counted(subjects().map(|subject| subject.fate));
-        // Each outcome is there, so that 0 is told from unknown.
+        // Each outcome is there, so that none and unknown differ.
         let outcomes = Fate::ALL.map(|fate| (name(&fate), outcomes.get(&fate).copied().unwrap_or_default()));
         let place = |survey: &Survey| Place {
             account: survey.account.clone(),
