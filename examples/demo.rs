@@ -18,7 +18,7 @@ use chrono::DateTime;
 use serde_json::Value;
 use standin::{Answer, Call, Environment, Function, Standin, fleet};
 
-const SETTINGS: [&str; 15] = [
+const SETTINGS: [&str; 19] = [
     "STRATEGY",
     "STANDALONE_TASKS",
     "DRY_RUN",
@@ -34,11 +34,15 @@ const SETTINGS: [&str; 15] = [
     "POD_DISRUPTION_BUDGETS",
     "REPLACE_INSTANCES",
     "REHEARSAL_READS",
+    "FARGATE_SPOT",
+    "RUN_AGAIN",
+    "RUN_AGAIN_ON",
+    "LIFECYCLE_HOOKS",
 ];
 
 /// The events in the order in which they are shown: the function's purpose, what it leaves alone, EC2's other events,
-/// and malformed events.
-const EVENTS: [(&str, &[&str]); 6] = [
+/// those of ECS and Auto Scaling, and malformed events.
+const EVENTS: [(&str, &[&str]); 7] = [
     (
         "Notices that are acted on",
         &[
@@ -57,6 +61,10 @@ const EVENTS: [(&str, &[&str]); 6] = [
         &["managed-draining", "managed-instances", "batch", "no-cluster", "gone", "unknown-fields"],
     ),
     ("An instance's whole life", &["resumed", "state-change", "stopping", "terminated", "rebalance-recommendation"]),
+    (
+        "Interrupted tasks, and an instance in a lifecycle hook",
+        &["fargate-spot", "fargate-spot-standalone", "task-stopped", "lifecycle-action"],
+    ),
     ("A notice that is too late", &[LATE]),
     ("A rehearsal of what would happen to the fleet", &["rehearsal"]),
     (
@@ -74,6 +82,9 @@ const EVENTS: [(&str, &[&str]); 6] = [
 
 /// The notice whose two minutes have passed.
 const LATE: &str = "late";
+
+/// How many characters of an event's detail are shown. That of a task has thousands.
+const LONGEST_DETAIL: usize = 250;
 
 const LEGEND: &str = "\
 Each event is shown with its file in events/, its type and its detail. Below it are the calls to AWS that the function
@@ -120,7 +131,8 @@ async fn show(aws: &Standin, function: &Environment, name: &str) -> Result<Strin
     }
     aws.forget_calls();
     let answer = function.invoke(&event).await?;
-    println!("{name}.json: {} {}", event["detail-type"].as_str().unwrap_or_default(), event["detail"]);
+    let detail: String = event["detail"].to_string().chars().take(LONGEST_DETAIL).collect();
+    println!("{name}.json: {} {detail}", event["detail-type"].as_str().unwrap_or_default());
     print!("{}", calls_made(aws));
     match answer {
         Answer::Ok(answer) => {

@@ -11,7 +11,7 @@ from itertools import combinations
 
 from dashboard_body import Stack
 from local import ACCOUNT, REGION, ROOT, Checks
-from metrics import METRICS, NAMESPACE, OUTCOMES, PROPERTIES, REPORT, SUMMARY, known
+from metrics import METRICS, NAMESPACE, OUTCOMES, PROPERTIES, REPORT, SUMMARY, TASK_METRICS, known
 
 ALARMS = ["DeadLetterAlarm", "FailureAlarm", "LateAlarm"]
 # These keep their state from one rehearsal to the next.
@@ -22,7 +22,7 @@ TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:on-call"
 # CloudWatch's grid.
 COLUMNS = 24
 
-FIELDS = PROPERTIES | SUMMARY | REPORT | METRICS.keys()
+FIELDS = PROPERTIES | SUMMARY | REPORT | METRICS.keys() | TASK_METRICS.keys()
 
 # The words of the query language. Any other word in a query must be a field.
 WORDS = {"filter", "stats", "sort", "limit", "display", "by", "as", "and", "or", "not", "in", "like", "asc", "desc"}
@@ -39,9 +39,15 @@ def main():
     check_summary(checks, (ROOT / "src/report.rs").read_text())
     for delivery in "direct", "queue":
         checks.heading(f"dashboard, Delivery={delivery}")
-        check_dashboard(checks, Stack({"Delivery": delivery}), ALARMS)
+        check_dashboard(checks, Stack({"Delivery": delivery}), METRICS, ALARMS)
+    for name, parameters in [
+        ("FargateSpot", {"FargateSpot": "handle"}),
+        ("RunAgain", {"RunAgain": "tagged", "PassRoles": "/ecs-tasks/"}),
+    ]:
+        checks.heading(f"dashboard, {name}")
+        check_dashboard(checks, Stack(parameters), METRICS | TASK_METRICS, ALARMS)
     checks.heading("dashboard, RehearsalSchedule")
-    check_dashboard(checks, Stack(SCHEDULE), ALARMS + REHEARSAL_ALARMS)
+    check_dashboard(checks, Stack(SCHEDULE), METRICS, ALARMS + REHEARSAL_ALARMS)
     for name, parameters, alarms, topics in [
         ("a dashboard and no topic", {}, ALARMS, None),
         ("a topic and no dashboard", {"Dashboard": "false", "AlarmTopicArn": TOPIC}, ALARMS, [TOPIC]),
@@ -64,7 +70,7 @@ def main():
 
 def check_metrics(checks, source, of_rehearsals):
     written = re.findall(r'"(\w+)", "(?:Count|Seconds)"', source + of_rehearsals)
-    checks.same("metrics", sorted(METRICS), sorted(written))
+    checks.same("metrics", sorted(METRICS | TASK_METRICS), sorted(written))
     members = {name.title().replace("_", "") for name in re.findall(r"^    (\w+): ", source, re.MULTILINE)}
     checks.same("properties that it does not log", [], sorted(PROPERTIES - members))
 
@@ -75,7 +81,7 @@ def check_summary(checks, source):
     checks.same("summary fields that it does not log", [], sorted(fields - written))
 
 
-def check_dashboard(checks, stack, expected_alarms):
+def check_dashboard(checks, stack, expected, expected_alarms):
     widgets = stack.dashboard()["widgets"]
     checks.same("widgets without a title", [], [widget for widget in widgets if not title(widget)])
     checks.same("widgets off the grid", [], [title(widget) for widget in widgets if off_grid(widget)])
@@ -88,7 +94,7 @@ def check_dashboard(checks, stack, expected_alarms):
     metrics = [metric for widget in widgets for metric in metrics_of(widget)]
     checks.same("metrics that do not exist", [], sorted({str(metric) for metric in metrics if not known(*metric)}))
     shown = {name for namespace, name, _ in metrics if namespace == NAMESPACE}
-    checks.same("metrics that are not shown", [], sorted(METRICS.keys() - shown))
+    checks.same("metrics", sorted(expected), sorted(shown))
     outcomes = {entry[3] for widget in widgets for entry in entries(widget) if entry[2:3] == ["Outcome"]}
     checks.same("outcomes that do not exist", [], sorted(outcomes - OUTCOMES))
     queries = [widget["properties"]["query"] for widget in widgets if widget["type"] == "log"]

@@ -38,7 +38,7 @@ from local import (
 from member import check_members
 from queues import check_queue, settled
 from redrive import check_move, check_redrive
-from rules import check_rules, deployed_rules, expected_patterns
+from rules import check_rules, deployed_rules, expected_patterns, is_continued
 from settings import ALL_SET, DEFAULTS
 
 
@@ -73,8 +73,9 @@ def main():
 
         checks.heading("every parameter set to another value: a dry run that may change nothing, a direct hub")
         deploy("all-set", ALL_SET)
-        policies = ["AssumeMemberRolePolicy", "OutcomeBusPolicy"]
-        policies += ["ReadAutoScalingGroupsPolicy", "ReadEksClustersPolicy"]
+        policies = ["AssumeMemberRolePolicy", "ContinuationQueueConsumerPolicy", "OutcomeBusPolicy"]
+        policies += ["ReadEksClustersPolicy", "ReadInterruptedTasksPolicy", "ReadLifecycleHooksPolicy"]
+        policies += ["ReadServicesPolicy"]
         check_stack(checks, "all-set", ALL_SET, policies)
 
         checks.heading("Strategy=drain, ReactivateResumed=false: no permission to deregister or write attributes")
@@ -100,6 +101,14 @@ def main():
         deploy("eks", eks)
         policies = ["AttributesPolicy", "DeregisterPolicy", "DrainPolicy", "NoticeQueueConsumerPolicy"]
         check_stack(checks, "eks", DEFAULTS | eks, [*policies, "ReadEksClustersPolicy"])
+
+        checks.heading("FargateSpot, RunAgain, LifecycleHooks: three more rules, and a queue for two of them")
+        tasks = {"FargateSpot": "handle", "RunAgain": "tagged", "PassRoles": "/ecs-tasks/", "LifecycleHooks": "drain-*"}
+        deploy("tasks", tasks)
+        policies = ["AttributesPolicy", "CompleteLifecycleActionsPolicy", "ContinuationQueueConsumerPolicy"]
+        policies += ["DeregisterPolicy", "DeregisterTargetsPolicy", "DrainPolicy", "NoticeQueueConsumerPolicy"]
+        policies += ["ReadInterruptedTasksPolicy", "ReadLifecycleHooksPolicy", "ReadServicesPolicy", "RunTasksPolicy"]
+        check_stack(checks, "tasks", DEFAULTS | tasks, policies)
 
         checks.heading("OrganizationId, MemberRoleName: a hub with four rules on two buses and one queue")
         hub = {"OrganizationId": "o-exampleorgid", "MemberRoleName": "spot-interruption-handler-member"}
@@ -133,11 +142,12 @@ def check_stack(checks, name, parameters, policies):
     queued = parameters["Delivery"] == "queue"
     drains_nodes = parameters["EksClusters"] != "" and parameters["EksStrategy"] == "drain"
     is_long_running = parameters["Strategy"] == "evacuate" or drains_nodes
+    continues = parameters["RunAgain"] != "never" or parameters["LifecycleHooks"] != ""
 
     config = awslambda.get_function_configuration(FunctionName=function)
     checks.same("runtime", "provided.al2023", config["Runtime"])
     checks.same("architecture", [parameters["Architecture"]], config["Architectures"])
-    timeout = 60 if queued and not is_long_running else 120
+    timeout = 60 if queued and not is_long_running and not continues else 120
     memory = int(parameters["MemorySize"])
     checks.same("memory in MB, timeout in s", [memory, timeout], [config["MemorySize"], config["Timeout"]])
     checks.same(
@@ -151,6 +161,10 @@ def check_stack(checks, name, parameters, policies):
             "MANAGED_DRAINING": parameters["ManagedDraining"],
             "STANDALONE_TASKS": parameters["StandaloneTasks"],
             "REPLACE_INSTANCES": parameters["ReplaceInstances"],
+            "FARGATE_SPOT": parameters["FargateSpot"],
+            "RUN_AGAIN": parameters["RunAgain"],
+            "RUN_AGAIN_ON": parameters["RunAgainOn"],
+            "LIFECYCLE_HOOKS": parameters["LifecycleHooks"],
             "REBALANCE_RECOMMENDATION": parameters["RebalanceRecommendation"],
             "REACTIVATE_RESUMED": parameters["ReactivateResumed"],
             "CLEAN_UP_TERMINATED": parameters["CleanUpTerminated"],
@@ -186,9 +200,15 @@ def check_stack(checks, name, parameters, policies):
     checks.same("destination on failure", queue_arn, retries["DestinationConfig"]["OnFailure"]["Destination"])
 
     rules = deployed_rules(name)
-    target = {"Arn": deployed["QueueArn"] if queued else function_arn, "DeadLetterConfig": {"Arn": queue_arn}}
-    check_rules(checks, rules, expected_patterns(parameters), target)
-    arns = sorted(rule["Arn"] for rule in rules.values())
+    noticed = deployed["QueueArn"] if queued else function_arn
+
+    def target_of(rule):
+        arn = deployed["ContinuationQueueArn"] if is_continued(rule) else noticed
+        return {"Arn": arn, "DeadLetterConfig": {"Arn": queue_arn}}
+
+    check_rules(checks, rules, expected_patterns(parameters), target_of)
+    continued_arns = sorted(rule["Arn"] for name, rule in rules.items() if is_continued(name))
+    arns = sorted(rule["Arn"] for name, rule in rules.items() if not is_continued(name))
     checks.same("output RuleArn", rules["SpotInterruptionRule"]["Arn"], deployed["RuleArn"])
     permissions = sorted(
         [permission["Principal"], permission["Condition"]["ArnLike"]["AWS:SourceArn"]]
@@ -197,8 +217,15 @@ def check_stack(checks, name, parameters, policies):
     checks.same("permissions to invoke", [] if queued else [["events.amazonaws.com", arn] for arn in arns], permissions)
 
     times = {"MessageRetentionPeriod": 14 * 86_400}
-    check_queue(checks, "dead-letter queue", deployed["DeadLetterQueueUrl"], arns, times)
+    check_queue(checks, "dead-letter queue", deployed["DeadLetterQueueUrl"], sorted(arns + continued_arns), times)
     mappings = awslambda.list_event_source_mappings(FunctionName=function)["EventSourceMappings"]
+    continuation = [m for m in mappings if m["EventSourceArn"] == deployed.get("ContinuationQueueArn")]
+    mappings = [m for m in mappings if m not in continuation]
+    if continues:
+        check_continuation(checks, name, deployed, continuation, continued_arns)
+    else:
+        outputs_of_queue = {"ContinuationQueueArn", "ContinuationQueueUrl"}
+        checks.same("outputs of the continuation queue", [], sorted(outputs_of_queue & deployed.keys()))
     if queued:
         concurrency = 50 if is_long_running else 2
         check_delivery(checks, name, deployed, mappings, arns, timeout, concurrency)
@@ -243,6 +270,26 @@ def check_delivery(checks, name, deployed, mappings, rule_arns, timeout, concurr
     checks.same("redrive policy", [{"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}, 2], [target, receives])
     is_moved_in_time = receives * timeout < times["MessageRetentionPeriod"]
     checks.same("failed messages are moved before they expire", True, is_moved_in_time)
+
+
+def check_continuation(checks, name, deployed, mappings, rule_arns):
+    [mapping] = mappings
+    expected = {
+        "FunctionArn": deployed["FunctionArn"],
+        "BatchSize": 10,
+        "FunctionResponseTypes": ["ReportBatchItemFailures"],
+    }
+    found = {key: mapping.get(key) for key in expected}
+    checks.same("continuation: event source mapping", expected, found)
+    concurrency = int(mapping["ScalingConfig"]["MaximumConcurrency"])
+    checks.same(
+        "continuation: window in s, concurrency", [0, 50], [mapping["MaximumBatchingWindowInSeconds"], concurrency]
+    )
+    times = {"VisibilityTimeout": 120, "MessageRetentionPeriod": 3 * 86_400}
+    check_queue(checks, "continuation queue", deployed["ContinuationQueueUrl"], rule_arns, times)
+    redrive = template(name)["Resources"]["ContinuationQueue"]["Properties"]["RedrivePolicy"]
+    target, receives = redrive["deadLetterTargetArn"], redrive["maxReceiveCount"]
+    checks.same("continuation: redrive policy", [{"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}, 1000], [target, receives])
 
 
 def check_events(checks, name):

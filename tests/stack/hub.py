@@ -6,7 +6,7 @@ import boto3
 
 from deployment import outputs
 from queues import settled
-from rules import INTERRUPTION, RECOMMENDATION, RESERVATION, STATE_CHANGE
+from rules import INTERRUPTION, LIFECYCLE_ACTION, RECOMMENDATION, RESERVATION, STATE_CHANGE, TASK_STATE_CHANGE
 
 
 def check_bus(checks, name, parameters):
@@ -14,6 +14,11 @@ def check_bus(checks, name, parameters):
     bus = events.describe_event_bus(Name=name)
     checks.same("bus", deployed["EventBusArn"], bus["Arn"])
     [statement] = json.loads(bus["Policy"])["Statement"]
+    sources, types = ["aws.ec2"], [INTERRUPTION, RESERVATION, RECOMMENDATION, STATE_CHANGE]
+    if parameters["FargateSpot"] == "handle" or parameters["RunAgain"] != "never":
+        sources, types = [*sources, "aws.ecs"], [*types, TASK_STATE_CHANGE]
+    if parameters["LifecycleHooks"]:
+        sources, types = [*sources, "aws.autoscaling"], [*types, LIFECYCLE_ACTION]
     checks.same(
         "policy of the bus",
         {
@@ -25,9 +30,9 @@ def check_bus(checks, name, parameters):
             "Condition": {
                 "StringEquals": {
                     "aws:PrincipalOrgID": parameters["OrganizationId"],
-                    "events:detail-type": sorted([INTERRUPTION, RESERVATION, RECOMMENDATION, STATE_CHANGE]),
+                    "events:detail-type": sorted(types),
                 },
-                "ForAllValues:StringEquals": {"events:source": "aws.ec2"},
+                "ForAllValues:StringEquals": {"events:source": sources},
                 "Null": {"events:source": "false"},
             },
         },

@@ -4,6 +4,7 @@ No resource is created, so a reference to one yields its logical ID, and an attr
 """
 
 import re
+from functools import cache
 
 from samcli.yamlhelper import yaml_parse
 
@@ -16,7 +17,7 @@ class Template:
     """A template with a value for each parameter, in an account and Region."""
 
     def __init__(self, file, parameters, account=ACCOUNT, region=REGION):
-        self.body = yaml_parse((ROOT / file).read_text())
+        self.body = body(file)
         defaults = {name: about.get("Default") for name, about in self.body["Parameters"].items()}
         if unknown := parameters.keys() - defaults.keys():
             raise KeyError(f"{file} has no {sorted(unknown)}")
@@ -67,6 +68,11 @@ class Template:
     def sub(self, of):
         text, values = (of, {}) if isinstance(of, str) else (of[0], self.value(of[1]))
         return re.sub(r"\$\{([^}]+)\}", lambda name: str((self.values | values).get(name[1], name[1])), text)
+
+
+@cache
+def body(file):
+    return yaml_parse((ROOT / file).read_text())
 
 
 def get_att(template, of):

@@ -18,11 +18,21 @@ METRICS = {
     "Findings": {("Kind",)},
 }
 
+# Those that only a stack that handles tasks has. Its dashboard shows them.
+TASK_METRICS = {
+    "InterruptedTasks": {ALL, ("Cluster",), ("Cluster", "Service")},
+    "TasksRunAgain": {ALL, ("Cluster",)},
+}
+
 OUTCOMES = {
     "deregistered",
     "drained",
     "draining",
     "cordoned",
+    "target-deregistered",
+    "run-again",
+    "ended",
+    "waiting",
     "reactivated",
     "dry-run",
     "skipped",
@@ -80,5 +90,5 @@ def known(namespace, name, dimensions):
     """Whether the metric exists with these dimensions."""
     dimensions = tuple(sorted(dimensions))
     if namespace == NAMESPACE:
-        return dimensions in METRICS.get(name, set())
+        return dimensions in (METRICS | TASK_METRICS).get(name, set())
     return (namespace, name, dimensions) in AWS_METRICS

@@ -10,6 +10,14 @@ INTERRUPTION = "EC2 Spot Instance Interruption Warning"
 RESERVATION = "EC2 Capacity Reservation Instance Interruption Warning"
 RECOMMENDATION = "EC2 Instance Rebalance Recommendation"
 STATE_CHANGE = "EC2 Instance State-change Notification"
+TASK_STATE_CHANGE = "ECS Task State Change"
+LIFECYCLE_ACTION = "EC2 Instance-terminate Lifecycle Action"
+
+STOP_CODES = {"stopCode": ["SpotInterruption", "TerminationNotice"]}
+SPOT_TASK = {"prefix": "Your Spot Task was interrupted"}
+# Rules whose events go to the continuation queue.
+CONTINUED = ("InterruptedTaskRule", "LifecycleActionRule")
+AGES_S = {"InstanceStateChangeRule": 3600, "InterruptedTaskRule": 3300, "LifecycleActionRule": 7200}
 
 
 def deployed_rules(name, aws=boto3):
@@ -34,19 +42,49 @@ def expected_patterns(parameters):
     states = {"running": parameters["ReactivateResumed"], "terminated": parameters["CleanUpTerminated"]}
     if matched := [state for state, wanted in states.items() if wanted == "true"]:
         patterns["InstanceStateChangeRule"] = pattern(STATE_CHANGE, detail={"state": matched})
+    if parameters["FargateSpot"] == "handle":
+        patterns["FargateSpotRule"] = {
+            "source": ["aws.ecs"],
+            "detail-type": [TASK_STATE_CHANGE],
+            "detail": {
+                "launchType": ["FARGATE"],
+                "desiredStatus": ["STOPPED"],
+                "lastStatus": [{"anything-but": "STOPPED"}],
+                "group": [{"prefix": "service:"}],
+                "$or": [STOP_CODES, {"stoppedReason": [SPOT_TASK]}],
+            },
+        }
+    if parameters["RunAgain"] != "never":
+        reasons = [SPOT_TASK, {"prefix": "EC2 Spot interruption: "}, {"prefix": "Host EC2"}]
+        patterns["InterruptedTaskRule"] = {
+            "source": ["aws.ecs"],
+            "detail-type": [TASK_STATE_CHANGE],
+            "detail": {
+                "desiredStatus": ["STOPPED"],
+                "group": [{"anything-but": {"prefix": "service:"}}],
+                "$or": [STOP_CODES, {"stoppedReason": reasons}],
+            },
+        }
+    if parameters["LifecycleHooks"]:
+        patterns["LifecycleActionRule"] = {"source": ["aws.autoscaling"], "detail-type": [LIFECYCLE_ACTION]}
     if parameters.get("OrganizationId"):
         patterns |= {f"Hub{rule}": of for rule, of in patterns.items()}
     return patterns
 
 
-def check_rules(checks, rules, patterns, expected_target):
-    """`expected_target` holds the fields that all targets share."""
+def is_continued(rule):
+    return rule.removeprefix("Hub") in CONTINUED
+
+
+def check_rules(checks, rules, patterns, target_of):
+    """`target_of` returns the fields that a rule's target has."""
     checks.same("rules", sorted(patterns), sorted(rules))
     for name, rule in rules.items():
         checks.same(f"{name}: pattern", patterns.get(name), json.loads(rule["EventPattern"]))
+        expected_target = target_of(name)
         target = {key: rule["Target"].get(key) for key in expected_target}
         checks.same(f"{name}: target", expected_target, target)
-        age_s = 3600 if name.endswith("StateChangeRule") else 120
+        age_s = AGES_S.get(name.removeprefix("Hub"), 120)
         retries = {"MaximumEventAgeInSeconds": age_s, "MaximumRetryAttempts": 185}
         found = {key: int(value) for key, value in rule["Target"]["RetryPolicy"].items()}
         checks.same(f"{name}: retries", retries, found)

@@ -21,6 +21,8 @@ HUB = {
     "FunctionRoleArn": f"arn:aws:iam::{ACCOUNT}:role/spot-interruption-handler-FunctionRole-1",
 }
 MEMBER, MEMBER_REGION = "210987654321", "us-east-1"
+RUN_AGAIN = {"RunAgain": "tagged", "PassRoles": "/ecs-tasks/"}
+HOOKS = {"LifecycleHooks": "drain-*"}
 # The parameters that both templates have, with all their values.
 SETTINGS = {
     "Strategy": ["deregister", "drain", "evacuate"],
@@ -31,6 +33,9 @@ SETTINGS = {
     "CleanUpTerminated": ["true", "false"],
     "EksClusters": ["", "web-*"],
     "RehearsalReads": ["few", "all"],
+    "FargateSpot": ["ignore", "handle"],
+    "RunAgain": ["never", "tagged", "all"],
+    "LifecycleHooks": ["", "drain-*"],
 }
 GROUP = "spot-interruption-handler"
 NETWORK = {"SubnetIds": "subnet-0123456789abcdef0,subnet-0123456789abcdef1", "SecurityGroupIds": "sg-0123456789abcdef0"}
@@ -51,6 +56,12 @@ def main():
     check_policies(checks)
     checks.heading("Auto Scaling only with ReplaceInstances, and user data of instances that EC2 can interrupt")
     check_replacement(checks)
+    checks.heading("interrupted tasks and lifecycle hooks: permissions")
+    check_permissions(checks)
+    checks.heading("interrupted tasks and lifecycle hooks: resources")
+    check_resources(checks)
+    checks.heading("work that may outlast an invocation")
+    check_continuation(checks)
     checks.heading("a VPC only with SubnetIds")
     check_network(checks)
     checks.heading("times of a function that uses the whole notice")
@@ -68,7 +79,7 @@ def check_pairs(checks):
     """Finds the settings for which permissions or rules differ between hub and member."""
     every = [dict(zip(SETTINGS, values, strict=True)) for values in product(*SETTINGS.values())]
     pairs = [(" ".join(values.values()), *pair(values)) for values in every]
-    checks.same("settings", 384, len(pairs))
+    checks.same("settings", 4608, len(pairs))
     differ = {
         "statements of the roles": lambda hub, member: permissions(hub) != permissions(member),
         "rules on the hub's bus and the member's": lambda hub, member: patterns(hub, "Hub") != patterns(member),
@@ -79,32 +90,49 @@ def check_pairs(checks):
 
 
 def pair(settings):
+    if settings["RunAgain"] != "never":
+        settings = settings | {"PassRoles": RUN_AGAIN["PassRoles"]}
     hub = Template("template.yaml", settings | ORGANIZATION)
     member = Template("member.yaml", settings | HUB, MEMBER, MEMBER_REGION)
     return hub.resources(), member.resources()
 
 
 def permissions(resources):
-    """A stack's statements about EC2, ECS, EKS and Auto Scaling, as text in which all accounts look the same."""
+    """A stack's statements about the services of both roles, as text in which all accounts look the same."""
     text = json.dumps(of_services(statements(resources)), sort_keys=True)
     return text.replace(ACCOUNT, "account").replace(MEMBER, "account")
 
 
-def statements(resources):
-    """All statements of the roles, by Sid."""
+def policies(resources):
+    """The documents of the roles' policies."""
     documents = [r["Properties"]["PolicyDocument"] for r in resources.values() if r["Type"] == "AWS::IAM::Policy"]
     for role in (r["Properties"] for r in resources.values() if r["Type"] == "AWS::IAM::Role"):
         documents += [policy["PolicyDocument"] for policy in role["Policies"]]
-    return {s["Sid"]: s for document in documents for s in document["Statement"]}
+    return documents
+
+
+def statements(resources):
+    """All statements of the roles, by Sid."""
+    found = [statement for document in policies(resources) for statement in document["Statement"]]
+    by_sid = {statement["Sid"]: statement for statement in found}
+    if len(by_sid) < len(found):
+        raise ValueError("two statements have the same Sid")
+    return by_sid
+
+
+def allowed_by(resources):
+    """The resource and the condition of each action that the roles allow."""
+    allow = [statement for statement in statements(resources).values() if statement["Effect"] == "Allow"]
+    return {action: [of["Resource"], of.get("Condition")] for of in allow for action in actions(of)}
 
 
 def of_services(all_statements):
-    """The statements about EC2, ECS, EKS and Auto Scaling, which both roles have."""
+    """The statements about services that both roles may use."""
 
     def service(statement):
         return actions(statement)[0].partition(":")[0]
 
-    of_both = ("ec2", "ecs", "eks", "autoscaling")
+    of_both = ("ec2", "ecs", "eks", "autoscaling", "elasticloadbalancing", "iam")
     return {sid: statement for sid, statement in all_statements.items() if service(statement) in of_both}
 
 
@@ -126,7 +154,8 @@ def allowed_regions(all_statements, candidates):
             if statement["Resource"] == "*" and any(fnmatchcase(action, pattern) for pattern in actions(statement))
         )
 
-    allowed = [action for statement in effects["Allow"] for action in actions(statement)]
+    # Roles are of no Region.
+    allowed = [action for statement in effects["Allow"] for action in actions(statement) if "iam:" not in action]
     return {action: [region for region in candidates if not denied(action, region)] for action in allowed}
 
 
@@ -140,6 +169,8 @@ def patterns(resources, prefix=""):
 
 def check_regions(checks):
     every = {"Strategy": "evacuate", "ReplaceInstances": "detach", "CleanUpTerminated": "true", "EksClusters": "*"}
+    every |= {"FargateSpot": "handle"} | RUN_AGAIN | HOOKS
+    expected_keys = ["ec2:InstanceMarketType", "ecs:CreateAction", "ecs:cluster", "iam:PassedToService"]
     accounts = {"Accounts": f"{ACCOUNT},{MEMBER}"}
     for name, parameters, expected in [
         ("no organization", {}, [REGION]),
@@ -150,7 +181,7 @@ def check_regions(checks):
         found = of_services(statements(Template("template.yaml", every | parameters).resources()))
         allowed = [statement for statement in found.values() if statement["Effect"] == "Allow"]
         keys = {key for statement in allowed for keys in statement.get("Condition", {}).values() for key in keys}
-        checks.same(f"{name}: condition keys", ["ec2:InstanceMarketType", "ecs:cluster"], sorted(keys))
+        checks.same(f"{name}: condition keys", expected_keys, sorted(keys))
         regions = allowed_regions(found, [REGION, MEMBER_REGION])
         checks.same(f"{name}: Regions of each action", dict.fromkeys(regions, expected), regions)
 
@@ -186,10 +217,17 @@ def check_policies(checks):
     checks.same("OutcomeBusArn", ["events:PutEvents", bus], [publish["Action"], publish["Resource"]])
     # IAM limits the inline policies of a role to 10,240 characters without white space.
     widest = {"Strategy": "evacuate", "Delivery": "queue", "OutcomeBusArn": bus, "Accounts": ",".join([ACCOUNT] * 100)}
-    widest |= {"EksClusters": "*", "ReplaceInstances": "detach", "RehearsalReads": "all"} | NETWORK
-    everything = statements(Template("template.yaml", ORGANIZATION | widest).resources())
-    written = sum(len(json.dumps(statement, separators=(",", ":"))) for statement in everything.values())
-    checks.same("all policies fit into the 10,240 of a role", True, written < 9_500)
+    widest |= {"EksClusters": "*", "ReplaceInstances": "detach", "FargateSpot": "handle", "RehearsalReads": "all"} | RUN_AGAIN | HOOKS | NETWORK
+    longest = Template("template.yaml", {}).body["Parameters"]["PassRoles"]["MaxLength"]
+    widest["PassRoles"] = f"arn:aws:iam::{ACCOUNT}:role/".ljust(longest, "x")
+    of_member = {name: value for name, value in widest.items() if name in SETTINGS or name == "PassRoles"}
+    # The resources' names and ARNs, which are logical IDs here, take 700 more.
+    for name, created in [
+        ("function", Template("template.yaml", ORGANIZATION | widest).resources()),
+        ("member", Template("member.yaml", HUB | of_member, MEMBER, MEMBER_REGION).resources()),
+    ]:
+        written = sum(len(json.dumps(document, separators=(",", ":"))) for document in policies(created))
+        checks.same(f"all policies of the {name} fit into the 10,240 of a role", True, written < 9_500)
 
 
 def check_replacement(checks):
@@ -199,7 +237,7 @@ def check_replacement(checks):
     for name, parameters, expected in [
         ("neither by default", {}, {}),
         ("detach", detach, read | {"DetachInstances": group}),
-        ("detach, in a dry run", detach | {"DryRun": "true"}, read),
+        ("detach, in a dry run", detach | {"DryRun": "true"}, {}),
     ]:
         found = statements(Template("template.yaml", parameters).resources())
         allowed = [statement for statement in found.values() if statement["Effect"] == "Allow"]
@@ -209,6 +247,205 @@ def check_replacement(checks):
         checks.same(name, expected, of_auto_scaling)
     condition = found["ReadUserData"]["Condition"]["StringEquals"]["ec2:InstanceMarketType"]
     checks.same("user data", ["spot", "capacity-block", "interruptible-capacity-reservation"], condition)
+
+
+def check_permissions(checks):
+    """Finds out what each parameter adds to the role, with and without `DryRun`."""
+
+    def of_account(service, resource):
+        return f"arn:aws:{service}:*:{ACCOUNT}:{resource}"
+
+    in_cluster = {"ArnLike": {"ecs:cluster": of_account("ecs", "cluster/*")}}
+    group = of_account("autoscaling", "autoScalingGroup:*:autoScalingGroupName/*")
+    to_tasks = {"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}}
+    queue = "ContinuationQueue.Arn"
+    consume = {
+        f"sqs:{action}": [queue, None]
+        for action in ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes", "ChangeMessageVisibility")
+    }
+    read_tasks = consume | {
+        "ecs:ListTasks": ["*", in_cluster],
+        "ecs:DescribeTasks": [of_account("ecs", "task/*"), in_cluster],
+        "ecs:DescribeTaskDefinition": ["*", None],
+        "ec2:DescribeNetworkInterfaces": ["*", None],
+    }
+    run_tasks = {
+        "ecs:RunTask": [of_account("ecs", "task-definition/*"), in_cluster],
+        "ecs:TagResource": [of_account("ecs", "task/*"), {"StringEquals": {"ecs:CreateAction": "RunTask"}}],
+    }
+    read_hooks = {f"autoscaling:Describe{what}": ["*", None] for what in ("AutoScalingInstances", "LifecycleHooks")}
+    complete = {
+        "autoscaling:CompleteLifecycleAction": [group, None],
+        "autoscaling:RecordLifecycleActionHeartbeat": [group, None],
+    }
+    path = f"arn:aws:iam::{ACCOUNT}:role/ecs-tasks/*"
+    roles = [f"arn:aws:iam::{ACCOUNT}:role/ecs-*", f"arn:aws:iam::{ACCOUNT}:role/jobs/report"]
+    for name, parameters, reads, writes in [
+        (
+            "FargateSpot",
+            {"FargateSpot": "handle"},
+            {"ecs:DescribeServices": [of_account("ecs", "service/*"), in_cluster]},
+            {"elasticloadbalancing:DeregisterTargets": [of_account("elasticloadbalancing", "targetgroup/*"), None]},
+        ),
+        ("RunAgain, a path", RUN_AGAIN, read_tasks, run_tasks | {"iam:PassRole": [path, to_tasks]}),
+        (
+            "RunAgain, roles",
+            RUN_AGAIN | {"RunAgain": "all", "PassRoles": ",".join(roles)},
+            read_tasks,
+            run_tasks | {"iam:PassRole": [roles, to_tasks]},
+        ),
+        ("RunAgainOn and PassRoles alone", {"RunAgainOn": "FARGATE", "PassRoles": roles[0]}, {}, {}),
+        ("LifecycleHooks", HOOKS, consume | read_hooks, complete),
+    ]:
+        for dry_run, expected in [("true", reads), ("false", reads | writes)]:
+            of = {"DryRun": dry_run}
+            before, after = (allowed_by(Template("template.yaml", p).resources()) for p in (of, of | parameters))
+            added = {action: limits for action, limits in after.items() if limits != before.get(action)}
+            checks.same(f"{name}, DryRun={dry_run}", expected, added)
+            checks.same(f"{name}, DryRun={dry_run}: taken away", [], sorted(before.keys() - after.keys()))
+    for strategy in SETTINGS["Strategy"]:
+        allowed = allowed_by(Template("template.yaml", HOOKS | {"Strategy": strategy}).resources())
+        drains = "ecs:UpdateContainerInstancesState" in allowed
+        checks.same(f"LifecycleHooks, Strategy={strategy}: may drain", True, drains)
+
+
+def check_resources(checks):
+    """Finds out which resources each parameter adds and which it changes, compared with the defaults."""
+    continuation = [f"ContinuationQueue{part}" for part in ("", "ConsumerPolicy", "Mapping", "Policy")]
+    with_queue = ["DeadLetterQueuePolicy", "Function", "NoticeQueue"]
+    direct, hub = {"Delivery": "direct"}, ORGANIZATION
+    for name, base, parameters, added, changed in [
+        ("RunAgainOn and PassRoles alone", {}, {"RunAgainOn": "FARGATE", "PassRoles": "/ecs-tasks/"}, [], ["Function"]),
+        (
+            "FargateSpot",
+            {},
+            {"FargateSpot": "handle"},
+            ["DeregisterTargetsPolicy", "FargateSpotRule", "ReadServicesPolicy"],
+            ["DeadLetterQueuePolicy", "Function", "FunctionRole", "NoticeQueuePolicy", "SpotInterruptionsDashboard"],
+        ),
+        (
+            "FargateSpot, Delivery=direct",
+            direct,
+            {"FargateSpot": "handle"},
+            ["DeregisterTargetsPolicy", "FargateSpotPermission", "FargateSpotRule", "ReadServicesPolicy"],
+            ["DeadLetterQueuePolicy", "Function", "FunctionRole", "SpotInterruptionsDashboard"],
+        ),
+        (
+            "FargateSpot, a direct hub",
+            hub | direct,
+            {"FargateSpot": "handle"},
+            [
+                "DeregisterTargetsPolicy",
+                "FargateSpotPermission",
+                "FargateSpotRule",
+                "HubFargateSpotPermission",
+                "HubFargateSpotRule",
+                "ReadServicesPolicy",
+            ],
+            ["DeadLetterQueuePolicy", "Function", "HubEventBusPolicy", "SpotInterruptionsDashboard"],
+        ),
+        (
+            "RunAgain",
+            {},
+            RUN_AGAIN,
+            [*continuation, "InterruptedTaskRule", "ReadInterruptedTasksPolicy", "RunTasksPolicy"],
+            [*with_queue, "SpotInterruptionsDashboard"],
+        ),
+        (
+            "RunAgain, a direct hub",
+            hub | direct,
+            RUN_AGAIN,
+            [
+                *continuation,
+                "HubInterruptedTaskRule",
+                "InterruptedTaskRule",
+                "ReadInterruptedTasksPolicy",
+                "RunTasksPolicy",
+            ],
+            ["DeadLetterQueuePolicy", "Function", "HubEventBusPolicy", "SpotInterruptionsDashboard"],
+        ),
+        (
+            "LifecycleHooks",
+            {},
+            HOOKS,
+            ["CompleteLifecycleActionsPolicy", *continuation, "LifecycleActionRule", "ReadLifecycleHooksPolicy"],
+            with_queue,
+        ),
+        (
+            "LifecycleHooks, a hub",
+            hub,
+            HOOKS,
+            [
+                "CompleteLifecycleActionsPolicy",
+                *continuation,
+                "HubLifecycleActionRule",
+                "LifecycleActionRule",
+                "ReadLifecycleHooksPolicy",
+            ],
+            [*with_queue, "HubEventBusPolicy"],
+        ),
+    ]:
+        before, after = (Template("template.yaml", p).resources() for p in (base, base | parameters))
+        checks.same(f"{name}: taken away", [], sorted(before.keys() - after.keys()))
+        checks.same(f"{name}: added", sorted(added), sorted(after.keys() - before.keys()))
+        found = [resource for resource in before if before[resource] != after[resource]]
+        checks.same(f"{name}: changed", sorted(changed), sorted(found))
+        checks.same(f"{name}: rules that may send", rule_senders(after), sorted(senders(after)))
+
+
+def rule_senders(resources):
+    """The rules that target each queue, and all of them for dead letters."""
+    rules = {
+        name: of["Properties"]["Targets"][0] for name, of in resources.items() if of["Type"] == "AWS::Events::Rule"
+    }
+    pairs = [(target["Arn"].removesuffix(".Arn"), f"{rule}.Arn") for rule, target in rules.items()]
+    pairs = [(queue, rule) for queue, rule in pairs if queue != "Function"]
+    return sorted([*pairs, *(("DeadLetterQueue", f"{rule}.Arn") for rule in rules)])
+
+
+def senders(resources):
+    """The rules that each queue's policy admits."""
+    for name, of in resources.items():
+        if of["Type"] == "AWS::SQS::QueuePolicy":
+            allow = of["Properties"]["PolicyDocument"]["Statement"][0]
+            yield from (
+                (name.removesuffix("Policy"), rule) for rule in allow["Condition"]["ArnEquals"]["aws:SourceArn"]
+            )
+
+
+def check_continuation(checks):
+    created = {name: of["Properties"] for name, of in Template("template.yaml", HOOKS).resources().items()}
+    expected = {
+        "SqsManagedSseEnabled": True,
+        "VisibilityTimeout": created["Function"]["Timeout"],
+        "MessageRetentionPeriod": 3 * 86_400,
+        "RedrivePolicy": {"deadLetterTargetArn": "DeadLetterQueue.Arn", "maxReceiveCount": 1000},
+    }
+    checks.same("queue", expected, created["ContinuationQueue"])
+    expected = {
+        "EventSourceArn": "ContinuationQueue.Arn",
+        "FunctionName": "Function",
+        "BatchSize": 10,
+        "FunctionResponseTypes": ["ReportBatchItemFailures"],
+        "ScalingConfig": {"MaximumConcurrency": 50},
+    }
+    checks.same("mapping", expected, created["ContinuationQueueMapping"])
+    allow, deny = created["ContinuationQueuePolicy"]["PolicyDocument"]["Statement"]
+    checks.same("senders", {"Service": "events.amazonaws.com"}, allow["Principal"])
+    checks.same("senders' account", {"aws:SourceAccount": ACCOUNT}, allow["Condition"]["StringEquals"])
+    checks.same("plain HTTP", ["Deny", {"Bool": {"aws:SecureTransport": "false"}}], [deny["Effect"], deny["Condition"]])
+    tasks = {"FargateSpot": "handle"} | RUN_AGAIN | HOOKS
+    for name, resources in [
+        ("rules", Template("template.yaml", tasks).resources()),
+        ("a member's rules", Template("member.yaml", HUB | tasks, MEMBER).resources()),
+    ]:
+        found = {
+            rule: resources[rule]["Properties"]["Targets"][0]["RetryPolicy"]
+            for rule in ("FargateSpotRule", "InterruptedTaskRule", "LifecycleActionRule")
+        }
+        ages = dict(zip(found, (120, 3300, 7200), strict=True))
+        expected = {rule: {"MaximumEventAgeInSeconds": age, "MaximumRetryAttempts": 185} for rule, age in ages.items()}
+        checks.same(f"{name}: retries", expected, found)
 
 
 def check_network(checks):
@@ -235,6 +472,10 @@ def check_times(checks):
         (eks | {"PodDisruptionBudgets": "respect"}, [120, 120, 50]),
         (eks | {"EksStrategy": "cordon"}, [60, 60, 2]),
         (eks | {"EksStrategy": "cordon", "Strategy": "evacuate"}, [120, 120, 50]),
+        ({"FargateSpot": "handle"}, [60, 60, 2]),
+        (RUN_AGAIN, [120, 120, 2]),
+        (HOOKS, [120, 120, 2]),
+        (HOOKS | {"Strategy": "evacuate"}, [120, 120, 50]),
     ]:
         created = {name: of["Properties"] for name, of in Template("template.yaml", parameters).resources().items()}
         concurrency = created["NoticeQueueMapping"]["ScalingConfig"]["MaximumConcurrency"]
@@ -271,9 +512,13 @@ def check_access(checks):
 def check_members(checks):
     rules, role = ["ForwardingRole", "SpotInterruptionRule", "InstanceStateChangeRule"], ["MemberRole"]
     queue = ["DeadLetterQueue", "DeadLetterQueuePolicy"]
+    tasks = {"FargateSpot": "handle"} | RUN_AGAIN | HOOKS
+    of_tasks = ["FargateSpotRule", "InterruptedTaskRule", "LifecycleActionRule"]
     for name, account, region, parameters, expected in [
         ("a member, RoleRegion", MEMBER, "us-east-1", {}, queue + rules + role),
         ("a member, another Region", MEMBER, REGION, {}, queue + rules),
+        ("a member, tasks and hooks", MEMBER, REGION, tasks, queue + rules + of_tasks),
+        ("the hub's account and Region, tasks and hooks", ACCOUNT, REGION, tasks, ["DeadLetterQueue"]),
         ("a member, no RoleRegion", MEMBER, "us-east-1", {"RoleRegion": ""}, queue + rules),
         ("the hub's account, another Region", ACCOUNT, "us-east-1", {}, queue + rules),
         ("the hub's account and Region", ACCOUNT, REGION, {"RoleRegion": REGION}, ["DeadLetterQueue"]),
@@ -284,6 +529,7 @@ def check_members(checks):
 
 def check_rejections(checks):
     accounts = {"Accounts": f"{ACCOUNT},{MEMBER}"}
+    role = f"arn:aws:iam::{ACCOUNT}:role/"
     for name, parameters, parameter in [
         ("the defaults", {}, None),
         ("an organization", {"OrganizationId": "o-exampleorgid"}, None),
@@ -300,11 +546,33 @@ def check_rejections(checks):
         ("an external ID of 128 characters", ORGANIZATION | {"ExternalId": "x" * 128}, None),
         ("101 accounts", {"Accounts": ",".join([ACCOUNT] * 101)}, "Accounts"),
         ("100 accounts", {"Accounts": ",".join([ACCOUNT] * 100)}, None),
-        ("a cluster list of 401 characters", {"Clusters": "name," * 80 + "x"}, "Clusters"),
-        ("a cluster list of 400 characters", {"ExcludeClusters": "name," * 79 + "names"}, None),
+        ("a cluster list of 351 characters", {"Clusters": "name," * 70 + "x"}, "Clusters"),
+        ("a cluster list of 350 characters", {"ExcludeClusters": "name," * 69 + "names"}, None),
         ("EKS clusters", {"EksClusters": "web-?, *"}, None),
         ("an EKS cluster's name of 101 characters", {"EksClusters": "x" * 101}, "EksClusters"),
-        ("a list of EKS clusters of 401 characters", {"EksClusters": "name," * 80 + "x"}, "EksClusters"),
+        ("a list of EKS clusters of 351 characters", {"EksClusters": "name," * 70 + "x"}, "EksClusters"),
+        ("hooks", {"LifecycleHooks": "drain-*, go?, a/b_c"}, None),
+        ("a list of hooks of 150 characters", {"LifecycleHooks": "name," * 29 + "names"}, None),
+        ("a list of hooks of 151 characters", {"LifecycleHooks": "name," * 30 + "x"}, "LifecycleHooks"),
+        ("hooks of commas alone", {"LifecycleHooks": ","}, "LifecycleHooks"),
+        ("tasks to run again, by a path", RUN_AGAIN, None),
+        ("tasks to run again, without roles", {"RunAgain": "tagged"}, "RunAgain"),
+        ("all tasks to run again, without roles", {"RunAgain": "all"}, "RunAgain"),
+        ("one role", {"PassRoles": role + "report"}, None),
+        ("roles below a path", {"PassRoles": role + "ecs-tasks/*"}, None),
+        ("roles of any account", {"PassRoles": "arn:aws:iam::*:role/*-task," + role + "report"}, None),
+        ("all roles", {"PassRoles": role + "*"}, "PassRoles"),
+        ("all roles below any path", {"PassRoles": role + "*/?*"}, "PassRoles"),
+        ("all roles by a path", {"PassRoles": "/"}, "PassRoles"),
+        ("a path without its end", {"PassRoles": "/ecs-tasks"}, "PassRoles"),
+        ("a path with a wildcard", {"PassRoles": "/*/"}, "PassRoles"),
+        ("two paths", {"PassRoles": "/one/,/two/"}, "PassRoles"),
+        ("a path and a role", {"PassRoles": "/one/," + role + "report"}, "PassRoles"),
+        ("the name of a role", {"PassRoles": "report"}, "PassRoles"),
+        ("a user", {"PassRoles": f"arn:aws:iam::{ACCOUNT}:user/report"}, "PassRoles"),
+        ("roles separated by spaces", {"PassRoles": role + "one, " + role + "two"}, "PassRoles"),
+        ("roles of 801 characters", {"PassRoles": role.ljust(801, "x")}, "PassRoles"),
+        ("another platform", {"RunAgainOn": "EC2"}, "RunAgainOn"),
         ("the ARN of an EKS cluster", {"EksClusters": f"arn:aws:eks:{REGION}:{ACCOUNT}:cluster/web"}, "EksClusters"),
         ("EKS clusters of commas alone", {"EksClusters": ","}, "EksClusters"),
         ("subnets and security groups", NETWORK, None),
@@ -322,6 +590,13 @@ def check_rejections(checks):
     ]:
         found = Template("template.yaml", parameters).rejections()
         checks.same(name, [parameter] if parameter else [], [text.split()[0] for text in found])
+    declared, of_member = (Template(file, {}).body["Parameters"] for file in ("template.yaml", "member.yaml"))
+    limits = {"AllowedPattern", "AllowedValues", "MaxLength", "ConstraintDescription", "Default"}
+    for name in [*SETTINGS, "PassRoles"]:
+        one, two = ({key: of[name].get(key) for key in limits} for of in (declared, of_member))
+        checks.same(f"{name}: limits of both templates", one, two)
+    found = Template("member.yaml", HUB | {"RunAgain": "tagged"}).rejections()
+    checks.same("a member without roles", ["RunAgain"], [text.split()[0] for text in found])
 
 
 if __name__ == "__main__":
