@@ -515,7 +515,7 @@ mod tests {
         for made in 1..1_000 {
             let permit = bucket.acquire(started + HOUR, started + HOUR).await;
             permit.inspect(Permit::answered).unwrap();
-            let admitted = (burst + per_second * started.elapsed().as_secs_f64()) / 2.0;
+            let admitted = 0.5 * (burst + per_second * started.elapsed().as_secs_f64());
             assert!(f64::from(made) <= admitted, "{made} calls after {:?}", started.elapsed());
         }
         assert!(started.elapsed() > Duration::from_secs(90), "{:?}", started.elapsed());
