@@ -18,7 +18,7 @@ use chrono::DateTime;
 use serde_json::Value;
 use standin::{Answer, Call, Environment, Function, Standin, fleet};
 
-const SETTINGS: [&str; 18] = [
+const SETTINGS: [&str; 19] = [
     "STRATEGY",
     "STANDALONE_TASKS",
     "DRY_RUN",
@@ -33,6 +33,7 @@ const SETTINGS: [&str; 18] = [
     "EKS_STRATEGY",
     "POD_DISRUPTION_BUDGETS",
     "REPLACE_INSTANCES",
+    "REHEARSAL_READS",
     "FARGATE_SPOT",
     "RUN_AGAIN",
     "RUN_AGAIN_ON",
@@ -41,7 +42,7 @@ const SETTINGS: [&str; 18] = [
 
 /// The events in the order in which they are shown: the function's purpose, what it leaves alone, EC2's other events,
 /// those of ECS and Auto Scaling, and malformed events.
-const EVENTS: [(&str, &[&str]); 6] = [
+const EVENTS: [(&str, &[&str]); 7] = [
     (
         "Notices that are acted on",
         &[
@@ -65,6 +66,7 @@ const EVENTS: [(&str, &[&str]); 6] = [
         &["fargate-spot", "fargate-spot-standalone", "task-stopped", "lifecycle-action"],
     ),
     ("A notice that is too late", &[LATE]),
+    ("A rehearsal of what would happen to the fleet", &["rehearsal"]),
     (
         "Events that are malformed",
         &[
@@ -122,7 +124,7 @@ async fn demo() -> Result<ExitCode, Box<dyn Error>> {
 async fn show(aws: &Standin, function: &Environment, name: &str) -> Result<String, Box<dyn Error>> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("events/{name}.json"));
     let mut event: Value = serde_json::from_slice(&fs::read(file)?)?;
-    if name != LATE {
+    if name != LATE && name != "rehearsal" {
         event["time"] = now().into();
         // A reservation says itself when its instance ends.
         event["detail"].as_object_mut().map(|detail| detail.remove("instance-termination-time"));
@@ -135,6 +137,9 @@ async fn show(aws: &Standin, function: &Environment, name: &str) -> Result<Strin
     match answer {
         Answer::Ok(answer) => {
             let field = |of: &Value, name: &str| of[name].as_str().unwrap_or_default().to_owned();
+            if let Some(text) = answer["text"].as_str() {
+                println!("{text}");
+            }
             println!("  => {}", format!("{} {}", field(&answer, "outcome"), field(&answer, "reason")).trim_end());
             for node in answer["nodes"].as_array().into_iter().flatten() {
                 let count = |name: &str| Some(format!(", {name}: {}", node.get(name)?));

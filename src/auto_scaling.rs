@@ -47,6 +47,9 @@ const IN_SERVICE: &str = "InService";
 /// The process whose suspension keeps a group from launching instances.
 const LAUNCH: &str = "Launch";
 
+/// Why instances of a group are not detached that can't launch others.
+const SUSPENDED: &str = "its group may launch no instance: the process Launch is suspended";
+
 const SERVICE: Service = Service { id: "Auto Scaling", name: "autoscaling", version: "2011-01-01" };
 
 const INSTANCE_LIST: List =
@@ -160,6 +163,25 @@ impl AutoScaling {
         self.coalesced.instances.get(self, calls, &(), id.clone(), Self::describe_instances).await
     }
 
+    /// Whether a group launches the replacement of an interrupted instance only when its health check has found that the
+    /// instance is gone, or not at all.
+    ///
+    /// # Errors
+    ///
+    /// If the call failed.
+    pub(crate) async fn waits_for_health_check(
+        &self,
+        calls: &Calls,
+        config: &Config,
+        group: &str,
+    ) -> Result<bool, Error> {
+        let described = self.coalesced.groups.get(self, calls, &(), group.to_owned(), Self::describe_groups).await?;
+        Ok(described.is_some_and(|group| match group.reason_to_leave {
+            None => config.replacement == ReplacementPolicy::Leave,
+            Some(reason) => reason == SUSPENDED,
+        }))
+    }
+
     async fn describe_instances(
         self,
         calls: Calls,
@@ -232,7 +254,7 @@ fn reason_to_leave(group: &Record) -> Option<&'static str> {
     if group.get("CapacityRebalance") == Some("true") {
         Some("its group launches the replacement by Capacity Rebalancing")
     } else if group.all("SuspendedProcesses/member/ProcessName").any(|process| process == LAUNCH) {
-        Some("its group may launch no instance: the process Launch is suspended")
+        Some(SUSPENDED)
     } else if group.get("Operator/Principal").is_some() {
         Some("another service manages its group")
     } else {

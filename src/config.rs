@@ -7,6 +7,7 @@ use std::{collections::BTreeSet, fmt, ops::RangeInclusive};
 
 pub use clusters::{ClusterFilter, Verdict};
 pub use lifecycle_hooks::LifecycleHooks;
+use serde::Serialize;
 
 use crate::{
     identifier::{AccountId, identifier},
@@ -15,7 +16,7 @@ use crate::{
 };
 
 /// The environment variables that the settings are read from.
-pub const VARIABLES: [&str; 22] = [
+pub const VARIABLES: [&str; 23] = [
     "STRATEGY",
     "DRY_RUN",
     "CLUSTERS",
@@ -38,6 +39,7 @@ pub const VARIABLES: [&str; 22] = [
     "RUN_AGAIN",
     "RUN_AGAIN_ON",
     "LIFECYCLE_HOOKS",
+    "REHEARSAL_READS",
 ];
 
 /// The function's settings.
@@ -83,6 +85,8 @@ pub struct Config {
     pub run_again_on: RunAgainOn,
     /// `LIFECYCLE_HOOKS`: empty if no lifecycle action is to be handled.
     pub lifecycle_hooks: LifecycleHooks,
+    /// `REHEARSAL_READS`
+    pub rehearsal_reads: RehearsalReads,
 }
 
 /// The role that the function assumes in other accounts.
@@ -106,7 +110,8 @@ identifier!(
 );
 
 /// What happens to a container instance whose EC2 instance is going to be terminated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Strategy {
     /// It is deregistered: ECS replaces its service tasks at once.
     Deregister,
@@ -208,6 +213,16 @@ pub enum RunAgainOn {
     Fargate,
 }
 
+/// What a rehearsal reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RehearsalReads {
+    /// What handling a notice reads.
+    Few,
+    /// Tasks, services, target groups, Auto Scaling groups and `PodDisruptionBudgets` as well.
+    All,
+}
+
 /// Whether anything is changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -297,6 +312,8 @@ impl Config {
             run_again_on: read("RUN_AGAIN_ON")
                 .one_of(&[("same", RunAgainOn::Same), ("FARGATE", RunAgainOn::Fargate)])?,
             lifecycle_hooks: LifecycleHooks::new(&read("LIFECYCLE_HOOKS").hook_names()?),
+            rehearsal_reads: read("REHEARSAL_READS")
+                .one_of(&[("few", RehearsalReads::Few), ("all", RehearsalReads::All)])?,
         })
     }
 

@@ -22,6 +22,9 @@ use crate::{
 /// The most values of one filter.
 const FILTER_VALUES: usize = 200;
 
+/// The most instances on a page: "`DescribeInstances`" in the Amazon EC2 API Reference.
+const PAGE: i32 = 1_000;
+
 /// Descriptions of instances; `None` for an instance that EC2 does not know.
 type Instances = HashMap<InstanceId, Option<Arc<Instance>>>;
 
@@ -47,6 +50,41 @@ impl Ec2 {
     /// Describes an instance; `None` if EC2 no longer knows it.
     pub(crate) async fn instance(&self, calls: &Calls, id: &InstanceId) -> Result<Option<Arc<Instance>>, Error> {
         self.instances.get(&self.client, calls, &(), id.clone(), describe).await
+    }
+
+    /// Lists the running Spot Instances, at most this many. Returns whether these are all.
+    pub(crate) async fn running_spot_instances(
+        &self,
+        calls: &Calls,
+        most: usize,
+    ) -> Result<(Vec<(InstanceId, Arc<Instance>)>, bool), Error> {
+        let filter = |name: &str, value: &str| Filter::builder().name(name).values(value).build();
+        let mut request = self
+            .client
+            .describe_instances()
+            .filters(filter("instance-lifecycle", "spot"))
+            .filters(filter("instance-state-name", "running"))
+            .include_managed_resources(true)
+            .max_results(PAGE);
+        let mut instances = Vec::new();
+        loop {
+            let page = calls.make(Operation::DescribeInstances, "Spot Instances", || request.clone().send()).await?;
+            let described =
+                page.reservations.unwrap_or_default().into_iter().flat_map(|r| r.instances.unwrap_or_default());
+            instances.extend(described.filter_map(|described| {
+                let instance = Instance::new(&described);
+                Some((described.instance_id?.try_into().ok()?, Arc::new(instance)))
+            }));
+            let token = next(page.next_token);
+            if instances.len() > most || instances.len() == most && token.is_some() {
+                instances.truncate(most);
+                return Ok((instances, false));
+            }
+            match token {
+                Some(token) => request = request.next_token(token),
+                None => return Ok((instances, true)),
+            }
+        }
     }
 
     /// Reads an instance's user data, in base64; empty if it has none. User data contains secrets.

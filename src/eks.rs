@@ -3,6 +3,7 @@
 pub(crate) mod act;
 pub(crate) mod api_server;
 pub(crate) mod api_servers;
+pub(crate) mod budget;
 pub(crate) mod connection;
 pub(crate) mod control_plane;
 pub(crate) mod drain;
@@ -26,7 +27,7 @@ use aws_config::SdkConfig;
 
 use self::{api_server::ApiServer, connection::Connect, control_plane::ControlPlane, node::NodeNames};
 use crate::{
-    aws::{coalesce::Coalesced, operation::Operation},
+    aws::{calls::Calls, coalesce::Coalesced, operation::Operation, token_bucket::Share},
     identifier::{ClusterName, Region},
 };
 
@@ -43,12 +44,18 @@ struct Inner {
 }
 
 impl Eks {
-    pub(crate) fn new(sdk: &SdkConfig, region: &Region, connect: &Connect) -> Self {
+    /// `share` is the part of the API servers' quotas that is used.
+    pub(crate) fn new(sdk: &SdkConfig, region: &Region, connect: &Connect, share: Share) -> Self {
         Self(Arc::new(Inner {
-            control_plane: Arc::new(ControlPlane::new(sdk, region, connect)),
+            control_plane: Arc::new(ControlPlane::new(sdk, region, connect, share)),
             api_servers: Mutex::default(),
             describing: Coalesced::shared(Operation::DescribeCluster),
             listing: Coalesced::shared(Operation::ListNodes),
         }))
+    }
+
+    /// The ARN of the role that requests are made with, if AWS STS answers.
+    pub(crate) async fn role_arn(&self, calls: &Calls) -> Option<String> {
+        self.0.control_plane.identity.role_arn(calls).await
     }
 }

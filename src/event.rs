@@ -3,6 +3,7 @@
 mod envelope;
 mod lifecycle_action;
 mod rebalance_recommendation;
+mod rehearsal;
 mod reservation_interruption_warning;
 mod spot_interruption_warning;
 mod sqs;
@@ -22,6 +23,7 @@ use crate::{
     identifier::{AccountId, InstanceId, Region, quote},
     interrupted_task::{InterruptedTask, Recalled, TaskDetail},
     interruption::{Interruption, Kind, LifecycleAction, NOTICE},
+    rehearsal::request::Request as Rehearsal,
 };
 
 /// A payload as Lambda delivers it.
@@ -43,18 +45,20 @@ pub enum Event {
     Interruption(Interruption),
     /// An event in the end of a task.
     Task(InterruptedTask),
+    /// An order to say what would happen to the present fleet.
+    Rehearsal(Box<Rehearsal>),
     /// An event that the function does not react to.
     Ignored(IgnoredEvent),
 }
 
 impl Event {
-    /// The time of what the event announces; `None` for ignored events.
+    /// The time of what the event announces; `None` for rehearsals and ignored events.
     #[must_use]
     pub fn time(&self) -> Option<SystemTime> {
         match self {
             Self::Interruption(interruption) => Some(interruption.deadline().unwrap_or(interruption.time + NOTICE)),
             Self::Task(task) => Some(task.deadline()),
-            Self::Ignored(_) => None,
+            Self::Rehearsal(_) | Self::Ignored(_) => None,
         }
     }
 }
@@ -78,6 +82,7 @@ impl IgnoredEvent {
         let (event, account, region) = match event {
             Event::Interruption(of) => (of.kind.to_string(), Some(&of.account), Some(&of.region)),
             Event::Task(of) => (task_state_change::DETAIL_TYPE.to_owned(), Some(&of.account), Some(&of.region)),
+            Event::Rehearsal(_) => (rehearsal::DETAIL_TYPE.to_owned(), None, None),
             Event::Ignored(of) => (of.event.clone(), of.account.as_ref(), of.region.as_ref()),
         };
         Self { event, reason: reason.to_owned(), account: account.cloned(), region: region.cloned() }
@@ -107,6 +112,9 @@ impl TryFrom<&RawEvent> for Event {
             return Ok(Self::Ignored(IgnoredEvent { event, reason, account: None, region: None }));
         }
         let (source, detail_type) = kind(event)?;
+        if (source.as_str(), detail_type.as_str()) == (rehearsal::SOURCE, rehearsal::DETAIL_TYPE) {
+            return Ok(Self::Rehearsal(Box::new(rehearsal::read(event)?)));
+        }
         let read = read(event, source.as_str(), detail_type.as_str())?;
         let (account, region) = (required(event, "account"), required(event, "region"));
         Ok(match read {

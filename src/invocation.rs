@@ -67,7 +67,7 @@ impl<'a> Invocation<'a> {
         let handled = match event {
             Event::Interruption(interruption) => self.handle_interruption(interruption).await,
             Event::Task(task) => self.handle_task(task).await,
-            Event::Ignored(_) => Ok(EventOutcome::default()),
+            Event::Rehearsal(_) | Event::Ignored(_) => Ok(EventOutcome::default()),
         };
         handled.unwrap_or_else(EventOutcome::failed)
     }

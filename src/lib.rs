@@ -25,6 +25,7 @@ pub(crate) mod ecs;
 pub(crate) mod eks;
 
 pub(crate) mod auto_scaling;
+pub(crate) mod iam;
 pub(crate) mod lifecycle;
 pub(crate) mod load_balancing;
 pub(crate) mod queue;
@@ -32,6 +33,8 @@ pub(crate) mod queue;
 pub mod outcome;
 
 pub mod report;
+
+pub mod rehearsal;
 
 pub mod outcome_bus;
 
@@ -60,7 +63,7 @@ use crate::{
     aws::deadline::Deadline,
     config::Config,
     error::Error,
-    event::{Event, IgnoredEvent, Message, Payload, RawEvent},
+    event::{Event, IgnoredEvent, Message, Payload},
     identifier::{AccountId, HookName, Region},
     invocation::Invocation,
     outcome::EventOutcome,
@@ -111,15 +114,20 @@ pub async fn handle(scopes: &Scopes, config: &Config, event: LambdaEvent<Payload
     let mut invocation = Invocation::new(scopes, config, &event.context);
     match event.payload {
         Payload::Event(event) => {
-            let report = invocation.handle_all([(&event, None)].into_iter()).await.pop();
+            let event = Event::try_from(&event);
+            if let Ok(Event::Rehearsal(request)) = &event {
+                let report = Box::pin(rehearsal::rehearse(scopes, config, invocation.context, request)).await?;
+                return Ok(Response::Rehearsal(Box::new(report)));
+            }
+            let report = invocation.handle_all(vec![event], &[]).await.pop();
             report.map_or(Ok(Response::batch([])), |(report, _)| {
                 Result::from(report).map(|answer| Response::Answer(Box::new(answer)))
             })
         }
         Payload::Batch(messages) => {
             invocation.can_continue = messages.iter().all(|message| message.receipt.is_some());
-            let reports = invocation.handle_all(messages.iter().map(|message| (&message.event, Some(message)))).await;
-            let reported = messages.iter().zip(reports);
+            let events = messages.iter().map(|message| Event::try_from(&message.event)).collect();
+            let reported = messages.iter().zip(invocation.handle_all(events, &messages).await);
             let failed = reported.filter(|(_, (report, is_replaced))| report.is_unfinished() && !is_replaced);
             Ok(Response::batch(failed.map(|(message, _)| message.id.clone())))
         }
@@ -141,7 +149,7 @@ impl Event {
                 Some((&of.account, &of.region, of.instance.as_str(), hook))
             }
             Self::Task(of) => Some((&of.account, &of.region, of.detail.task.as_str(), None)),
-            Self::Ignored(_) => None,
+            Self::Rehearsal(_) | Self::Ignored(_) => None,
         }
     }
 
@@ -154,7 +162,7 @@ impl Event {
             Self::Task(of) => {
                 config.reason_to_ignore_account(&of.account).or_else(|| config.reason_to_ignore_task(&of.detail))
             }
-            Self::Ignored(_) => None,
+            Self::Rehearsal(_) | Self::Ignored(_) => None,
         }
     }
 
@@ -172,12 +180,7 @@ impl Event {
 impl Invocation<'_> {
     /// Handles events independently of each other and reports them in their order, with whether a new message takes the
     /// place of the one that it came in. Several events with one subject are handled as one.
-    async fn handle_all<'e>(
-        &self,
-        events: impl Iterator<Item = (&'e RawEvent, Option<&'e Message>)>,
-    ) -> Vec<(Report, bool)> {
-        let (events, messages): (Vec<_>, Vec<_>) =
-            events.map(|(event, message)| (Event::try_from(event), message)).unzip();
+    async fn handle_all(&self, events: Vec<Result<Event, Error>>, messages: &[Message]) -> Vec<(Report, bool)> {
         let mut decisive: HashMap<_, &Event> = HashMap::new();
         for event in events.iter().flatten().filter(|event| event.reason_to_ignore(self.config).is_none()) {
             if let Some(key) = event.key() {
@@ -190,9 +193,8 @@ impl Invocation<'_> {
         // The earliest deadline goes first.
         let mut in_order: Vec<_> = events.iter().enumerate().collect();
         in_order.sort_by_key(|(_, event)| event.as_ref().ok().and_then(Event::time));
-        let message = |at: usize| messages.get(at).copied().flatten();
         let reports = in_order.into_iter().map(async |(at, event)| {
-            let message = message(at);
+            let message = messages.get(at);
             let report = self.report(event, message.map(|message| message.id.as_str()), &outcomes).await;
             // At once, since another event of the batch may hold the invocation for minutes.
             let is_replaced = match message {
@@ -223,6 +225,13 @@ impl Invocation<'_> {
     ) -> Report {
         let event = match event {
             Ok(Event::Ignored(ignored)) => return report::ignored(ignored, message),
+            // Of a queue: the report is in the log and in the metrics.
+            Ok(Event::Rehearsal(request)) => {
+                return match Box::pin(rehearsal::rehearse(self.scopes, self.config, self.context, request)).await {
+                    Ok(_) => report::rehearsed(),
+                    Err(error) => report::invalid(error, message),
+                };
+            }
             Ok(event) => event,
             Err(error) => return report::invalid(error.clone(), message),
         };

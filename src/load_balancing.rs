@@ -1,5 +1,7 @@
 //! Elastic Load Balancing: targets that are taken out of their target groups.
 
+mod attributes;
+
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use aws_config::SdkConfig;

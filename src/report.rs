@@ -18,6 +18,7 @@ use crate::{
         ContainerInstanceOutcome, EventOutcome, LifecycleActionOutcome, NodeOutcome, Outcome, PodCounts, Replacement,
         TaskOutcome,
     },
+    rehearsal,
 };
 
 /// The function's answer.
@@ -26,6 +27,8 @@ use crate::{
 pub enum Response {
     /// The answer to a single event.
     Answer(Box<Answer>),
+    /// The answer to a rehearsal.
+    Rehearsal(Box<rehearsal::report::Report>),
     /// The answer to a batch from a queue.
     Batch(BatchResponse),
 }
@@ -166,6 +169,11 @@ pub(crate) fn invalid(error: Error, message: Option<&str>) -> Report {
     Report { answer, error: Some(error), again_after: None, recalled: None }
 }
 
+/// Reports a rehearsal that came in a batch. It has reported itself.
+pub(crate) fn rehearsed() -> Report {
+    Report { answer: Answer::without_instance(Outcome::DryRun), error: None, again_after: None, recalled: None }
+}
+
 /// Reports an ignored event as a warning, since no rule should deliver it.
 pub(crate) fn ignored(event: &IgnoredEvent, message: Option<&str>) -> Report {
     let IgnoredEvent { event, reason, account, region } = event.clone();
@@ -238,7 +246,7 @@ impl Answer {
                 task: Some(TaskAnswer::new(task, of.task.as_ref())),
                 ..outcome
             },
-            Event::Ignored(_) => outcome,
+            Event::Rehearsal(_) | Event::Ignored(_) => outcome,
         }
     }
 

@@ -16,7 +16,7 @@ use crate::{
         assumed_role::AssumedRole,
         calls::{CallCounts, Calls},
         deadline::Deadline,
-        token_bucket::TokenBuckets,
+        token_bucket::{Share, TokenBuckets},
     },
     config::MemberRole,
     ec2::Ec2,
@@ -24,6 +24,7 @@ use crate::{
     eks::Eks,
     error::Error,
     function::Function,
+    iam::Iam,
     identifier::{AccountId, QueueArn, Region},
     load_balancing::LoadBalancing,
     queue::Queue,
@@ -49,6 +50,8 @@ pub struct Scope {
     pub(crate) eks: Eks,
     pub(crate) auto_scaling: AutoScaling,
     pub(crate) load_balancing: LoadBalancing,
+    /// For rehearsals only.
+    pub(crate) iam: Option<Iam>,
     buckets: Arc<TokenBuckets>,
     role: Option<AssumedRole>,
 }
@@ -79,12 +82,11 @@ impl Scopes {
     /// The scope of the function's own account and Region, if the Region is known.
     #[must_use]
     pub fn home(&self) -> Option<Arc<Scope>> {
-        let region = self.sdk.region()?.to_string().try_into().ok()?;
-        Some(self.in_own_account(&region))
+        Some(self.in_own_account(&self.home_region()?))
     }
 
     fn in_own_account(&self, region: &Region) -> Arc<Scope> {
-        self.lock().get((None, region.clone()), || Scope::new(&self.sdk, region, &self.connect, None))
+        self.lock().get((None, region.clone()), || Scope::new(&self.sdk, region, &self.connect, None, Share::All))
     }
 
     /// Returns the scope of an account and Region. The function's own account uses its own credentials, any other the
@@ -103,17 +105,50 @@ impl Scopes {
         if function.is_own_account(account) {
             return Ok(self.in_own_account(region));
         }
+        let role = self.assumed_role(function, role, account).await?;
+        let make = || Scope::new(&self.sdk, region, &self.connect, Some(role), Share::All);
+        Ok(self.lock().get((Some(account.clone()), region.clone()), make))
+    }
+
+    /// Makes a scope that shares neither caches nor token buckets with any other, and uses half of each quota.
+    ///
+    /// # Errors
+    ///
+    /// As [`Scopes::get`].
+    pub(crate) async fn rehearsal(
+        &self,
+        function: &Function,
+        role: Option<&MemberRole>,
+        account: &AccountId,
+        region: &Region,
+    ) -> Result<Scope, Error> {
+        let role = if function.is_own_account(account) {
+            None
+        } else {
+            Some(self.assumed_role(function, role, account).await?)
+        };
+        Ok(Scope::new(&self.sdk, region, &self.connect, role, Share::Half))
+    }
+
+    async fn assumed_role(
+        &self,
+        function: &Function,
+        role: Option<&MemberRole>,
+        account: &AccountId,
+    ) -> Result<AssumedRole, Error> {
         let role = role.ok_or_else(|| Error::ForeignAccount(account.clone()))?;
         let cached = self.lock().roles.get(account).cloned();
-        let role = if let Some(role) = cached {
-            role
-        } else {
-            let role = AssumedRole::new(&self.sdk, function, role, account).await;
-            // Another event of the same account may have been faster.
-            self.lock().roles.entry(account.clone()).or_insert(role).clone()
-        };
-        let make = || Scope::new(&self.sdk, region, &self.connect, Some(role));
-        Ok(self.lock().get((Some(account.clone()), region.clone()), make))
+        if let Some(role) = cached {
+            return Ok(role);
+        }
+        let role = AssumedRole::new(&self.sdk, function, role, account).await;
+        // Another event of the same account may have been faster.
+        Ok(self.lock().roles.entry(account.clone()).or_insert(role).clone())
+    }
+
+    /// The function's Region, if it is known.
+    pub(crate) fn home_region(&self) -> Option<Region> {
+        self.sdk.region()?.to_string().try_into().ok()
     }
 
     /// A client for event buses in a Region, with the function's own credentials.
@@ -154,7 +189,7 @@ impl ScopeCache {
 }
 
 impl Scope {
-    fn new(sdk: &SdkConfig, region: &Region, connect: &Connect, role: Option<AssumedRole>) -> Self {
+    fn new(sdk: &SdkConfig, region: &Region, connect: &Connect, role: Option<AssumedRole>, share: Share) -> Self {
         let mut sdk = aws::in_region(sdk, region);
         if let Some(role) = &role {
             sdk = sdk
@@ -167,10 +202,11 @@ impl Scope {
         Self {
             ec2: Ec2::new(&sdk),
             ecs: Ecs::new(&sdk),
-            eks: Eks::new(&sdk, region, connect),
+            eks: Eks::new(&sdk, region, connect, share),
             auto_scaling: AutoScaling::new(&sdk),
             load_balancing: LoadBalancing::new(&sdk),
-            buckets: Arc::default(),
+            iam: (share == Share::Half).then(|| Iam::new(&sdk, region)),
+            buckets: Arc::new(TokenBuckets::new(share)),
             role,
         }
     }

@@ -1,10 +1,11 @@
 //! Calls to AWS: retries, deadlines and counts.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fmt::Display,
     ops::RangeBounds,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
     },
     time::Duration,
@@ -66,6 +67,8 @@ pub(crate) struct Calls {
     first_backoff: Duration,
     max_backoff: Duration,
     attempts: Attempts,
+    /// Whether there is no hurry: calls that are usually given up early wait for tokens until the deadline.
+    is_patient: bool,
     buckets: Arc<TokenBuckets>,
     session: Option<Session>,
     counts: Arc<CallCounts>,
@@ -89,12 +92,56 @@ pub(crate) struct CallCounts {
     /// How many of them the metrics include already, and whether there are metrics yet.
     reported: (AtomicU32, AtomicU32),
     is_reported: AtomicBool,
+    by_operation: Mutex<BTreeMap<Operation, u32>>,
+    /// The operations that the role may not call, with the resources.
+    denied: Mutex<BTreeSet<(Operation, String)>>,
 }
+
+/// The most denied calls that are kept, 1,000.
+const MAX_DENIED: usize = 1_000;
 
 impl CallCounts {
     /// All requests.
     pub(crate) fn made(&self) -> u32 {
         self.made.load(Relaxed)
+    }
+
+    /// All requests, by operation.
+    pub(crate) fn by_operation(&self) -> BTreeMap<Operation, u32> {
+        self.by_operation.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Adds the requests of others.
+    pub(crate) fn add(&self, others: &Self) {
+        self.made.fetch_add(others.made.load(Relaxed), Relaxed);
+        self.throttled.fetch_add(others.throttled.load(Relaxed), Relaxed);
+        let mut counts = self.by_operation.lock().unwrap_or_else(PoisonError::into_inner);
+        for (operation, made) in others.by_operation() {
+            *counts.entry(operation).or_default() += made;
+        }
+    }
+
+    /// The operations that were denied, with the resources; those that the caller had an alternative for, too.
+    pub(crate) fn denied(&self) -> BTreeSet<(Operation, String)> {
+        self.denied.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn record_denial(&self, error: &Error) {
+        // A Kubernetes API server that answers 401 has no access entry for the role, which is no missing permission.
+        let is_known = error.code() != Some("Unauthorized");
+        if let Error::Call { operation, resource, class: ErrorClass::Denied, .. } = error
+            && is_known
+        {
+            let mut denied = self.denied.lock().unwrap_or_else(PoisonError::into_inner);
+            if denied.len() < MAX_DENIED {
+                denied.insert((*operation, resource.clone()));
+            }
+        }
+    }
+
+    fn count(&self, operation: Operation) {
+        self.made.fetch_add(1, Relaxed);
+        *self.by_operation.lock().unwrap_or_else(PoisonError::into_inner).entry(operation).or_default() += 1;
     }
 
     /// All requests and the throttled requests since the last call of this method; `None` if there were none, except
@@ -120,8 +167,24 @@ impl Calls {
     ) -> Self {
         let (retry_for, first_backoff, attempts) = (Duration::MAX, FIRST_BACKOFF, Attempts::Many);
         let work_started = std::time::Instant::now();
-        let max_backoff = MAX_BACKOFF;
-        Self { work_started, deadline, retry_for, first_backoff, max_backoff, attempts, buckets, session, counts }
+        let (max_backoff, is_patient) = (MAX_BACKOFF, false);
+        Self {
+            work_started,
+            deadline,
+            retry_for,
+            first_backoff,
+            max_backoff,
+            attempts,
+            is_patient,
+            buckets,
+            session,
+            counts,
+        }
+    }
+
+    /// The same calls without hurry: those with one attempt have as many as there is time for.
+    pub(crate) fn patiently(self) -> Self {
+        Self { is_patient: true, ..self }
     }
 
     /// The same calls, made in the background: failures are retried after longer backoffs.
@@ -132,6 +195,7 @@ impl Calls {
     /// The same calls, where there is an alternative. Throttled calls are retried for this long, since the alternative
     /// would be throttled too; other failures are retried for [`FALLBACK_AFTER`].
     pub(crate) fn with_fallback_after(&self, throttled: Duration) -> Self {
+        let throttled = if self.is_patient { self.left() } else { throttled };
         Self { retry_for: FALLBACK_AFTER, ..self.until(Instant::now() + throttled) }
     }
 
@@ -142,6 +206,9 @@ impl Calls {
 
     /// The same calls with one attempt each, for as long as an attempt may take.
     pub(crate) fn once(&self) -> Self {
+        if self.is_patient {
+            return self.clone();
+        }
         Self { retry_for: Duration::ZERO, attempts: Attempts::One, ..self.until(Instant::now() + ATTEMPT) }
     }
 
@@ -264,7 +331,7 @@ impl Calls {
                 let cause = "its request quota was used up until the deadline";
                 return Err(last.unwrap_or_else(|| Error::call(operation, resource, ErrorClass::Throttled, cause)));
             }
-            self.counts.made.fetch_add(1, Relaxed);
+            self.counts.count(operation);
             let signed = Instant::now();
             // Boxed, since the SDK's futures are large, and most callers wait for a token.
             let error = match timeout_at(self.deadline.at, Box::pin(attempt())).await {
@@ -296,6 +363,7 @@ impl Calls {
             let left = self.left().min(retry_for);
             let is_retried = class.is_transient() && self.attempts != Attempts::One || is_resigned;
             if !is_retried || left < FIRST_BACKOFF {
+                self.counts.record_denial(&error);
                 return Err(error);
             }
             // Full jitter: clients that were throttled together do not retry together.

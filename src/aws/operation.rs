@@ -23,6 +23,7 @@ pub enum Operation {
     DescribeLifecycleHooks,
     DescribeNetworkInterfaces,
     DescribeServices,
+    DescribeTargetGroupAttributes,
     DescribeTaskDefinition,
     DescribeTasks,
     DetachInstances,
@@ -35,12 +36,14 @@ pub enum Operation {
     RecordLifecycleActionHeartbeat,
     RunTask,
     SendMessage,
+    SimulatePrincipalPolicy,
     StopTask,
     UpdateContainerInstancesState,
     // Of the Kubernetes API.
     GetNode,
     ListNodes,
     PatchNode,
+    ListPodDisruptionBudgets,
     ListPods,
     EvictPod,
     DeletePod,
@@ -62,6 +65,8 @@ pub(super) enum Quota {
     EksRead,
     AutoScaling,
     ElbModify,
+    ElbRead,
+    Iam,
     Sqs,
     Kubernetes,
     Eviction,
@@ -96,10 +101,24 @@ impl Operation {
             | Self::CompleteLifecycleAction
             | Self::RecordLifecycleActionHeartbeat => Quota::AutoScaling,
             Self::DeregisterTargets => Quota::ElbModify,
+            Self::DescribeTargetGroupAttributes => Quota::ElbRead,
+            Self::SimulatePrincipalPolicy => Quota::Iam,
             Self::ChangeMessageVisibility | Self::SendMessage => Quota::Sqs,
-            Self::GetNode | Self::ListNodes | Self::PatchNode | Self::ListPods | Self::DeletePod => Quota::Kubernetes,
+            Self::GetNode
+            | Self::ListNodes
+            | Self::PatchNode
+            | Self::ListPodDisruptionBudgets
+            | Self::ListPods
+            | Self::DeletePod => Quota::Kubernetes,
             Self::EvictPod => Quota::Eviction,
         }
+    }
+}
+
+impl Operation {
+    /// The burst of requests that its quota admits at once, and the requests per second after that.
+    pub(crate) fn limits(self) -> (f64, f64) {
+        self.quota().limits()
     }
 }
 
@@ -110,7 +129,7 @@ impl fmt::Display for Operation {
 }
 
 impl Quota {
-    pub(super) const ALL: [Self; 15] = [
+    pub(super) const ALL: [Self; 17] = [
         Self::ClusterRead,
         Self::ClusterResourceRead,
         Self::ClusterResourceModify,
@@ -123,6 +142,8 @@ impl Quota {
         Self::EksRead,
         Self::AutoScaling,
         Self::ElbModify,
+        Self::ElbRead,
+        Self::Iam,
         Self::Sqs,
         Self::Kubernetes,
         Self::Eviction,
@@ -135,7 +156,8 @@ impl Quota {
     /// `EventBridge` quotas" for any Region, "Request throttling for the Elastic Load Balancing API" in the Elastic Load
     /// Balancing User Guide. SQS limits a FIFO queue to 300 requests a second, a standard queue to no documented number:
     /// "Amazon SQS message quotas". The quotas for task definitions, of Amazon EKS and of Auto Scaling are not documented;
-    /// they are assumed to be the lowest of the others. Kubernetes has none: it queues requests, and rejects them when it
+    /// they are assumed to be the lowest of the others. That of IAM is not documented either; a rehearsal makes five calls
+    /// at most. Kubernetes has none: it queues requests, and rejects them when it
     /// is overloaded.
     pub(super) fn limits(self) -> (f64, f64) {
         match self {
@@ -148,6 +170,8 @@ impl Quota {
             Self::ClusterResourceModify => (100.0, 40.0),
             Self::AssumeRole | Self::PutEvents => (600.0, 600.0),
             Self::ElbModify => (20.0, 4.0),
+            Self::ElbRead => (40.0, 10.0),
+            Self::Iam => (10.0, 5.0),
             Self::Sqs => (300.0, 300.0),
             Self::Kubernetes | Self::Eviction => (400.0, 100.0),
         }

@@ -18,6 +18,9 @@ use super::operation::{Operation, Quota};
 /// The share of a quota that is used, 95 %: clocks differ, and others call the same APIs.
 const USED_SHARE: f64 = 0.95;
 
+/// The share that [`Share::Half`] uses, 45 %: calls arrive closer together than they were made.
+const HALF_SHARE: f64 = 0.45;
+
 /// The most calls of a quota in flight at the same time, 16: at 0.2 s each, twice as many as 40 calls a second need.
 const MAX_IN_FLIGHT: usize = 16;
 
@@ -54,17 +57,35 @@ const GROWTH: [f64; 2] = [3.0, 0.1];
 /// The largest multiple of the documented quota that is tried.
 const MAX_SCALE: f64 = 50.0;
 
+/// The part of the quotas that is used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Share {
+    /// All of them, and more where the account has larger ones.
+    #[default]
+    All,
+    /// Half of the documented ones, however large the account's are.
+    Half,
+}
+
 /// The token buckets of an account and Region, with what was measured about its quotas.
 #[derive(Debug)]
 pub(crate) struct TokenBuckets([TokenBucket; Quota::ALL.len()]);
 
 impl Default for TokenBuckets {
     fn default() -> Self {
-        Self(Quota::ALL.map(|quota| TokenBucket::new(quota.limits())))
+        Self::new(Share::All)
     }
 }
 
 impl TokenBuckets {
+    pub(crate) fn new(share: Share) -> Self {
+        let (used, max_scale) = match share {
+            Share::All => (USED_SHARE, MAX_SCALE),
+            Share::Half => (HALF_SHARE, 1.0),
+        };
+        Self(Quota::ALL.map(|quota| TokenBucket { max_scale, ..TokenBucket::new(quota.limits(), used) }))
+    }
+
     /// The bucket that an operation draws on.
     pub(super) fn of(&self, operation: Operation) -> &TokenBucket {
         &self.0[operation.quota() as usize]
@@ -79,6 +100,7 @@ impl TokenBuckets {
 pub(super) struct TokenBucket {
     burst: f64,
     full_rate: f64,
+    max_scale: f64,
     state: Mutex<State>,
 }
 
@@ -124,8 +146,8 @@ enum Admission {
 }
 
 impl TokenBucket {
-    fn new((burst, per_second): (f64, f64)) -> Self {
-        let (burst, per_second) = (burst * USED_SHARE, per_second * USED_SHARE);
+    fn new((burst, per_second): (f64, f64), used: f64) -> Self {
+        let (burst, per_second) = (burst * used, per_second * used);
         let state = State {
             tokens: burst,
             rate: per_second,
@@ -140,7 +162,7 @@ impl TokenBucket {
             arrivals: 0,
             announced: BTreeMap::new(),
         };
-        Self { burst, full_rate: per_second, state: Mutex::new(state) }
+        Self { burst, full_rate: per_second, max_scale: MAX_SCALE, state: Mutex::new(state) }
     }
 
     /// Waits for a token. Returns `None` if there is none for this caller before `until`; at once if that can be
@@ -244,7 +266,7 @@ impl TokenBucket {
             if is_over || now.saturating_duration_since(since) >= PROBE_AFTER {
                 state.short_since = (!is_over).then_some(now);
                 state.proven = state.scale;
-                state.scale = (state.scale + GROWTH[usize::from(state.throttled_at.is_some())]).min(MAX_SCALE);
+                state.scale = (state.scale + GROWTH[usize::from(state.throttled_at.is_some())]).min(self.max_scale);
                 state.rate = self.full_rate * state.scale;
             }
         }
@@ -334,7 +356,7 @@ mod tests {
     const HOUR: Duration = Duration::from_hours(1);
 
     fn bucket(burst: f64, rate: f64) -> TokenBucket {
-        TokenBucket::new((burst / USED_SHARE, rate / USED_SHARE))
+        TokenBucket::new((burst / USED_SHARE, rate / USED_SHARE), USED_SHARE)
     }
 
     /// Makes this many calls, each of which is answered at once; returns the time that they took.
@@ -449,7 +471,7 @@ mod tests {
     /// Returns the seconds that each of several bursts of 400 calls takes, and how often it is throttled, where AWS
     /// admits a multiple of the documented quota.
     async fn bursts(bucket: &TokenBucket, multiple: f64) -> Vec<(u64, usize)> {
-        let quota = TokenBucket::new((100.0 / USED_SHARE * multiple, 40.0 / USED_SHARE * multiple));
+        let quota = TokenBucket::new((100.0 / USED_SHARE * multiple, 40.0 / USED_SHARE * multiple), USED_SHARE);
         let mut bursts = Vec::new();
         for _ in 0..6 {
             let (started, mut throttled) = (Instant::now(), 0);
@@ -473,7 +495,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn larger_quota_is_discovered_and_kept() {
-        let bursts = bursts(&TokenBucket::new((100.0, 40.0)), 5.0).await;
+        let bursts = bursts(&TokenBucket::new((100.0, 40.0), USED_SHARE), 5.0).await;
         assert!((7..=9).contains(&bursts[0].0), "the documented one is never exceeded at first: {bursts:?}");
         assert!(bursts[1].0 <= 3 && bursts[4].0 <= 1, "{bursts:?}");
         assert!(bursts.iter().all(|(_, throttled)| *throttled == 0), "{bursts:?}");
@@ -481,10 +503,26 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn documented_quota_is_hardly_exceeded() {
-        let bursts = bursts(&TokenBucket::new((100.0, 40.0)), 1.0).await;
+        let bursts = bursts(&TokenBucket::new((100.0, 40.0), USED_SHARE), 1.0).await;
         assert!(bursts.iter().all(|(seconds, _)| (7..=9).contains(seconds)), "{bursts:?}");
         assert_eq!(bursts[0].1, 0, "{bursts:?}");
         assert!(bursts[1].1 <= 30, "a larger quota is tried once: {bursts:?}");
         assert!(bursts[2..].iter().all(|(_, throttled)| *throttled <= 2), "and hardly ever after that: {bursts:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn half_of_a_quota_stays_half() {
+        let buckets = TokenBuckets::new(Share::Half);
+        let bucket = buckets.of(Operation::ListTasks);
+        let (burst, per_second) = Operation::ListTasks.limits();
+        let started = Instant::now();
+        // A full bucket would grow after ten seconds without being throttled.
+        for made in 1..1_000 {
+            let permit = bucket.acquire(started + HOUR, started + HOUR).await;
+            permit.inspect(Permit::answered).unwrap();
+            let admitted = 0.5 * (burst + per_second * started.elapsed().as_secs_f64());
+            assert!(f64::from(made) <= admitted, "{made} calls after {:?}", started.elapsed());
+        }
+        assert!(started.elapsed() > Duration::from_secs(90), "{:?}", started.elapsed());
     }
 }

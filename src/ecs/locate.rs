@@ -15,6 +15,7 @@
 mod scan_queue;
 mod search;
 mod user_data;
+pub(crate) mod way;
 
 use std::{
     sync::{
@@ -27,7 +28,10 @@ use std::{
 use futures_util::future::join_all;
 use tokio::task::yield_now;
 
-use self::search::{CHEAP_SCAN, Search, expects_other_platforms};
+use self::{
+    search::{CHEAP_SCAN, Search, expects_other_platforms},
+    way::Way,
+};
 use super::{Ecs, cluster_list::ClusterList, container_instance::ContainerInstance, managed_by::ManagedBy};
 use crate::{
     aws::calls::Calls,
@@ -53,6 +57,8 @@ pub(crate) struct Located {
     /// Whether its agent is not connected while that of another registration of the instance is. It is determined only
     /// when the instance has come back.
     pub(crate) is_stale: bool,
+    /// How its cluster was found.
+    pub(crate) way: Way,
 }
 
 /// Finds the container instances of an EC2 instance, of which there are none if it is in no cluster, and returns EC2's
@@ -87,7 +93,7 @@ pub(crate) async fn locate(
         }
     };
     let (instance, found) = search.into_parts();
-    let with_managers = async |found| with_managers(ecs, config, calls, found, instance.as_ref()).await;
+    let with_managers = async |(found, way)| with_managers(ecs, config, calls, (found, way), instance.as_ref()).await;
     let (mut located, mut error) = (Vec::new(), searched.err());
     for found in join_all(found.into_iter().map(with_managers)).await {
         match found {
@@ -122,11 +128,12 @@ async fn with_managers(
     ecs: &Ecs,
     config: &Config,
     calls: &Calls,
-    found: ContainerInstance,
+    (found, way): (ContainerInstance, Way),
     instance: Result<&Option<Arc<Instance>>, &Error>,
 ) -> Result<Located, Error> {
     if config.clusters.verdict(&found.cluster) != Verdict::Included {
-        return Ok(Located { container_instance: found, managed_by: Vec::new(), restarted_at: None, is_stale: false });
+        let (managed_by, restarted_at, is_stale) = (Vec::new(), None, false);
+        return Ok(Located { container_instance: found, managed_by, restarted_at, is_stale, way });
     }
     let instance = instance.map(Option::as_deref);
     let known = instance.ok().flatten();
@@ -138,7 +145,7 @@ async fn with_managers(
         Some(LastStart::Restarted(time)) => Some(time),
         _ => None,
     };
-    Ok(Located { container_instance: found, managed_by, restarted_at, is_stale: false })
+    Ok(Located { container_instance: found, managed_by, restarted_at, is_stale: false, way })
 }
 
 /// Counts a search while it is active.

@@ -199,7 +199,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::ecs::{capacity_provider::CapacityProviderName, container_instance::ContainerInstance};
+    use crate::ecs::{
+        capacity_provider::CapacityProviderName, container_instance::ContainerInstance, locate::way::Way,
+    };
 
     fn config(variables: &[(&str, &str)]) -> Config {
         Config::read(|name| variables.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned())).unwrap()
@@ -222,6 +224,7 @@ mod tests {
             managed_by: managed_by.to_vec(),
             restarted_at: None,
             is_stale: false,
+            way: Way::Scan,
         }
     }
 

@@ -15,6 +15,8 @@ pub(crate) struct Task {
     pub(crate) definition: String,
     /// The service that it belongs to; `None` for a standalone task.
     pub(crate) service: Option<String>,
+    /// Who started it, as far as the starter says.
+    pub(crate) started_by: Option<String>,
 }
 
 /// A task that was listed, with its description if there is one.
@@ -46,6 +48,7 @@ impl Task {
                 _ => Progress::Running,
             },
             definition: described.task_definition_arn.unwrap_or_default(),
+            started_by: described.started_by,
             service: described.group.as_deref().and_then(|group| group.strip_prefix("service:")).map(str::to_owned),
         })
     }

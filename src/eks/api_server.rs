@@ -36,7 +36,10 @@ const LONG_ATTEMPT: Duration = Duration::from_secs(12);
 const MIN_ENDPOINT_AGE: Duration = Duration::from_secs(10);
 
 /// The error code for a token that the cluster rejects.
-const UNAUTHORIZED: &str = "Unauthorized";
+pub(crate) const UNAUTHORIZED: &str = "Unauthorized";
+
+/// The error code for an endpoint that can't be reached.
+pub(crate) const UNREACHABLE: &str = "Unreachable";
 
 /// The pauses before a rejected token is made again. The first one may have been old; after that the cluster may not
 /// have been able to check it, since it calls AWS STS itself.
@@ -82,7 +85,8 @@ impl ApiServer {
     pub(super) fn new(control_plane: &Arc<ControlPlane>, cluster: ClusterName, endpoint: Endpoint) -> Self {
         let (control_plane, endpoint) = (Arc::clone(control_plane), Mutex::new(Arc::new(endpoint)));
         let read = tokio::sync::Mutex::new(SystemTime::now());
-        let (is_deleted, token, buckets) = (AtomicBool::new(false), CachedToken::default(), Arc::default());
+        let (is_deleted, token) = (AtomicBool::new(false), CachedToken::default());
+        let buckets = Arc::new(TokenBuckets::new(control_plane.share));
         Self { control_plane, cluster, endpoint, read, is_deleted, token, buckets }
     }
 
@@ -154,7 +158,9 @@ impl ApiServer {
         })?;
         let endpoint = self.endpoint();
         let limit = match operation {
-            Operation::EvictPod | Operation::ListPods | Operation::ListNodes => LONG_ATTEMPT,
+            Operation::EvictPod | Operation::ListPods | Operation::ListNodes | Operation::ListPodDisruptionBudgets => {
+                LONG_ATTEMPT
+            }
             _ => ATTEMPT,
         };
         let unreachable: BoxError = match timeout(limit, request.send(&endpoint.connector, &endpoint.url, &token)).await
@@ -173,7 +179,14 @@ impl ApiServer {
             return Err(error(ErrorClass::Rejected, "the cluster was deleted".to_owned()));
         }
         let Endpoint { url, access, .. } = &*endpoint;
-        Err(error(ErrorClass::Unavailable, format!("{url} can't be reached: {}; {access}", with_causes(&*unreachable))))
+        Err(Error::Call {
+            operation,
+            resource: resource.to_owned(),
+            class: ErrorClass::Unavailable,
+            code: Some(UNREACHABLE.to_owned()),
+            cause: format!("{url} can't be reached: {}; {access}", with_causes(&*unreachable)),
+            retry_after: None,
+        })
     }
 
     /// Reads the endpoint and its certificate authority again, since they may have changed.
@@ -201,7 +214,14 @@ impl ApiServer {
              spot-interruption-handler",
             self.cluster
         );
-        Error::call(operation, resource, ErrorClass::Denied, cause)
+        Error::Call {
+            operation,
+            resource: resource.to_owned(),
+            class: ErrorClass::Denied,
+            code: Some(UNAUTHORIZED.to_owned()),
+            cause,
+            retry_after: None,
+        }
     }
 
     fn endpoint(&self) -> Arc<Endpoint> {

@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 
 use super::{connection::Connect, identity::Identity, token::Signer};
 use crate::{
-    aws::{calls::Calls, operation::Operation},
+    aws::{calls::Calls, operation::Operation, token_bucket::Share},
     error::{BoxError, Error, ErrorClass},
     identifier::{ClusterName, Region},
 };
@@ -42,16 +42,19 @@ pub(crate) struct ControlPlane {
     pub(super) identity: Identity,
     /// Limits the lists that are read at the same time.
     pub(super) lists: Semaphore,
+    /// The part of the API servers' quotas that is used.
+    pub(super) share: Share,
 }
 
 impl ControlPlane {
-    pub(super) fn new(sdk: &SdkConfig, region: &Region, connect: &Connect) -> Self {
+    pub(super) fn new(sdk: &SdkConfig, region: &Region, connect: &Connect, share: Share) -> Self {
         Self {
             client: aws_sdk_eks::Client::new(sdk),
             connect: connect.clone(),
             signer: Signer::new(sdk, region),
             identity: Identity::new(sdk),
             lists: Semaphore::new(LISTS),
+            share,
         }
     }
 

@@ -3,9 +3,11 @@
 //! A node can't be selected by its instance. Its name mostly is the instance's private DNS name, sometimes its id;
 //! otherwise all nodes are listed once for all instances that are looked for.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, future::select_all};
+use serde::de::IgnoredAny;
+use tokio::time::Instant;
 
 use super::{
     Eks,
@@ -54,6 +56,17 @@ pub(crate) async fn locate(
         }
     }
     failed.map_or(Ok(None), Err)
+}
+
+/// The time that a probe may take, 8 s: one attempt that hangs, and one that does not.
+const PROBE: Duration = Duration::from_secs(8);
+
+/// Finds out whether a cluster's API server answers, with one read.
+pub(crate) async fn probe(eks: &Eks, calls: &Calls, cluster: &ClusterName) -> Result<(), Error> {
+    let calls = &calls.retrying_for(Duration::from_secs(1)).until(Instant::now() + PROBE);
+    let Some(api_server) = eks.api_server(calls, cluster).await? else { return Ok(()) };
+    let path = "/api/v1/nodes?limit=1".to_owned();
+    api_server.get::<IgnoredAny>(calls, Operation::ListNodes, path).await.map(drop)
 }
 
 impl Eks {

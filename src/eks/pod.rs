@@ -28,6 +28,8 @@ struct Metadata {
     uid: String,
     deletion_timestamp: Option<String>,
     #[serde(default)]
+    labels: HashMap<String, String>,
+    #[serde(default)]
     annotations: HashMap<String, String>,
     #[serde(default)]
     owner_references: Vec<OwnerReference>,
@@ -58,6 +60,10 @@ impl Pod {
 
     pub(crate) fn name(&self) -> &str {
         &self.metadata.name
+    }
+
+    pub(crate) fn labels(&self) -> &HashMap<String, String> {
+        &self.metadata.labels
     }
 
     /// The id that tells it from a later pod of the same name.

@@ -128,7 +128,7 @@ fn line(measurement: Measurement<'_>, now: SystemTime) -> MetricsLine<'_> {
     let (interruption, task) = match event {
         Some(Event::Interruption(interruption)) => (Some(interruption), None),
         Some(Event::Task(task)) => (None, Some(task)),
-        Some(Event::Ignored(_)) | None => (None, None),
+        Some(Event::Rehearsal(_) | Event::Ignored(_)) | None => (None, None),
     };
     let is_notice = interruption.is_some_and(|interruption| matches!(interruption.kind, Kind::Notice(_)));
     // Several events and invocations concern the same task.

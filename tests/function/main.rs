@@ -18,6 +18,7 @@ mod other_platforms;
 mod outcomes;
 mod queue;
 mod registrations;
+mod rehearsal;
 mod tasks;
 
 use std::time::{Duration, SystemTime};

@@ -14,6 +14,9 @@ from local import ACCOUNT, REGION, ROOT, Checks
 from metrics import METRICS, NAMESPACE, OUTCOMES, PROPERTIES, REPORT, SUMMARY, TASK_METRICS, known
 
 ALARMS = ["DeadLetterAlarm", "FailureAlarm", "LateAlarm"]
+# These keep their state from one rehearsal to the next.
+REHEARSAL_ALARMS = ["NotCoveredAlarm", "RehearsalPermissionAlarm"]
+SCHEDULE = {"RehearsalSchedule": "rate(1 day)"}
 TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:on-call"
 
 # CloudWatch's grid.
@@ -32,21 +35,25 @@ LABEL = re.compile(r"\$\{PROP\('Dim\.(\w+)'\)\}")
 def main():
     checks = Checks()
     checks.heading("metrics and fields that the function logs")
-    check_metrics(checks, (ROOT / "src/report/metrics.rs").read_text())
+    check_metrics(checks, *((ROOT / "src" / of / "metrics.rs").read_text() for of in ("report", "rehearsal")))
     check_summary(checks, (ROOT / "src/report.rs").read_text())
     for delivery in "direct", "queue":
         checks.heading(f"dashboard, Delivery={delivery}")
-        check_dashboard(checks, Stack({"Delivery": delivery}), METRICS)
+        check_dashboard(checks, Stack({"Delivery": delivery}), METRICS, ALARMS)
     for name, parameters in [
         ("FargateSpot", {"FargateSpot": "handle"}),
         ("RunAgain", {"RunAgain": "tagged", "PassRoles": "/ecs-tasks/"}),
     ]:
         checks.heading(f"dashboard, {name}")
-        check_dashboard(checks, Stack(parameters), METRICS | TASK_METRICS)
+        check_dashboard(checks, Stack(parameters), METRICS | TASK_METRICS, ALARMS)
+    checks.heading("dashboard, RehearsalSchedule")
+    check_dashboard(checks, Stack(SCHEDULE), METRICS, ALARMS + REHEARSAL_ALARMS)
     for name, parameters, alarms, topics in [
         ("a dashboard and no topic", {}, ALARMS, None),
         ("a topic and no dashboard", {"Dashboard": "false", "AlarmTopicArn": TOPIC}, ALARMS, [TOPIC]),
         ("neither", {"Dashboard": "false"}, [], None),
+        ("a schedule", SCHEDULE, sorted(ALARMS + REHEARSAL_ALARMS), None),
+        ("a schedule and neither", SCHEDULE | {"Dashboard": "false"}, [], None),
     ]:
         checks.heading(f"alarms: {name}")
         created = Stack(parameters).of_type("AWS::CloudWatch::Alarm")
@@ -61,8 +68,9 @@ def main():
     checks.done()
 
 
-def check_metrics(checks, source):
-    checks.same("metrics", sorted(METRICS | TASK_METRICS), sorted(re.findall(r'"(\w+)", "(?:Count|Seconds)"', source)))
+def check_metrics(checks, source, of_rehearsals):
+    written = re.findall(r'"(\w+)", "(?:Count|Seconds)"', source + of_rehearsals)
+    checks.same("metrics", sorted(METRICS | TASK_METRICS), sorted(written))
     members = {name.title().replace("_", "") for name in re.findall(r"^    (\w+): ", source, re.MULTILINE)}
     checks.same("properties that it does not log", [], sorted(PROPERTIES - members))
 
@@ -73,7 +81,7 @@ def check_summary(checks, source):
     checks.same("summary fields that it does not log", [], sorted(fields - written))
 
 
-def check_dashboard(checks, stack, expected):
+def check_dashboard(checks, stack, expected, expected_alarms):
     widgets = stack.dashboard()["widgets"]
     checks.same("widgets without a title", [], [widget for widget in widgets if not title(widget)])
     checks.same("widgets off the grid", [], [title(widget) for widget in widgets if off_grid(widget)])
@@ -92,7 +100,7 @@ def check_dashboard(checks, stack, expected):
     queries = [widget["properties"]["query"] for widget in widgets if widget["type"] == "log"]
     checks.same("unknown words of queries", [], [word for query in queries for word in unknown_words(query)])
     alarms = [arn for widget in widgets for arn in widget["properties"].get("alarms", [])]
-    checks.same("alarms", [f"{name}.Arn" for name in ALARMS], sorted(alarms))
+    checks.same("alarms", sorted(f"{name}.Arn" for name in expected_alarms), sorted(alarms))
 
 
 def title(widget):
@@ -135,7 +143,8 @@ def check_alarm(checks, name, alarm, topics):
     dimensions = {dimension["Name"]: dimension["Value"] for dimension in alarm.get("Dimensions", [])}
     checks.same(f"{name}: metric exists", True, known(alarm["Namespace"], alarm["MetricName"], dimensions))
     checks.same(f"{name}: outcome exists", True, dimensions.get("Outcome", "failed") in OUTCOMES)
-    checks.same(f"{name}: state without data", "notBreaching", alarm["TreatMissingData"])
+    without_data = "ignore" if name in REHEARSAL_ALARMS else "notBreaching"
+    checks.same(f"{name}: state without data", without_data, alarm["TreatMissingData"])
     checks.same(f"{name}: topics", [topics, topics], [alarm.get(to) for to in ("AlarmActions", "OKActions")])
     checks.same(f"{name}: says what to do", True, "Troubleshooting" in alarm["AlarmDescription"])
 

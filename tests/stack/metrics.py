@@ -13,6 +13,9 @@ METRICS = {
     "Calls": {ALL},
     "Throttles": {ALL},
     "ColdStarts": {ALL},
+    "Rehearsals": {ALL},
+    "NotCovered": {ALL},
+    "Findings": {("Kind",)},
 }
 
 # Those that only a stack that handles tasks has. Its dashboard shows them.

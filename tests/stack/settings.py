@@ -34,6 +34,8 @@ DEFAULTS = {
     "MemorySize": "128",
     "LogRetentionDays": "30",
     "LogLevel": "INFO",
+    "RehearsalSchedule": "",
+    "RehearsalReads": "few",
     "Dashboard": "true",
     "AlarmTopicArn": "",
 }
@@ -71,6 +73,8 @@ ALL_SET = {
     "MemorySize": "256",
     "LogRetentionDays": "365",
     "LogLevel": "DEBUG",
+    "RehearsalSchedule": "rate(1 day)",
+    "RehearsalReads": "all",
     "Dashboard": "false",
     "AlarmTopicArn": f"arn:aws:sns:{REGION}:{ACCOUNT}:alarms",
 }

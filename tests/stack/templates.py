@@ -32,6 +32,7 @@ SETTINGS = {
     "ReactivateResumed": ["true", "false"],
     "CleanUpTerminated": ["true", "false"],
     "EksClusters": ["", "web-*"],
+    "RehearsalReads": ["few", "all"],
     "FargateSpot": ["ignore", "handle"],
     "RunAgain": ["never", "tagged", "all"],
     "LifecycleHooks": ["", "drain-*"],
@@ -78,7 +79,7 @@ def check_pairs(checks):
     """Finds the settings for which permissions or rules differ between hub and member."""
     every = [dict(zip(SETTINGS, values, strict=True)) for values in product(*SETTINGS.values())]
     pairs = [(" ".join(values.values()), *pair(values)) for values in every]
-    checks.same("settings", 2304, len(pairs))
+    checks.same("settings", 4608, len(pairs))
     differ = {
         "statements of the roles": lambda hub, member: permissions(hub) != permissions(member),
         "rules on the hub's bus and the member's": lambda hub, member: patterns(hub, "Hub") != patterns(member),
@@ -160,6 +161,8 @@ def allowed_regions(all_statements, candidates):
 
 def patterns(resources, prefix=""):
     rules = {name: r["Properties"] for name, r in resources.items() if r["Type"] == "AWS::Events::Rule"}
+    # Rehearsals have a schedule.
+    rules = {name: rule for name, rule in rules.items() if "EventPattern" in rule}
     own = {name: rule for name, rule in rules.items() if name.startswith("Hub") == bool(prefix)}
     return {name.removeprefix(prefix): rule["EventPattern"] for name, rule in own.items()}
 
@@ -214,7 +217,7 @@ def check_policies(checks):
     checks.same("OutcomeBusArn", ["events:PutEvents", bus], [publish["Action"], publish["Resource"]])
     # IAM limits the inline policies of a role to 10,240 characters without white space.
     widest = {"Strategy": "evacuate", "Delivery": "queue", "OutcomeBusArn": bus, "Accounts": ",".join([ACCOUNT] * 100)}
-    widest |= {"EksClusters": "*", "ReplaceInstances": "detach", "FargateSpot": "handle"} | RUN_AGAIN | HOOKS | NETWORK
+    widest |= {"EksClusters": "*", "ReplaceInstances": "detach", "FargateSpot": "handle", "RehearsalReads": "all"} | RUN_AGAIN | HOOKS | NETWORK
     longest = Template("template.yaml", {}).body["Parameters"]["PassRoles"]["MaxLength"]
     widest["PassRoles"] = f"arn:aws:iam::{ACCOUNT}:role/".ljust(longest, "x")
     of_member = {name: value for name, value in widest.items() if name in SETTINGS or name == "PassRoles"}
@@ -494,11 +497,13 @@ def check_access(checks):
     for name, expected in {
         GROUP: {"nodes": ["get", "list", "patch"], "pods": ["list"], "pods/eviction": ["create"]},
         f"{GROUP}-until-deadline": {"pods": ["delete"]},
+        f"{GROUP}-rehearsal": {"poddisruptionbudgets": ["list"]},
     }.items():
         rules = roles[name]["rules"]
         checks.same(f"{name}: rules", expected, {rule["resources"][0]: rule["verbs"] for rule in rules})
         checks.same(f"{name}: each of one resource", [1] * len(rules), [len(rule["resources"]) for rule in rules])
-        checks.same(f"{name}: API groups", [[""]] * len(rules), [rule["apiGroups"] for rule in rules])
+        group = "policy" if name == f"{GROUP}-rehearsal" else ""
+        checks.same(f"{name}: API groups", [[group]] * len(rules), [rule["apiGroups"] for rule in rules])
         binding = bindings[name]
         checks.same(f"{name}: role", {"apiGroup": rbac, "kind": "ClusterRole", "name": name}, binding["roleRef"])
         checks.same(f"{name}: group", [{"apiGroup": rbac, "kind": "Group", "name": GROUP}], binding["subjects"])

@@ -396,6 +396,7 @@ pub(super) mod tests {
             progress,
             definition: String::new(),
             service: service.map(str::to_owned),
+            started_by: None,
         };
         TrackedTask {
             task: Some(task),

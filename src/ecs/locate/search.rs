@@ -9,7 +9,10 @@ use std::{
 use futures_util::{FutureExt, future::select_all};
 use tokio::time::{Instant, timeout_at};
 
-use super::user_data::{ConfiguredCluster, configured_cluster};
+use super::{
+    user_data::{ConfiguredCluster, configured_cluster},
+    way::Way,
+};
 use crate::{
     aws::calls::Calls,
     config::Config,
@@ -42,6 +45,9 @@ const IN_FLIGHT_GRACE: Duration = Duration::from_millis(250);
 /// few enough that a hit saves calls and that one cold notice does not open connections by the dozen.
 const MAX_LISTS_IN_FLIGHT: usize = 8;
 
+/// A container instance, and how its cluster was found.
+type Found = (ContainerInstance, Way);
+
 /// Whether instances of other platforms are interrupted.
 pub(super) fn expects_other_platforms(ecs: &Ecs, config: &Config) -> bool {
     ecs.cache.has_other_platforms() || !config.eks_clusters.is_empty()
@@ -57,7 +63,9 @@ pub(super) struct Search<'a> {
     is_alive: bool,
     /// EC2's description, once it was requested.
     described: Option<Result<Option<Arc<Instance>>, Error>>,
-    found: Vec<ContainerInstance>,
+    found: Vec<Found>,
+    /// The way that is being tried.
+    way: Way,
     /// The clusters that were read.
     read: BTreeSet<ClusterName>,
     /// The clusters that could not be read.
@@ -73,13 +81,13 @@ impl<'a> Search<'a> {
         Interruption { instance: id, kind, .. }: &'a Interruption,
     ) -> Self {
         let is_alive = *kind != Kind::Terminated;
-        let (found, read, failed) = (Vec::new(), BTreeSet::new(), BTreeMap::new());
-        Self { ec2, ecs, config, calls, id, is_alive, described: None, found, read, failed }
+        let (found, way, read, failed) = (Vec::new(), Way::Cache, BTreeSet::new(), BTreeMap::new());
+        Self { ec2, ecs, config, calls, id, is_alive, described: None, found, way, read, failed }
     }
 
     /// Whether the search is over. A registration without a connected agent may be a stale one, so the search goes on.
     pub(super) fn is_over(&self) -> bool {
-        self.found.iter().any(|found| found.is_connected || !self.is_alive)
+        self.found.iter().any(|(found, _)| found.is_connected || !self.is_alive)
     }
 
     /// Takes registrations from the cache. Clusters where they were not in service are read again.
@@ -91,13 +99,13 @@ impl<'a> Search<'a> {
 
     /// The latest description of a container instance counts.
     fn add(&mut self, found: Vec<ContainerInstance>) {
-        self.found.retain(|known| found.iter().all(|found| found.arn != known.arn));
-        self.found.extend(found);
+        self.found.retain(|(known, _)| found.iter().all(|found| found.arn != known.arn));
+        self.found.extend(found.into_iter().map(|found| (found, self.way)));
     }
 
     /// EC2's description of the instance, `None` if there is none or it was not requested, and the container instances
     /// that were found.
-    pub(super) fn into_parts(self) -> (Result<Option<Arc<Instance>>, Error>, Vec<ContainerInstance>) {
+    pub(super) fn into_parts(self) -> (Result<Option<Arc<Instance>>, Error>, Vec<Found>) {
         (self.described.unwrap_or(Ok(None)), self.found)
     }
 
@@ -178,6 +186,7 @@ impl<'a> Search<'a> {
         if self.is_over() {
             return;
         }
+        self.way = Way::Scan;
         self.ecs.wait_for_other_scans(self.calls, known, self.ecs.searches.load(Relaxed)).await;
         self.use_cache().await;
         let mut clusters: Vec<_> = known.with_instances().cloned().collect();
@@ -203,6 +212,7 @@ impl<'a> Search<'a> {
             self.scan(&known).await;
         }
         // An instance that is still registering is not counted yet.
+        self.way = Way::Scan;
         let others: Vec<_> = known.without_instances().cloned().collect();
         if self.is_young() || others.len() <= CHEAP_SCAN {
             self.search_clusters(self.calls, others).await;
@@ -263,8 +273,9 @@ impl<'a> Search<'a> {
     async fn try_group(&mut self) {
         let Some(group) = self.known().and_then(Instance::group) else { return };
         let Some(cluster) = self.ecs.cache.group(&group) else { return };
+        self.way = Way::Cache;
         self.try_clusters([cluster.clone()]).await;
-        if !self.found.iter().any(|found| found.cluster == cluster) {
+        if !self.found.iter().any(|(found, _)| found.cluster == cluster) {
             self.ecs.cache.remove_group(&group, &cluster);
         }
     }
@@ -272,19 +283,23 @@ impl<'a> Search<'a> {
     async fn try_tag(&mut self) {
         let tag = self.config.cluster_tag.as_deref();
         let value = tag.and_then(|tag| self.known()?.tag(tag));
-        self.try_clusters(value.and_then(ClusterName::from_name_or_arn)).await;
+        let cluster = value.and_then(ClusterName::from_name_or_arn);
+        self.way = Way::Tag;
+        self.try_clusters(cluster).await;
     }
 
     /// Tries the clusters that list the capacity provider of the instance's Auto Scaling group.
     async fn try_capacity_providers(&mut self, known: &ClusterList) {
         let Some(group) = self.known().and_then(Instance::auto_scaling_group) else { return };
         let providers = self.ecs.cache.capacity_providers_of(group);
+        self.way = Way::CapacityProvider;
         let clusters: Vec<_> = providers.iter().flat_map(|name| known.with_capacity_provider(name)).cloned().collect();
         self.try_clusters(clusters).await;
     }
 
     async fn try_user_data(&mut self, user_data: Result<String, Error>, known: Option<&ClusterList>) {
         let is_young = self.is_young();
+        self.way = Way::UserData;
         let cluster = match user_data.as_deref().map(configured_cluster) {
             Ok(ConfiguredCluster::Cluster(cluster)) => Some(cluster),
             // Most instances whose user data names no cluster are in none: `default` is worth a call only if the

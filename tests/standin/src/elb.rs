@@ -16,6 +16,7 @@ pub(crate) fn call(context: &mut CallContext<'_>, api: &str, params: &Value) -> 
     let result = match api {
         "DeregisterTargets" => deregister(context, params)?,
         "DescribeTargetHealth" => describe(context, params)?,
+        "DescribeTargetGroupAttributes" => attributes(context, params)?,
         _ => {
             let message = format!("Could not find operation {api} for version 2015-12-01");
             return Err(ApiError::new(400, "InvalidAction", message));
@@ -66,6 +67,17 @@ fn describe(context: &CallContext<'_>, params: &Value) -> Result<String, ApiErro
         shown += &show(id, *port, health);
     }
     Ok(element("TargetHealthDescriptions", &shown))
+}
+
+fn attributes(context: &CallContext<'_>, params: &Value) -> Result<String, ApiError> {
+    let delay = target_group(context, params)?.deregistration_delay.as_secs().to_string();
+    let attributes = [
+        ("stickiness.enabled", "false"),
+        ("deregistration_delay.timeout_seconds", delay.as_str()),
+        ("load_balancing.algorithm.type", "round_robin"),
+    ];
+    let shown = attributes.map(|(key, value)| element("member", &(text("Key", key) + &text("Value", value))));
+    Ok(element("Attributes", &shown.concat()))
 }
 
 fn show(id: &str, port: u16, [state, reason, description]: [&str; 3]) -> String {

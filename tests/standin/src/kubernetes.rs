@@ -2,6 +2,7 @@
 
 mod access;
 mod answer;
+mod budgets;
 mod endpoint;
 mod eviction;
 mod list;
@@ -263,6 +264,7 @@ impl State {
             "ListNodes" => nodes::list(&context, request),
             "PatchNode" => nodes::patch(&mut context, request),
             "GetPod" => pods::get(&context, request),
+            "ListPodDisruptionBudgets" => budgets::list(&context, request),
             "ListPods" => pods::list(&context, request),
             "DeletePod" => pods::delete(&mut context, request),
             "EvictPod" => eviction::evict(&mut context, request),

@@ -28,7 +28,7 @@
 //! period, and die with their instance: [`Region::pod_fates`] reports the fate of each.
 //!
 //! The calls are logged with the service `kubernetes` and the APIs `GetNode`, `ListNodes`, `PatchNode`, `ListPods`,
-//! `GetPod`, `EvictPod`, `DeletePod` and `GetVersion`, by which faults apply as well.
+//! `GetPod`, `EvictPod`, `DeletePod`, `ListPodDisruptionBudgets` and `GetVersion`, by which faults apply as well.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -140,6 +140,7 @@ mod fault;
 mod fleet;
 mod function;
 mod history;
+mod iam;
 mod kubernetes;
 mod model;
 mod notice;

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::account::Refusal;
 use crate::error::ApiError;
 use crate::xml::{element, text};
-use crate::{arn, autoscaling, elb, sts};
+use crate::{arn, autoscaling, elb, iam, sts};
 
 /// A service, with its protocol and its words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +21,7 @@ pub(crate) enum AwsService {
     Eks,
     AutoScaling,
     Elb,
+    Iam,
     Sqs,
 }
 
@@ -66,10 +67,12 @@ impl Request {
             "autoscaling" => AwsService::AutoScaling,
             "elasticloadbalancing" => AwsService::Elb,
             "sqs" => AwsService::Sqs,
+            "iam" => AwsService::Iam,
             _ if parts.uri.path().starts_with("/clusters/") => AwsService::Eks,
             _ if target.is_some_and(|target| target.starts_with("AmazonSQS.")) => AwsService::Sqs,
             _ if target.is_some() => AwsService::Ecs,
             _ if find(body, b"Version=2011-06-15") => AwsService::Sts,
+            _ if find(body, b"Version=2010-05-08") => AwsService::Iam,
             _ if find(body, b"Version=2011-01-01") => AwsService::AutoScaling,
             _ if find(body, b"Version=2015-12-01") => AwsService::Elb,
             _ => AwsService::Ec2,
@@ -85,6 +88,7 @@ impl Request {
             AwsService::Sts => query_call(body, "2011-06-15"),
             AwsService::AutoScaling => query_call(body, "2011-01-01"),
             AwsService::Elb => query_call(body, "2015-12-01"),
+            AwsService::Iam => query_call(body, "2010-05-08"),
             AwsService::Eks => eks_call(parts),
         }
         .map_err(|error| (service, error))?;
@@ -172,12 +176,13 @@ impl AwsService {
             Self::Eks => "eks",
             Self::AutoScaling => "autoscaling",
             Self::Elb => "elasticloadbalancing",
+            Self::Iam => "iam",
             Self::Sqs => "sqs",
         }
     }
 
     pub(crate) fn named(name: &str) -> Option<Self> {
-        [Self::Ecs, Self::Ec2, Self::Sts, Self::Events, Self::Eks, Self::AutoScaling, Self::Elb, Self::Sqs]
+        [Self::Ecs, Self::Ec2, Self::Sts, Self::Events, Self::Eks, Self::AutoScaling, Self::Elb, Self::Iam, Self::Sqs]
             .into_iter()
             .find(|service| service.name() == name)
     }
@@ -188,7 +193,7 @@ impl AwsService {
             Self::Ecs | Self::Events | Self::Elb => ApiError::new(400, "ThrottlingException", "Rate exceeded"),
             Self::Sqs => ApiError::new(400, "RequestThrottled", "Rate exceeded"),
             Self::Ec2 => ApiError::new(503, "RequestLimitExceeded", "Request limit exceeded."),
-            Self::Sts | Self::AutoScaling => ApiError::new(400, "Throttling", "Rate exceeded"),
+            Self::Sts | Self::Iam | Self::AutoScaling => ApiError::new(400, "Throttling", "Rate exceeded"),
             Self::Eks => ApiError::new(429, "ThrottlingException", "Rate exceeded"),
         }
     }
@@ -203,11 +208,11 @@ impl AwsService {
             (Self::Ec2, 503) => ("Unavailable", "The server is overloaded and can't handle the request."),
             (Self::Ec2, 500..) => ("InternalError", "An internal error has occurred"),
             (Self::AutoScaling | Self::Elb, 503) => ("ServiceUnavailable", "The service is unavailable."),
-            (Self::Sts | Self::AutoScaling | Self::Elb | Self::Sqs, 500..) => {
+            (Self::Sts | Self::Iam | Self::AutoScaling | Self::Elb | Self::Sqs, 500..) => {
                 ("InternalFailure", "An internal error has occurred")
             }
             (Self::Sqs, _) => ("InvalidParameterValue", "The request was refused."),
-            (Self::AutoScaling | Self::Elb, _) => ("ValidationError", "The request was refused."),
+            (Self::Iam | Self::AutoScaling | Self::Elb, _) => ("ValidationError", "The request was refused."),
             (Self::Ec2 | Self::Sts, _) => ("InvalidRequest", "The request was refused."),
         };
         ApiError::new(status, code, message)
@@ -228,7 +233,7 @@ impl AwsService {
             (Self::Ecs | Self::Events, Refusal::Skewed) => {
                 (400, "InvalidSignatureException", "Signature expired: it is now earlier than it may be")
             }
-            (Self::Sts | Self::AutoScaling | Self::Elb | Self::Sqs, Refusal::Skewed) => {
+            (Self::Sts | Self::Iam | Self::AutoScaling | Self::Elb | Self::Sqs, Refusal::Skewed) => {
                 (403, "SignatureDoesNotMatch", "Signature expired: it is now earlier than it may be")
             }
             (Self::Ec2, Refusal::Expired | Refusal::Skewed) => (400, "RequestExpired", "Request has expired."),
@@ -245,13 +250,13 @@ impl AwsService {
             (Self::Eks, Refusal::Skewed) => {
                 (403, "InvalidSignatureException", "Signature expired: it is now earlier than it may be")
             }
-            (Self::Sts | Self::AutoScaling | Self::Elb | Self::Sqs, Refusal::Unsigned) => {
+            (Self::Sts | Self::Iam | Self::AutoScaling | Self::Elb | Self::Sqs, Refusal::Unsigned) => {
                 (403, "MissingAuthenticationToken", "Request is missing Authentication Token")
             }
-            (Self::Sts | Self::AutoScaling | Self::Elb | Self::Sqs, Refusal::Unknown) => {
+            (Self::Sts | Self::Iam | Self::AutoScaling | Self::Elb | Self::Sqs, Refusal::Unknown) => {
                 (403, "InvalidClientTokenId", "The security token included in the request is invalid.")
             }
-            (Self::Sts | Self::AutoScaling | Self::Elb | Self::Sqs, Refusal::Expired) => {
+            (Self::Sts | Self::Iam | Self::AutoScaling | Self::Elb | Self::Sqs, Refusal::Expired) => {
                 (403, "ExpiredToken", "The security token included in the request is expired")
             }
         };
@@ -262,7 +267,7 @@ impl AwsService {
         match self {
             Self::Ecs | Self::Events => "application/x-amz-json-1.1",
             Self::Ec2 => "text/xml;charset=UTF-8",
-            Self::Sts | Self::AutoScaling | Self::Elb => "text/xml",
+            Self::Sts | Self::Iam | Self::AutoScaling | Self::Elb => "text/xml",
             Self::Eks => "application/json",
             Self::Sqs => "application/x-amz-json-1.0",
         }
@@ -311,10 +316,11 @@ fn error_body(service: AwsService, error: &ApiError, id: &str) -> String {
             let response = element("Response", &(errors + &text("RequestID", id)));
             format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{response}")
         }
-        AwsService::Sts | AwsService::AutoScaling | AwsService::Elb => {
+        AwsService::Sts | AwsService::Iam | AwsService::AutoScaling | AwsService::Elb => {
             let namespace = match service {
                 AwsService::AutoScaling => autoscaling::NAMESPACE,
                 AwsService::Elb => elb::NAMESPACE,
+                AwsService::Iam => iam::NAMESPACE,
                 _ => sts::NAMESPACE,
             };
             let party = if error.status < 500 { "Sender" } else { "Receiver" };

@@ -1,6 +1,6 @@
 //! The behaviour of the stand-in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::time::{Duration, SystemTime};
 
@@ -24,6 +24,8 @@ pub(crate) struct Settings {
     pub(crate) role_lifetime: Option<Duration>,
     pub(crate) failures_bind_tokens: bool,
     pub(crate) clock_ahead_s: i64,
+    /// The actions that simulations deny; `None` if nobody may simulate.
+    pub(crate) simulated_denials: Option<BTreeSet<String>>,
 }
 
 /// How far apart a signature's time and AWS's may be, 5 minutes.

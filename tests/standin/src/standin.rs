@@ -195,6 +195,12 @@ impl Standin {
         self.shared.lock().settings.clock_ahead_s = seconds;
     }
 
+    /// Lets `SimulatePrincipalPolicy` answer that everything is allowed except these actions. Until then, nobody may call it.
+    pub fn simulate_denials(&self, actions: &[&str]) {
+        let denied = actions.iter().map(|action| (*action).to_owned()).collect();
+        self.shared.lock().settings.simulated_denials = Some(denied);
+    }
+
     /// Ends every session of an account's roles, as when they are deleted and created again.
     pub fn end_sessions(&self, account: &str) {
         self.shared.lock().accounts.end_sessions(account);

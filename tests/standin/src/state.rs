@@ -17,7 +17,7 @@ use crate::quota::{Bucket, Meter};
 use crate::request::{AwsService, Body, Request};
 use crate::resources::Resources;
 use crate::settings::Settings;
-use crate::{arn, autoscaling, ec2, ecs, eks, elb, events, sts};
+use crate::{arn, autoscaling, ec2, ecs, eks, elb, events, iam, sts};
 
 /// The state of the stand-in.
 #[derive(Debug, Default)]
@@ -162,6 +162,7 @@ impl State {
         match request.service {
             AwsService::Ecs => ecs::call(&mut context, &request.api, &request.params).map(Body::Json),
             AwsService::AutoScaling => autoscaling::call(&mut context, &request.api, &request.params).map(Body::Xml),
+            AwsService::Iam => iam::call(&self.settings, &request.api, &request.params).map(Body::Xml),
             AwsService::Elb => elb::call(&mut context, &request.api, &request.params).map(Body::Xml),
             AwsService::Eks => eks::call(&context, &request.api, &request.params).map(Body::Json),
             _ => ec2::call(&context, &request.api, &request.params).map(Body::Xml),

@@ -86,6 +86,9 @@ fn route<'a>(method: &Method, path: &[&'a str]) -> (Call, &'a str, &'a str) {
         ("GET", ["api", "v1", "nodes"]) => (("ListNodes", "list", "nodes"), "", ""),
         ("GET", ["api", "v1", "nodes", name]) => (("GetNode", "get", "nodes"), "", name),
         ("PATCH", ["api", "v1", "nodes", name]) => (("PatchNode", "patch", "nodes"), "", name),
+        ("GET", ["apis", "policy", "v1", "poddisruptionbudgets"]) => {
+            (("ListPodDisruptionBudgets", "list", "poddisruptionbudgets"), "", "")
+        }
         ("GET", ["api", "v1", "pods"]) => (("ListPods", "list", "pods"), "", ""),
         (method, ["api", "v1", "namespaces", namespace, "pods", rest @ ..]) => match (method, rest) {
             ("GET", []) => (("ListPods", "list", "pods"), namespace, ""),

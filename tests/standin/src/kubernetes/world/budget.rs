@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{PlacedBudget, PlacedPod, World};
-use crate::model::Budget;
+use crate::model::{Budget, Pdb};
 
 /// How long the controller waits for an evicted pod to terminate.
 const DISRUPTION: Duration = Duration::from_mins(2);
@@ -36,7 +36,30 @@ pub(in crate::kubernetes) enum Verdict {
     },
 }
 
+/// A budget with its controller's counts.
+pub(in crate::kubernetes) struct CountedBudget<'a> {
+    pub(in crate::kubernetes) model: &'a Pdb,
+    pub(in crate::kubernetes) disruptions_allowed: i64,
+    pub(in crate::kubernetes) healthy: usize,
+    pub(in crate::kubernetes) desired: usize,
+    pub(in crate::kubernetes) expected: usize,
+}
+
 impl World {
+    /// All budgets, with what their status shows.
+    pub(in crate::kubernetes) fn counted_budgets(&self, now: Instant) -> impl Iterator<Item = CountedBudget<'_>> {
+        self.budgets.iter().map(move |placed| {
+            let model = &placed.model;
+            let (healthy, desired) = (self.healthy(placed, now), self.desired(placed));
+            let since = now.saturating_duration_since(placed.added);
+            let is_closed = model.opens_after.is_some_and(|time| since < time)
+                || model.closes_after.is_some_and(|time| since >= time);
+            let computed = i64::try_from(healthy.saturating_sub(desired)).unwrap_or(i64::MAX);
+            let allowed = model.disruptions_allowed.unwrap_or(if is_closed { 0 } else { computed });
+            CountedBudget { model, disruptions_allowed: allowed, healthy, desired, expected: self.expected(placed) }
+        })
+    }
+
     /// The budgets that cover a pod.
     pub(in crate::kubernetes) fn budgets_of(&self, pod: &PlacedPod) -> Budgets {
         let covers = |budget: &PlacedBudget| {
@@ -111,13 +134,15 @@ impl World {
     fn desired(&self, budget: &PlacedBudget) -> usize {
         match budget.model.budget {
             Budget::MinAvailable(pods) => pods,
-            Budget::MaxUnavailable(pods) => {
-                let expected = match self.deployments.get(&key(budget)) {
-                    Some(deployment) => deployment.replicas,
-                    None => self.pods_of(budget).filter(|pod| pod.is_active()).count(),
-                };
-                expected.saturating_sub(pods)
-            }
+            Budget::MaxUnavailable(pods) => self.expected(budget).saturating_sub(pods),
+        }
+    }
+
+    /// How many pods a budget is to have.
+    fn expected(&self, budget: &PlacedBudget) -> usize {
+        match self.deployments.get(&key(budget)) {
+            Some(deployment) => deployment.replicas,
+            None => self.pods_of(budget).filter(|pod| pod.is_active()).count(),
         }
     }
 

@@ -1,0 +1,39 @@
+//! What a rehearsal is asked for.
+
+use std::collections::BTreeSet;
+
+use crate::{
+    config::Strategy,
+    identifier::{AccountId, ClusterName, InstanceId, ParseError, Region},
+};
+
+/// The most instances of a rehearsal, 10,000.
+pub(crate) const MAX_INSTANCES: usize = 10_000;
+
+/// A rehearsal, as it is asked for. What is empty is not limited.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Request {
+    /// Only instances in these clusters are reported.
+    pub clusters: BTreeSet<ClusterName>,
+    /// The instances, running Spot Instances or not; all running Spot Instances if empty.
+    pub instances: BTreeSet<InstanceId>,
+    /// The strategy in place of `STRATEGY`.
+    pub strategy: Option<Strategy>,
+    /// The accounts; `ACCOUNTS`, or else the function's own, if empty.
+    pub accounts: BTreeSet<AccountId>,
+    /// The Regions; the function's own if empty.
+    pub regions: BTreeSet<Region>,
+}
+
+impl TryFrom<String> for Strategy {
+    type Error = ParseError;
+
+    fn try_from(found: String) -> Result<Self, ParseError> {
+        match found.as_str() {
+            "deregister" => Ok(Self::Deregister),
+            "drain" => Ok(Self::Drain),
+            "evacuate" => Ok(Self::Evacuate),
+            _ => Err(ParseError::new(&found, "deregister, drain or evacuate")),
+        }
+    }
+}
