@@ -1,6 +1,6 @@
 //! Reports on outcomes: metrics, and events on a bus.
 
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 use standin::{ContainerInstance, Environment, Fault, Instance};
@@ -161,6 +161,8 @@ async fn outcomes_are_put_on_the_bus() {
         (&json!("spot-interruption-handler"), &json!("Spot Interruption Handled"))
     );
     assert_eq!(event["Resources"], json!([arn]));
+    let time = UNIX_EPOCH + Duration::from_secs_f64(event["Time"].as_f64().unwrap());
+    assert!(time.elapsed().unwrap() < Duration::from_mins(1), "{event}");
     let detail: Value = serde_json::from_str(event["Detail"].as_str().unwrap()).unwrap();
     assert_eq!(detail, answer);
 

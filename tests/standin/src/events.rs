@@ -18,6 +18,9 @@ pub(crate) fn call(accepted: &mut Vec<Value>, api: &str, params: &Value) -> Resu
         let message = format!("Value at 'entries' failed to satisfy constraint: length between 1 and {MAX_ENTRIES}");
         ApiError::new(400, "ValidationException", message)
     })?;
+    if entries.iter().any(|entry| !(entry["Time"].is_number() || entry["Time"].is_null())) {
+        return Err(ApiError::new(400, "SerializationException", ""));
+    }
     let answers: Vec<_> = entries.iter().map(|entry| put(accepted, entry)).collect();
     let failed = answers.iter().filter(|answer| answer.get("ErrorCode").is_some()).count();
     Ok(json!({ "FailedEntryCount": failed, "Entries": answers }))
