@@ -195,6 +195,19 @@ async fn failure_to_publish_does_not_fail_the_invocation() {
 }
 
 #[tokio::test]
+async fn rejected_outcome_is_logged() {
+    let aws = standin().await;
+    register(&aws.home(), "web");
+    aws.fault(Fault::on("PutEvents").failure("Try again."));
+    let function = function(&aws, &[("OUTCOME_BUS", BUS)]).await;
+    handled(&function, notice(ID, "terminate")).await;
+    let logs = function.logs();
+    let rejected = logs.iter().find(|line| line.contains("EventBridge rejected it")).unwrap();
+    assert!(["WARN", "InternalFailure", "Try again."].iter().all(|text| rejected.contains(text)), "{rejected}");
+    assert_eq!((aws.events().len(), aws.calls_to("PutEvents").len()), (0, 1));
+}
+
+#[tokio::test]
 async fn batch_publishes_ten_outcomes_per_call() {
     let aws = standin().await;
     let record =
