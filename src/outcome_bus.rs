@@ -5,14 +5,16 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use aws_sdk_eventbridge::types::PutEventsRequestEntry;
+use aws_smithy_types::DateTime;
 use futures_util::{StreamExt, stream};
+use serde_json::{Value, json};
 
 use crate::{
     aws::{
         calls::CallCounts,
         deadline::{Deadline, Now},
         operation::Operation,
+        query::{Json, Service},
     },
     config::EventBusArn,
     identifier::Region,
@@ -25,6 +27,8 @@ pub const SOURCE: &str = "spot-interruption-handler";
 
 /// The `detail-type` of the events.
 pub const DETAIL_TYPE: &str = "Spot Interruption Handled";
+
+const SERVICE: Service = Service { id: "EventBridge", name: "events", version: "AWSEvents" };
 
 /// The most entries in one `PutEvents` call.
 const MAX_ENTRIES: usize = 10;
@@ -48,16 +52,18 @@ pub(crate) async fn publish(
     let (Some(home), Some(region)) = (scopes.home(), region(bus)) else { return };
     let left = Now::read().until(function_ends).map_or(TIMEOUT, |left| left.saturating_sub(ANSWER_MARGIN));
     let calls = &home.calls(Deadline::after(TIMEOUT.min(left)), &Arc::new(CallCounts::default()));
-    let client = &scopes.event_buses(&region);
+    let client = &scopes.client(&region, &SERVICE);
     let published = answers.filter(|answer| answer.is_published());
     let entries: Vec<_> = published.filter_map(|answer| entry(bus, answer)).collect();
     stream::iter(entries.chunks(MAX_ENTRIES))
         .for_each_concurrent(MAX_IN_FLIGHT, async |entries| {
-            let request = client.put_events().set_entries(Some(entries.to_vec()));
-            match calls.make(Operation::PutEvents, bus, || request.clone().send()).await {
-                Ok(answer) => answer.entries().iter().filter(|entry| entry.error_code().is_some()).for_each(|entry| {
-                    let (error, reason) = (entry.error_code(), entry.error_message());
-                    tracing::warn!(error, reason, "an outcome was not published: EventBridge rejected it");
+            let parameters = json!({ "Entries": entries });
+            match client.call_json(calls, Operation::PutEvents, bus, Json::V1_1(&parameters)).await {
+                Ok(answer) => answer["Entries"].as_array().into_iter().flatten().for_each(|entry| {
+                    let (error, reason) = (entry["ErrorCode"].as_str(), entry["ErrorMessage"].as_str());
+                    if error.is_some() {
+                        tracing::warn!(error, reason, "an outcome was not published: EventBridge rejected it");
+                    }
                 }),
                 Err(error) => tracing::warn!(%error, "outcomes were not published"),
             }
@@ -69,13 +75,14 @@ fn region(bus: &EventBusArn) -> Option<Region> {
     bus.as_str().split(':').nth(3)?.to_owned().try_into().ok()
 }
 
-fn entry(bus: &EventBusArn, answer: &Answer) -> Option<PutEventsRequestEntry> {
-    let entry = PutEventsRequestEntry::builder()
-        .event_bus_name(bus.as_str())
-        .source(SOURCE)
-        .detail_type(DETAIL_TYPE)
-        .time(SystemTime::now().into())
-        .set_resources(Some(answer.container_instances().map(ToString::to_string).collect()))
-        .detail(serde_json::to_string(answer).ok()?);
-    Some(entry.build())
+fn entry(bus: &EventBusArn, answer: &Answer) -> Option<Value> {
+    Some(json!({
+        "EventBusName": bus.as_str(),
+        "Source": SOURCE,
+        "DetailType": DETAIL_TYPE,
+        // In seconds since 1970.
+        "Time": DateTime::from(SystemTime::now()).as_secs_f64(),
+        "Resources": answer.container_instances().map(ToString::to_string).collect::<Vec<_>>(),
+        "Detail": serde_json::to_string(answer).ok()?,
+    }))
 }

@@ -8,7 +8,7 @@ use crate::{
         calls::Calls,
         in_region,
         operation::Operation,
-        query::{Client, Service},
+        query::{Client, Json, Service},
     },
     error::{Error, ErrorClass},
     identifier::QueueArn,
@@ -58,7 +58,7 @@ impl Queue {
     async fn call(&self, calls: &Calls, operation: Operation, mut parameters: Value) -> Result<(), Error> {
         let url = self.url().map_err(|cause| Error::call(operation, &self.arn, ErrorClass::Rejected, cause))?;
         parameters["QueueUrl"] = url.into();
-        self.client.call_json(calls, operation, &self.arn, &parameters).await
+        self.client.call_json(calls, operation, &self.arn, Json::V1_0(&parameters)).await.map(drop)
     }
 
     fn url(&self) -> Result<String, String> {

@@ -16,6 +16,7 @@ use crate::{
         assumed_role::AssumedRole,
         calls::{CallCounts, Calls},
         deadline::Deadline,
+        query::{Client, Service},
         token_bucket::{Share, TokenBuckets},
     },
     config::MemberRole,
@@ -151,9 +152,9 @@ impl Scopes {
         self.sdk.region()?.to_string().try_into().ok()
     }
 
-    /// A client for event buses in a Region, with the function's own credentials.
-    pub(crate) fn event_buses(&self, region: &Region) -> aws_sdk_eventbridge::Client {
-        aws_sdk_eventbridge::Client::new(&aws::in_region(&self.sdk, region))
+    /// A client for a service in a Region, with the function's own credentials.
+    pub(crate) fn client(&self, region: &Region, service: &'static Service) -> Client {
+        Client::new(&aws::in_region(&self.sdk, region), service)
     }
 
     /// A queue, with the function's own credentials.

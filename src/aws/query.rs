@@ -28,6 +28,7 @@ use aws_smithy_runtime_api::client::{
     runtime_plugin::StaticRuntimePlugin,
 };
 use aws_smithy_types::{body::SdkBody, config_bag::Layer};
+use serde_json::Value;
 
 use self::{
     answer::{List, Record},
@@ -44,7 +45,7 @@ pub(crate) struct Service {
     pub(crate) id: &'static str,
     /// The first part of its host names, and its name in signatures.
     pub(crate) name: &'static str,
-    /// The version of its query API, or the prefix of its JSON operations.
+    /// The version of its query API, or the prefix of its JSON operations; empty if it has neither.
     pub(crate) version: &'static str,
 }
 
@@ -56,8 +57,22 @@ pub(crate) struct Client {
     sdk: SdkOperation<Request, String, ServiceError>,
 }
 
+/// What a service is asked that answers in JSON.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Json<'a> {
+    /// The parameters of an operation, in version 1.0 of the AWS JSON protocol.
+    V1_0(&'a Value),
+    /// The parameters of an operation, in version 1.1 of the AWS JSON protocol.
+    V1_1(&'a Value),
+    /// The path of what is read by `GET`.
+    Get(&'a str),
+}
+
 #[derive(Clone, Debug)]
 struct Request {
+    method: &'static str,
+    path: String,
+    /// Empty if there is no body.
     content_type: &'static str,
     /// The `X-Amz-Target` header.
     target: Option<String>,
@@ -150,14 +165,10 @@ impl Client {
         list: &List,
     ) -> Result<Vec<Record>, Error> {
         let answer = self.send(operation, resource, self.service.request(operation, parameters)).await?;
-        let unreadable = |error: BoxError| {
-            let cause = format!("the answer could not be read: {error}");
-            Error::call(operation, &resource.to_string(), ErrorClass::Unavailable, cause)
-        };
-        list.read(&answer).map_err(unreadable)
+        list.read(&answer).map_err(|error| unreadable(operation, resource, &error))
     }
 
-    /// Makes a call with a JSON object, whose answer is empty.
+    /// Makes a call, and retries transient failures until the deadline. Returns the answer; `Null` if it is empty.
     ///
     /// # Errors
     ///
@@ -167,11 +178,15 @@ impl Client {
         calls: &Calls,
         operation: Operation,
         resource: &impl Display,
-        object: &serde_json::Value,
-    ) -> Result<(), Error> {
-        let request = self.service.json_request(operation, object);
-        let attempt = || async { self.send(operation, resource, request.clone()).await.map(drop) };
-        calls.repeat(operation, resource, attempt).await
+        json: Json<'_>,
+    ) -> Result<Value, Error> {
+        let request = self.service.json_request(operation, json);
+        let answer = calls.repeat(operation, resource, || self.send(operation, resource, request.clone())).await?;
+        if answer.is_empty() {
+            return Ok(Value::Null);
+        }
+        // Not retried: the call was made.
+        serde_json::from_str(&answer).map_err(|error| unreadable(operation, resource, &error))
     }
 
     /// The URL at which the service is called.
@@ -187,24 +202,43 @@ impl Client {
 impl Service {
     fn request(&self, operation: Operation, parameters: &Parameters) -> Request {
         let body = format!("Action={operation}&Version={}{}", self.version, parameters.0);
-        Request { content_type: "application/x-www-form-urlencoded", target: None, body }
+        Request::post("application/x-www-form-urlencoded", None, body)
     }
 
-    fn json_request(&self, operation: Operation, object: &serde_json::Value) -> Request {
+    fn json_request(&self, operation: Operation, json: Json<'_>) -> Request {
         let target = Some(format!("{}.{operation}", self.version));
-        Request { content_type: "application/x-amz-json-1.0", target, body: object.to_string() }
+        match json {
+            Json::V1_0(object) => Request::post("application/x-amz-json-1.0", target, object.to_string()),
+            Json::V1_1(object) => Request::post("application/x-amz-json-1.1", target, object.to_string()),
+            Json::Get(path) => {
+                Request { method: "GET", path: path.to_owned(), content_type: "", target: None, body: String::new() }
+            }
+        }
     }
+}
+
+impl Request {
+    fn post(content_type: &'static str, target: Option<String>, body: String) -> Self {
+        Self { method: "POST", path: "/".to_owned(), content_type, target, body }
+    }
+}
+
+fn unreadable(operation: Operation, resource: &impl Display, error: &impl Display) -> Error {
+    let cause = format!("the answer could not be read: {error}");
+    Error::call(operation, resource, ErrorClass::Unavailable, cause)
 }
 
 fn serialize(request: Request) -> Result<HttpRequest, BoxError> {
     let length = request.body.len().to_string();
     let mut http = HttpRequest::new(SdkBody::from(request.body));
-    http.set_method("POST")?;
-    http.set_uri("/")?;
+    http.set_method(request.method)?;
+    http.set_uri(request.path)?;
     let headers = http.headers_mut();
-    headers.insert("content-type", request.content_type);
-    headers.insert("content-length", length);
     headers.insert("user-agent", USER_AGENT);
+    if !request.content_type.is_empty() {
+        headers.insert("content-type", request.content_type);
+        headers.insert("content-length", length);
+    }
     if let Some(target) = request.target {
         headers.insert("x-amz-target", target);
     }
@@ -271,6 +305,37 @@ mod tests {
                 assert_eq!(call(&client).await.unwrap().len(), 1);
                 assert_eq!(aws.calls().len(), calls);
             }
+        }
+    }
+
+    #[test]
+    fn json_requests_follow_their_protocols() {
+        const SERVICE: Service = Service { id: "EventBridge", name: "events", version: "AWSEvents" };
+        let object = serde_json::json!({ "Entries": [] });
+        for (json, method, path, content_type, target, body) in [
+            (
+                Json::V1_0(&object),
+                "POST",
+                "/",
+                Some("application/x-amz-json-1.0"),
+                Some("AWSEvents.PutEvents"),
+                "{\"Entries\":[]}",
+            ),
+            (
+                Json::V1_1(&object),
+                "POST",
+                "/",
+                Some("application/x-amz-json-1.1"),
+                Some("AWSEvents.PutEvents"),
+                "{\"Entries\":[]}",
+            ),
+            (Json::Get("/clusters/a%20b"), "GET", "/clusters/a%20b", None, None, ""),
+        ] {
+            let http = serialize(SERVICE.json_request(Operation::PutEvents, json)).unwrap();
+            assert_eq!((http.method(), http.uri()), (method, path));
+            let headers = http.headers();
+            assert_eq!((headers.get("content-type"), headers.get("x-amz-target")), (content_type, target));
+            assert_eq!(http.body().bytes(), Some(body.as_bytes()));
         }
     }
 

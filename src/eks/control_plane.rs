@@ -3,17 +3,25 @@
 use std::fmt;
 
 use aws_config::SdkConfig;
-use aws_sdk_eks::types::{Cluster, ClusterStatus};
 use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use base64::{Engine, engine::general_purpose::STANDARD};
+use serde_json::Value;
 use tokio::sync::Semaphore;
 
 use super::{connection::Connect, identity::Identity, token::Signer};
 use crate::{
-    aws::{calls::Calls, operation::Operation, token_bucket::Share},
+    aws::{
+        calls::Calls,
+        escape,
+        operation::Operation,
+        query::{Client, Json, Service},
+        token_bucket::Share,
+    },
     error::{BoxError, Error, ErrorClass},
     identifier::{ClusterName, Region},
 };
+
+const SERVICE: Service = Service { id: "EKS", name: "eks", version: "" };
 
 /// The most lists that are read at the same time in an account and Region, 4: a page may have 10 MB.
 const LISTS: usize = 4;
@@ -36,7 +44,7 @@ pub(super) struct EndpointAccess {
 /// What it takes to reach the API servers of an account and Region, and to authenticate to them.
 #[derive(Debug)]
 pub(crate) struct ControlPlane {
-    client: aws_sdk_eks::Client,
+    client: Client,
     connect: Connect,
     pub(super) signer: Signer,
     pub(super) identity: Identity,
@@ -49,7 +57,7 @@ pub(crate) struct ControlPlane {
 impl ControlPlane {
     pub(super) fn new(sdk: &SdkConfig, region: &Region, connect: &Connect, share: Share) -> Self {
         Self {
-            client: aws_sdk_eks::Client::new(sdk),
+            client: Client::new(sdk, &SERVICE),
             connect: connect.clone(),
             signer: Signer::new(sdk, region),
             identity: Identity::new(sdk),
@@ -60,27 +68,27 @@ impl ControlPlane {
 
     /// Reads a cluster's endpoint; `None` if there is no such cluster, or it has no endpoint yet.
     pub(super) async fn endpoint(&self, calls: &Calls, cluster: &ClusterName) -> Result<Option<Endpoint>, Error> {
-        let request = self.client.describe_cluster().name(cluster.as_str());
-        let described = match calls.make(Operation::DescribeCluster, cluster, || request.clone().send()).await {
-            Ok(answer) => answer.cluster,
-            Err(error) if error.code() == Some("ResourceNotFoundException") => None,
+        let path = format!("/clusters/{}", escape(cluster.as_str()));
+        let answer = match self.client.call_json(calls, Operation::DescribeCluster, cluster, Json::Get(&path)).await {
+            Ok(answer) => answer,
+            Err(error) if error.code() == Some("ResourceNotFoundException") => return Ok(None),
             Err(error) => return Err(error),
         };
-        let has_nodes = |status| !matches!(status, Some(ClusterStatus::Creating | ClusterStatus::Pending));
-        let Some(described) = described.filter(|cluster| has_nodes(cluster.status.clone())) else { return Ok(None) };
-        let Cluster { endpoint: Some(url), certificate_authority, resources_vpc_config, .. } = described else {
+        let described = &answer["cluster"];
+        if matches!(described["status"].as_str(), Some("CREATING" | "PENDING")) {
             return Ok(None);
-        };
-        let Some(authority) = certificate_authority.and_then(|authority| authority.data) else { return Ok(None) };
-        let connector = self.connector(&authority).map_err(|error| {
+        }
+        let (url, authority) = (&described["endpoint"], &described["certificateAuthority"]["data"]);
+        let (Some(url), Some(authority)) = (url.as_str(), authority.as_str()) else { return Ok(None) };
+        let connector = self.connector(authority).map_err(|error| {
             let cause = format!("its certificateAuthority is not valid: {error}");
             Error::call(Operation::DescribeCluster, cluster, ErrorClass::Rejected, cause)
         })?;
-        let access = resources_vpc_config.map(|vpc| EndpointAccess {
-            is_public: vpc.endpoint_public_access,
-            is_private: vpc.endpoint_private_access,
+        let access = described["resourcesVpcConfig"].as_object().map(|vpc| {
+            let is_set = |name| vpc.get(name).and_then(Value::as_bool).unwrap_or_default();
+            EndpointAccess { is_public: is_set("endpointPublicAccess"), is_private: is_set("endpointPrivateAccess") }
         });
-        Ok(Some(Endpoint { url, access: access.unwrap_or_default(), connector }))
+        Ok(Some(Endpoint { url: url.to_owned(), access: access.unwrap_or_default(), connector }))
     }
 
     fn connector(&self, authority: &str) -> Result<SharedHttpConnector, BoxError> {

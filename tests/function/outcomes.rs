@@ -1,6 +1,6 @@
 //! Reports on outcomes: metrics, and events on a bus.
 
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 use standin::{ContainerInstance, Environment, Fault, Instance};
@@ -161,6 +161,8 @@ async fn outcomes_are_put_on_the_bus() {
         (&json!("spot-interruption-handler"), &json!("Spot Interruption Handled"))
     );
     assert_eq!(event["Resources"], json!([arn]));
+    let time = UNIX_EPOCH + Duration::from_secs_f64(event["Time"].as_f64().unwrap());
+    assert!(time.elapsed().unwrap() < Duration::from_mins(1), "{event}");
     let detail: Value = serde_json::from_str(event["Detail"].as_str().unwrap()).unwrap();
     assert_eq!(detail, answer);
 
@@ -190,6 +192,19 @@ async fn failure_to_publish_does_not_fail_the_invocation() {
         assert_eq!(aws.home().status(&arn).as_deref(), Some("INACTIVE"));
         assert!(function.logs().iter().any(|line| line.contains("WARN") && line.contains("PutEvents")));
     }
+}
+
+#[tokio::test]
+async fn rejected_outcome_is_logged() {
+    let aws = standin().await;
+    register(&aws.home(), "web");
+    aws.fault(Fault::on("PutEvents").failure("Try again."));
+    let function = function(&aws, &[("OUTCOME_BUS", BUS)]).await;
+    handled(&function, notice(ID, "terminate")).await;
+    let logs = function.logs();
+    let rejected = logs.iter().find(|line| line.contains("EventBridge rejected it")).unwrap();
+    assert!(["WARN", "InternalFailure", "Try again."].iter().all(|text| rejected.contains(text)), "{rejected}");
+    assert_eq!((aws.events().len(), aws.calls_to("PutEvents").len()), (0, 1));
 }
 
 #[tokio::test]

@@ -41,6 +41,7 @@ fn custom(sdk: &SdkConfig, service_id: &str) -> Option<String> {
 }
 
 /// The services that are called here have host names like those of AWS STS, in all partitions, with dual stack and FIPS.
+/// Two have other names for FIPS: EKS in the partition `aws`, and `EventBridge` in `aws-us-gov`, as their endpoint rules say.
 fn resolve(sdk: &SdkConfig, custom: Option<&str>, name: &str) -> Result<String, BoxError> {
     let params = Params::builder()
         .set_region(sdk.region().map(ToString::to_string))
@@ -55,7 +56,11 @@ fn resolve(sdk: &SdkConfig, custom: Option<&str>, name: &str) -> Result<String, 
         return Ok(url);
     }
     let rest = url.strip_prefix("https://sts").ok_or_else(|| format!("{url} is no model for other services"))?;
-    Ok(format!("https://{name}{rest}"))
+    Ok(match (name, rest.strip_prefix("-fips")) {
+        ("eks", Some(rest)) if rest.ends_with(".amazonaws.com") => format!("https://fips.eks{rest}"),
+        ("events", Some(rest)) if rest.starts_with(".us-gov-") => format!("https://events{rest}"),
+        _ => format!("https://{name}{rest}"),
+    })
 }
 
 #[cfg(test)]
@@ -97,6 +102,39 @@ mod tests {
         let both = in_region("us-gov-east-1").use_dual_stack(true).use_fips(true).build();
         assert_eq!(url(&both), "https://autoscaling-fips.us-gov-east-1.api.aws");
         assert!(Endpoint::of(&SdkConfig::builder().build(), "SQS", "sqs").url().is_err());
+    }
+
+    #[test]
+    fn endpoints_of_eks_and_eventbridge_have_names_of_their_own_for_fips() {
+        for (region, use_dual_stack, use_fips, eks, events) in [
+            ("us-east-1", false, false, "eks.us-east-1.amazonaws.com", "events.us-east-1.amazonaws.com"),
+            ("us-east-1", true, false, "eks.us-east-1.api.aws", "events.us-east-1.api.aws"),
+            ("us-east-1", false, true, "fips.eks.us-east-1.amazonaws.com", "events-fips.us-east-1.amazonaws.com"),
+            ("us-east-1", true, true, "eks-fips.us-east-1.api.aws", "events-fips.us-east-1.api.aws"),
+            ("us-gov-west-1", false, true, "eks.us-gov-west-1.amazonaws.com", "events.us-gov-west-1.amazonaws.com"),
+            ("us-gov-west-1", true, true, "eks-fips.us-gov-west-1.api.aws", "events.us-gov-west-1.api.aws"),
+            ("us-gov-west-1", true, false, "eks.us-gov-west-1.api.aws", "events.us-gov-west-1.api.aws"),
+            (
+                "cn-north-1",
+                false,
+                true,
+                "eks-fips.cn-north-1.amazonaws.com.cn",
+                "events-fips.cn-north-1.amazonaws.com.cn",
+            ),
+            ("us-iso-east-1", false, true, "eks-fips.us-iso-east-1.c2s.ic.gov", "events-fips.us-iso-east-1.c2s.ic.gov"),
+            (
+                "eusc-de-east-1",
+                false,
+                true,
+                "eks-fips.eusc-de-east-1.amazonaws.eu",
+                "events-fips.eusc-de-east-1.amazonaws.eu",
+            ),
+        ] {
+            let sdk = in_region(region).use_dual_stack(use_dual_stack).use_fips(use_fips).build();
+            for (service_id, name, host) in [("EKS", "eks", eks), ("EventBridge", "events", events)] {
+                assert_eq!(Endpoint::of(&sdk, service_id, name).url().unwrap(), format!("https://{host}"));
+            }
+        }
     }
 
     /// The environment variable of one service.

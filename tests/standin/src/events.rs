@@ -4,12 +4,18 @@ use serde_json::{Value, json};
 
 use crate::arn;
 use crate::error::ApiError;
+use crate::state::Failure;
 
 /// The most entries that a call takes.
 const MAX_ENTRIES: usize = 10;
 
 /// Answers a call in JSON, and stores the accepted entries.
-pub(crate) fn call(accepted: &mut Vec<Value>, api: &str, params: &Value) -> Result<Value, ApiError> {
+pub(crate) fn call(
+    accepted: &mut Vec<Value>,
+    api: &str,
+    params: &Value,
+    failure: Option<&Failure>,
+) -> Result<Value, ApiError> {
     if api != "PutEvents" {
         return Err(ApiError::new(400, "UnknownOperationException", ""));
     }
@@ -18,7 +24,14 @@ pub(crate) fn call(accepted: &mut Vec<Value>, api: &str, params: &Value) -> Resu
         let message = format!("Value at 'entries' failed to satisfy constraint: length between 1 and {MAX_ENTRIES}");
         ApiError::new(400, "ValidationException", message)
     })?;
-    let answers: Vec<_> = entries.iter().map(|entry| put(accepted, entry)).collect();
+    if entries.iter().any(|entry| !(entry["Time"].is_number() || entry["Time"].is_null())) {
+        return Err(ApiError::new(400, "SerializationException", ""));
+    }
+    let answer = |entry| match failure {
+        Some((_, reason)) => json!({ "ErrorCode": "InternalFailure", "ErrorMessage": reason }),
+        None => put(accepted, entry),
+    };
+    let answers: Vec<_> = entries.iter().map(answer).collect();
     let failed = answers.iter().filter(|answer| answer.get("ErrorCode").is_some()).count();
     Ok(json!({ "FailedEntryCount": failed, "Entries": answers }))
 }

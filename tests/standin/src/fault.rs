@@ -141,7 +141,7 @@ impl Fault {
     /// For `DescribeClusters`, `DescribeCapacityProviders`, `DescribeContainerInstances`, `DescribeTasks`,
     /// `DescribeServices` and `UpdateContainerInstancesState`. A `RunTask` then starts nothing; its item is the cluster's
     /// name. `EvictPod` is answered with 201 and a `Status` of failure
-    /// with this message.
+    /// with this message, and `PutEvents` with this `ErrorMessage` for each entry.
     #[must_use]
     pub fn failure(self, reason: impl Into<String>) -> Self {
         let reason = reason.into();

@@ -79,7 +79,10 @@ impl Request {
         };
         let (api, params) = match service {
             AwsService::Ecs => json_call(target, "AmazonEC2ContainerServiceV20141113.", body),
-            AwsService::Events => json_call(target, "AWSEvents.", body),
+            AwsService::Events => match header("content-type") {
+                Some("application/x-amz-json-1.1") => json_call(target, "AWSEvents.", body),
+                _ => Err(ApiError::new(400, "UnknownOperationException", "")),
+            },
             AwsService::Sqs => match header("content-type") {
                 Some("application/x-amz-json-1.0") => json_call(target, "AmazonSQS.", body),
                 _ => Err(ApiError::new(400, "InvalidAction", "The request is not in JSON 1.0")),

@@ -143,7 +143,7 @@ impl State {
             return sts::call(&mut self.accounts, &self.settings, caller, request).map(Body::Xml);
         }
         if request.service == AwsService::Events {
-            return events::call(&mut self.events, &request.api, &request.params).map(Body::Json);
+            return events::call(&mut self.events, &request.api, &request.params, failure.as_ref()).map(Body::Json);
         }
         if request.service == AwsService::Sqs {
             return queue::call(&self.queues, request).map(Body::Json);
