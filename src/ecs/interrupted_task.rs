@@ -17,7 +17,8 @@ use crate::{
     ec2::Ec2,
     error::Error,
     identifier::TaskArn,
-    interrupted_task::{Cause, InterruptedTask, Recalled, TaskDetail},
+    interrupted_task::{Cause, InterruptedTask, Recalled},
+    interruption::NOTICE,
     load_balancing::{LoadBalancing, Target},
     outcome::{EventOutcome, Outcome, TaskOutcome},
 };
@@ -47,7 +48,7 @@ pub(crate) async fn handle(
         (Verdict::NotIncluded, _) => TaskOutcome::unchanged(Outcome::Skipped, "CLUSTERS does not name its cluster"),
         (Verdict::Excluded, _) => TaskOutcome::unchanged(Outcome::Skipped, "EXCLUDE_CLUSTERS names its cluster"),
         (Verdict::Included, Some(service)) => {
-            deregister_targets(ecs, load_balancing, config, calls, detail, service).await?
+            deregister_targets(ecs, load_balancing, config, calls, task, service).await?
         }
         (Verdict::Included, None) => {
             let run_again = RunAgain {
@@ -74,14 +75,19 @@ async fn deregister_targets(
     load_balancing: &LoadBalancing,
     config: &Config,
     calls: &Calls,
-    task: &TaskDetail,
+    event: &InterruptedTask,
     service: &str,
 ) -> Result<TaskOutcome, Error> {
+    let task = &event.detail;
     let Some(address) = &task.address else {
         return Ok(TaskOutcome::unchanged(Outcome::Skipped, "it has no address of its own"));
     };
     if ecs.cache.is_deregistered(&task.task) {
         return Ok(TaskOutcome::repeated("its targets were deregistered with an earlier event"));
+    }
+    if event.age() > NOTICE {
+        let reason = "the event is older than its notice: the address may be that of another task";
+        return Ok(TaskOutcome::unchanged(Outcome::Skipped, reason));
     }
     let groups = ecs.target_groups(calls, &task.cluster, service).await?;
     if groups.is_empty() {
