@@ -17,7 +17,7 @@ use crate::{
     ec2::Ec2,
     error::Error,
     identifier::TaskArn,
-    interrupted_task::{Cause, InterruptedTask, Recalled},
+    interrupted_task::{Cause, InterruptedTask, Network, Recalled},
     interruption::NOTICE,
     load_balancing::{LoadBalancing, Target},
     outcome::{EventOutcome, Outcome, TaskOutcome},
@@ -29,7 +29,7 @@ use crate::{
 /// Source: "Ensuring idempotency" in the Amazon ECS API Reference.
 const MAX_AGE: Duration = Duration::from_mins(55);
 
-/// How long an invocation that sees only the end of a task waits for the one that saw more of it, 6 s.
+/// How long an invocation waits for one that saw more of the task, before or while it was stopping, 6 s.
 const HEAD_START: Duration = Duration::from_secs(6);
 
 /// The time until another invocation goes on, 1 s while the task is stopping and 30 s while there is no capacity.
@@ -124,7 +124,12 @@ async fn start_again(
     if config.mode == Mode::DryRun {
         return Ok(done(TaskOutcome::unchanged(Outcome::DryRun, "it would be started again")));
     }
-    let only_end_was_seen = has_stopped(&task) && event.recalled.is_none() && event.detail.cause != Cause::Host;
+    let others_saw_more = match event.detail.cause {
+        // Stopping the task deleted its tags.
+        Cause::Evacuation => true,
+        Cause::FargateSpot => recalled.network == Network::Gone || event.recalled.is_none() && has_stopped(&task),
+        Cause::Host => false,
+    };
     let Some(task) = run_again.stopped(calls, task).await? else {
         return Ok(again_after(AGAIN_SOON, recalled, "it has not stopped yet"));
     };
@@ -132,7 +137,7 @@ async fn start_again(
         let reason = "its essential containers exited with 0";
         return Ok(done(TaskOutcome::unchanged(Outcome::Ended, reason)));
     }
-    if only_end_was_seen {
+    if others_saw_more {
         sleep(HEAD_START.min(calls.left() / 2)).await;
     }
     let request = match run_again.request(&task, &recalled) {

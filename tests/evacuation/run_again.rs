@@ -1,6 +1,6 @@
 //! Interrupted standalone tasks, which are started again when they have stopped.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -378,4 +378,39 @@ async fn tasks_share_calls() {
     // A description every 3 s for 20 s and the time that ECS takes.
     assert!(calls["DescribeTasks"] <= 12, "{calls:?}");
     assert!(!calls.contains_key("ListTasks"), "{calls:?}");
+}
+
+/// A container instance with tasks of this kind that need 5 s to stop, and another one with room for them.
+fn host(aws: &Standin, tasks: usize, of: impl Fn(Task) -> Task) -> Vec<String> {
+    let home = aws.home();
+    let container = Container::new("app").stop_timeout(30).exits_after(s(5)).sigterm_exit_code(143);
+    home.task_definition(TaskDefinition::new("job").container(container));
+    home.instance(Instance::new(ID));
+    let arn = home.container_instance("web", ContainerInstance::new(ID));
+    home.container_instance("web", ContainerInstance::new("i-0fedcba9876543210"));
+    let task = || home.task(&arn, of(Task::standalone("job").task_definition("job"))).unwrap();
+    (0..tasks).map(|_| task()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn evacuation_that_knows_the_tags_comes_before_the_events_of_its_tasks() {
+    for later_ms in [0, 500, 1_000, 1_500, 2_000, 2_500] {
+        let aws = standin().await;
+        let task = host(&aws, 1, tagged).remove(0);
+        let process = Process::start(&aws, &[EVACUATE[0], TAGGED]).await;
+        let other = Process::start(&aws, &[EVACUATE[0], TAGGED]).await;
+        let notice = aws.home().interrupt(ID, "terminate");
+        let event = async {
+            while aws.calls_to("StopTask").is_empty() {
+                sleep(Duration::from_millis(100)).await;
+            }
+            sleep(Duration::from_millis(later_ms)).await;
+            let event = task_state_change(&aws.home(), &task).unwrap();
+            assert_ne!(event["detail"]["lastStatus"], "STOPPED");
+            other.invoke(&event).await.unwrap()
+        };
+        let (answer, event) = tokio::join!(process.invoke(&notice), event);
+        let [new] = &others(&aws, &task)[..] else { panic!("{answer:?} {event}") };
+        assert_eq!(new.tags.get(TAG).map(String::as_str), Some("true"), "{later_ms}: {event}");
+    }
 }
