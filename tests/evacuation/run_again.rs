@@ -414,3 +414,27 @@ async fn evacuation_that_knows_the_tags_comes_before_the_events_of_its_tasks() {
         assert_eq!(new.tags.get(TAG).map(String::as_str), Some("true"), "{later_ms}: {event}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_read_is_not_lost_to_another_event_of_the_same_batch() {
+    let aws = standin().await;
+    let task = job(&aws, tagged);
+    let queue = Queue::new(&aws.home(), "continuation", s(120), 1000);
+    let process = Process::start(&aws, &[TAGGED]).await;
+    aws.home().no_capacity(true);
+    let events = aws.home().interrupt_task(&task);
+    queue.send(&events[0].to_string());
+    let first = queue.receive_event(1);
+    process.invoke(&first).await.unwrap();
+    queue.delete_event(&first);
+    aws.home().no_capacity(false);
+    sleep(s(30)).await;
+    for earlier in [events[1].clone(), crate::aged(&events[1], s(1))] {
+        let mut both = batch(&[earlier]);
+        let again = queue.receive_event(1)["Records"].as_array_mut().unwrap().remove(0);
+        both["Records"].as_array_mut().unwrap().push(again);
+        process.invoke(&both).await.unwrap();
+        assert_eq!(others(&aws, &task).len(), 1);
+        sleep(s(120)).await;
+    }
+}
