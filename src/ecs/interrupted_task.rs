@@ -114,15 +114,15 @@ async fn start_again(
     calls: &Calls,
     event: &InterruptedTask,
 ) -> Result<EventOutcome, Error> {
-    if event.age() > MAX_AGE {
-        return not_started(run_again, calls, "the event is older than 55 minutes").await;
-    }
     let (task, recalled) = match run_again.recall(calls, event.recalled.as_ref()).await? {
         Ok(recalled) => recalled,
         Err(reason) => return Ok(done(TaskOutcome::unchanged(Outcome::Skipped, reason))),
     };
     if config.mode == Mode::DryRun {
         return Ok(done(TaskOutcome::unchanged(Outcome::DryRun, "it would be started again")));
+    }
+    if event.age() > MAX_AGE {
+        return not_started(run_again, calls, "the event is older than 55 minutes").await;
     }
     let others_saw_more = match event.detail.cause {
         // Stopping the task deleted its tags.

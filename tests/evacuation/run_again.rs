@@ -438,3 +438,12 @@ async fn what_was_read_is_not_lost_to_another_event_of_the_same_batch() {
         sleep(s(120)).await;
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn old_event_of_a_task_that_is_not_to_run_again_is_no_error() {
+    let aws = standin().await;
+    let task = job(&aws, |task| task);
+    let event = crate::aged(&aws.home().interrupt_task(&task)[0], s(56 * 60));
+    let answer = Process::start(&aws, &[TAGGED]).await.invoke(&event).await.unwrap();
+    assert_eq!(answer["outcome"], "skipped", "{answer}");
+}
