@@ -160,7 +160,10 @@ async fn perform(target: Arc<Target>, step: Step) -> Completion {
             let described = ecs.task(calls, cluster, &task).await;
             Completion::Described(task, described)
         }
-        Step::ReadStopTimeout { task, definition } => {
+        Step::ReadStopTimeout { task, definition, is_standalone } => {
+            if is_standalone {
+                reruns.prepare(&task);
+            }
             Completion::StopTimeout(task, ecs.stop_timeout(calls, &definition).await)
         }
         Step::ReadService { task, service } => Completion::Daemon(task, ecs.is_daemon(calls, cluster, &service).await),

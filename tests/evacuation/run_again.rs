@@ -416,6 +416,24 @@ async fn evacuation_that_knows_the_tags_comes_before_the_events_of_its_tasks() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn evacuation_starts_all_tasks_again_despite_slow_answers() {
+    for seed in 0..4 {
+        let aws = standin().await;
+        let tasks = host(&aws, 40, tagged);
+        let process = Process::start(&aws, &[EVACUATE[0], TAGGED]).await;
+        let notice = aws.home().interrupt(ID, "terminate");
+        fastrand::seed(seed);
+        aws.fault(Fault::on("DescribeTasks").probability(0.3).always().delay(s(3)));
+        process.invoke(&notice).await.unwrap();
+        let stops = aws.calls_to("StopTask");
+        let unmarked = stops.iter().filter(|stop| !stop.params["reason"].as_str().unwrap().contains("run again"));
+        assert_eq!(unmarked.count(), 0, "seed {seed}");
+        let new = aws.home().tasks_of("web").into_iter().filter(|task| task.tags.contains_key(COUNT));
+        assert_eq!(new.count(), tasks.len(), "seed {seed}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_was_read_is_not_lost_to_another_event_of_the_same_batch() {
     let aws = standin().await;
     let task = job(&aws, tagged);
