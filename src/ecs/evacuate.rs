@@ -119,6 +119,7 @@ pub(super) async fn evacuate(
             Some(Ok(completion)) = in_flight.join_next() => match completion {
                 // The deregistration of an empty instance is retried while there is time.
                 Completion::Deregistered(Err(error)) if !error.is_transient() || Instant::now() + CHECK >= ends => {
+                    reruns.finish().await;
                     return Err(error);
                 }
                 completion => {

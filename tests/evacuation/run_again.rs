@@ -465,3 +465,21 @@ async fn old_event_of_a_task_that_is_not_to_run_again_is_no_error() {
     let answer = Process::start(&aws, &[TAGGED]).await.invoke(&event).await.unwrap();
     assert_eq!(answer["outcome"], "skipped", "{answer}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn evacuation_starts_its_tasks_again_even_if_it_fails() {
+    let aws = standin().await;
+    let task = host(&aws, 1, tagged).remove(0);
+    let process = Process::start(&aws, &[EVACUATE[0], TAGGED]).await;
+    aws.fault(Fault::on("DeregisterContainerInstance").always().error(403, "AccessDeniedException", "no"));
+    aws.home().no_capacity(true);
+    let notice = aws.home().interrupt(ID, "terminate");
+    let comes_back = async {
+        sleep(s(95)).await;
+        assert!(aws.home().registered(ID) == 1 && !aws.calls_to("DeregisterContainerInstance").is_empty());
+        aws.home().no_capacity(false);
+    };
+    let (error, ()) = tokio::join!(process.invoke(&notice), comes_back);
+    assert_eq!(error.unwrap_err().error_type(), "AccessDenied");
+    assert_eq!(others(&aws, &task).len(), 1);
+}
