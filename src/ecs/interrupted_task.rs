@@ -36,12 +36,16 @@ const HEAD_START: Duration = Duration::from_secs(6);
 const AGAIN_SOON: Duration = Duration::from_secs(1);
 const AGAIN_LATER: Duration = Duration::from_secs(30);
 
-/// Handles an interrupted task.
+/// The time until another invocation finds out whether a task was started that this one can't start, 5 min.
+const AGAIN_LAST: Duration = Duration::from_mins(5);
+
+/// Handles an interrupted task, in an invocation after which another one can continue or not.
 pub(crate) async fn handle(
     (ecs, ec2, load_balancing): (&Ecs, &Ec2, &LoadBalancing),
     config: &Config,
     calls: &Calls,
     task: &InterruptedTask,
+    can_continue: bool,
 ) -> Result<EventOutcome, Error> {
     let detail = &task.detail;
     let outcome = match (config.clusters.verdict(&detail.cluster), &detail.service) {
@@ -59,7 +63,7 @@ pub(crate) async fn handle(
                 policy: config.run_again,
                 on: config.run_again_on,
             };
-            return start_again(&run_again, config, calls, task).await;
+            return start_again(&run_again, config, calls, task, can_continue).await;
         }
     };
     Ok(done(outcome))
@@ -113,6 +117,7 @@ async fn start_again(
     config: &Config,
     calls: &Calls,
     event: &InterruptedTask,
+    can_continue: bool,
 ) -> Result<EventOutcome, Error> {
     let (task, recalled) = match run_again.recall(calls, event.recalled.as_ref()).await? {
         Ok(recalled) => recalled,
@@ -142,7 +147,18 @@ async fn start_again(
     }
     let request = match run_again.request(&task, &recalled) {
         Ok(request) => request,
-        Err(reason) => return not_started(run_again, calls, &reason).await,
+        Err(reason) => {
+            let may_be_waiting = others_saw_more && recalled.network == Network::Gone && event.recalled.is_none();
+            return match not_started(run_again, calls, &reason).await {
+                // Whoever read the network interface may still be waiting for capacity.
+                Err(Error::NotRunAgain { .. })
+                    if can_continue && may_be_waiting && event.age() + AGAIN_LAST <= MAX_AGE =>
+                {
+                    Ok(EventOutcome { recalled: None, ..again_after(AGAIN_LAST, recalled, &reason) })
+                }
+                other => other,
+            };
+        }
     };
     Ok(match run_again.start(calls, request, event.age()).await? {
         Started::Now(task) => done(TaskOutcome {

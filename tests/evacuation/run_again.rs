@@ -478,3 +478,28 @@ async fn evacuation_starts_its_tasks_again_even_if_it_fails() {
     assert_eq!(error.unwrap_err().error_type(), "AccessDenied");
     assert_eq!(others(&aws, &task).len(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn end_of_a_task_is_no_error_while_another_invocation_waits_for_capacity() {
+    let aws = standin().await;
+    let task = job(&aws, tagged);
+    let queue = Queue::new(&aws.home(), "continuation", s(120), 1000);
+    let processes = [Process::start(&aws, &[TAGGED]).await, Process::start(&aws, &[TAGGED]).await];
+    aws.home().no_capacity(true);
+    let events = aws.home().interrupt_task(&task);
+    let end = async {
+        queue.send(&stopped(&aws, &task).await.to_string());
+        let message = queue.receive_event(1);
+        let answer = processes[1].invoke(&message).await.unwrap();
+        assert_eq!(answer["batchItemFailures"].as_array().unwrap().len(), 1, "it is looked at again");
+        sleep(s(40)).await;
+        aws.home().no_capacity(false);
+    };
+    let (first, ()) = tokio::join!(processes[0].invoke(&events[0]), end);
+    assert_eq!(first.unwrap()["outcome"], "run-again");
+    sleep(s(300)).await;
+    let message = queue.receive_event(1);
+    assert_eq!(message["Records"].as_array().unwrap().len(), 1);
+    assert_eq!(processes[1].invoke(&message).await.unwrap(), json!({"batchItemFailures": []}));
+    assert_eq!(others(&aws, &task).len(), 1);
+}
