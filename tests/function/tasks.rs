@@ -22,7 +22,7 @@ async fn task_runs_again_once_although_a_process_dies_after_it_was_started() {
     let [dying, second, third] =
         [start(&aws, &settings).await, start(&aws, &settings).await, start(&aws, &settings).await];
     // The task is started, and the answer does not come in time.
-    aws.fault(Fault::on("RunTask").times(1).delay(Duration::from_secs(60)).after_effect());
+    aws.fault(Fault::on("RunTask").times(1).delay(Duration::from_mins(1)).after_effect());
     let events = home.interrupt_task(&task);
     let kill = async {
         while home.tasks_of("web").len() < 2 {

@@ -199,7 +199,7 @@ mod tests {
             let request = of(task, &recalled(Network::Shared, &[]), on).unwrap();
             assert_eq!(*request.get_launch_type(), launch_type);
             let strategy = request.get_capacity_provider_strategy().iter().flatten();
-            assert_eq!(strategy.map(|item| item.capacity_provider()).next(), provider);
+            assert_eq!(strategy.map(CapacityProviderStrategyItem::capacity_provider).next(), provider);
             assert_eq!(request.get_platform_version().as_deref(), version);
         }
     }
