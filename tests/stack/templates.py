@@ -274,6 +274,8 @@ def check_permissions(checks):
     complete = {
         "autoscaling:CompleteLifecycleAction": [group, None],
         "autoscaling:RecordLifecycleActionHeartbeat": [group, None],
+        "ecs:ListTasks": ["*", in_cluster],
+        "ecs:DescribeTasks": [of_account("ecs", "task/*"), in_cluster],
     }
     path = f"arn:aws:iam::{ACCOUNT}:role/ecs-tasks/*"
     roles = [f"arn:aws:iam::{ACCOUNT}:role/ecs-*", f"arn:aws:iam::{ACCOUNT}:role/jobs/report"]
