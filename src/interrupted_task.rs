@@ -110,10 +110,12 @@ pub enum Cause {
 }
 
 impl InterruptedTask {
-    /// Chooses between two events of one task: the earlier one, while the task has not stopped. Its network interface is
-    /// there then.
+    /// Chooses between two events of one task: the one of which an earlier invocation has read the network interface,
+    /// otherwise the earlier one, while the task has not stopped. Its network interface is there then.
     pub(crate) fn more_decisive<'a>(&'a self, other: &'a Self) -> &'a Self {
-        match self.detail.has_stopped.cmp(&other.detail.has_stopped).then(self.time.cmp(&other.time)) {
+        let is_read = |of: &Self| of.recalled.as_ref().is_some_and(|recalled| recalled.network != Network::Gone);
+        let order = is_read(other).cmp(&is_read(self)).then(self.detail.has_stopped.cmp(&other.detail.has_stopped));
+        match order.then(self.time.cmp(&other.time)) {
             Ordering::Less => self,
             _ => other,
         }

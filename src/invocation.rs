@@ -95,7 +95,9 @@ impl<'a> Invocation<'a> {
         };
         let (scope, calls) = self.scope(&task.account, &task.region, deadline).await?;
         let acting = Instant::now();
-        let outcome = handle_task((&scope.ecs, &scope.ec2, &scope.load_balancing), self.config, &calls, task).await?;
+        let outcome =
+            handle_task((&scope.ecs, &scope.ec2, &scope.load_balancing), self.config, &calls, task, self.can_continue)
+                .await?;
         Ok(EventOutcome { act_ms: milliseconds(acting.elapsed()), ..outcome })
     }
 

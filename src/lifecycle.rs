@@ -33,8 +33,11 @@ use crate::{
 const WAITS: &str = "Terminating:Wait";
 
 /// The lifecycle states of an instance that does not wait yet, as far as Auto Scaling shows: it is eventually
-/// consistent.
-const BEFORE: [&str; 2] = ["InService", "Terminating"];
+/// consistent. The last three are those of a warm pool.
+const BEFORE: [&str; 5] = ["InService", "Terminating", "Hibernated", "Running", "Stopped"];
+
+/// What lifecycle states of instances in a warm pool begin with.
+const WARM_POOL: &str = "Warmed:";
 
 /// How long after the event such a state is taken for an old one, 1 min.
 const INCONSISTENT: Duration = Duration::from_mins(1);
@@ -74,8 +77,9 @@ pub(crate) async fn wait(
     if group != action.group.as_str() {
         return Ok(Wait::Over(format!("the instance is in another Auto Scaling group, {group}")));
     }
+    let state = state.strip_prefix(WARM_POOL).unwrap_or(&state);
     if state != WAITS {
-        let is_old = BEFORE.contains(&state.as_str()) && age < INCONSISTENT;
+        let is_old = BEFORE.contains(&state) && age < INCONSISTENT;
         return Ok(if is_old {
             Wait::Soon
         } else {

@@ -198,6 +198,16 @@ fn kubernetes_roles_allow_exactly_the_operations_that_the_code_calls() {
     assert_eq!(rules, needed);
 }
 
+/// Not every strategy needs these actions otherwise.
+#[test]
+fn hooks_alone_allow_what_counting_tasks_calls() {
+    for template in [TEMPLATE, MEMBER] {
+        let policy = template.split("PolicyName: CompleteLifecycleActions\n").nth(1).unwrap();
+        let policy = policy.split("PolicyName: ").next().unwrap();
+        assert!(actions(policy, &["ecs"]).into_iter().eq(["DescribeTasks", "ListTasks"]), "{policy}");
+    }
+}
+
 /// `tests/stack/templates.py` compares the statements one by one, for every setting.
 #[test]
 fn member_role_allows_the_same_actions() {

@@ -119,6 +119,7 @@ pub(super) async fn evacuate(
             Some(Ok(completion)) = in_flight.join_next() => match completion {
                 // The deregistration of an empty instance is retried while there is time.
                 Completion::Deregistered(Err(error)) if !error.is_transient() || Instant::now() + CHECK >= ends => {
+                    reruns.finish().await;
                     return Err(error);
                 }
                 completion => {
@@ -160,7 +161,10 @@ async fn perform(target: Arc<Target>, step: Step) -> Completion {
             let described = ecs.task(calls, cluster, &task).await;
             Completion::Described(task, described)
         }
-        Step::ReadStopTimeout { task, definition } => {
+        Step::ReadStopTimeout { task, definition, is_standalone } => {
+            if is_standalone {
+                reruns.prepare(&task);
+            }
             Completion::StopTimeout(task, ecs.stop_timeout(calls, &definition).await)
         }
         Step::ReadService { task, service } => Completion::Daemon(task, ecs.is_daemon(calls, cluster, &service).await),

@@ -17,7 +17,8 @@ use crate::{
     ec2::Ec2,
     error::Error,
     identifier::TaskArn,
-    interrupted_task::{Cause, InterruptedTask, Recalled, TaskDetail},
+    interrupted_task::{Cause, InterruptedTask, Network, Recalled},
+    interruption::NOTICE,
     load_balancing::{LoadBalancing, Target},
     outcome::{EventOutcome, Outcome, TaskOutcome},
 };
@@ -28,26 +29,30 @@ use crate::{
 /// Source: "Ensuring idempotency" in the Amazon ECS API Reference.
 const MAX_AGE: Duration = Duration::from_mins(55);
 
-/// How long an invocation that sees only the end of a task waits for the one that saw more of it, 6 s.
+/// How long an invocation waits for one that saw more of the task, before or while it was stopping, 6 s.
 const HEAD_START: Duration = Duration::from_secs(6);
 
 /// The time until another invocation goes on, 1 s while the task is stopping and 30 s while there is no capacity.
 const AGAIN_SOON: Duration = Duration::from_secs(1);
 const AGAIN_LATER: Duration = Duration::from_secs(30);
 
-/// Handles an interrupted task.
+/// The time until another invocation finds out whether a task was started that this one can't start, 5 min.
+const AGAIN_LAST: Duration = Duration::from_mins(5);
+
+/// Handles an interrupted task, in an invocation after which another one can continue or not.
 pub(crate) async fn handle(
     (ecs, ec2, load_balancing): (&Ecs, &Ec2, &LoadBalancing),
     config: &Config,
     calls: &Calls,
     task: &InterruptedTask,
+    can_continue: bool,
 ) -> Result<EventOutcome, Error> {
     let detail = &task.detail;
     let outcome = match (config.clusters.verdict(&detail.cluster), &detail.service) {
         (Verdict::NotIncluded, _) => TaskOutcome::unchanged(Outcome::Skipped, "CLUSTERS does not name its cluster"),
         (Verdict::Excluded, _) => TaskOutcome::unchanged(Outcome::Skipped, "EXCLUDE_CLUSTERS names its cluster"),
         (Verdict::Included, Some(service)) => {
-            deregister_targets(ecs, load_balancing, config, calls, detail, service).await?
+            deregister_targets(ecs, load_balancing, config, calls, task, service).await?
         }
         (Verdict::Included, None) => {
             let run_again = RunAgain {
@@ -58,7 +63,7 @@ pub(crate) async fn handle(
                 policy: config.run_again,
                 on: config.run_again_on,
             };
-            return start_again(&run_again, config, calls, task).await;
+            return start_again(&run_again, config, calls, task, can_continue).await;
         }
     };
     Ok(done(outcome))
@@ -74,14 +79,19 @@ async fn deregister_targets(
     load_balancing: &LoadBalancing,
     config: &Config,
     calls: &Calls,
-    task: &TaskDetail,
+    event: &InterruptedTask,
     service: &str,
 ) -> Result<TaskOutcome, Error> {
+    let task = &event.detail;
     let Some(address) = &task.address else {
         return Ok(TaskOutcome::unchanged(Outcome::Skipped, "it has no address of its own"));
     };
     if ecs.cache.is_deregistered(&task.task) {
         return Ok(TaskOutcome::repeated("its targets were deregistered with an earlier event"));
+    }
+    if event.age() > NOTICE {
+        let reason = "the event is older than its notice: the address may be that of another task";
+        return Ok(TaskOutcome::unchanged(Outcome::Skipped, reason));
     }
     let groups = ecs.target_groups(calls, &task.cluster, service).await?;
     if groups.is_empty() {
@@ -107,10 +117,8 @@ async fn start_again(
     config: &Config,
     calls: &Calls,
     event: &InterruptedTask,
+    can_continue: bool,
 ) -> Result<EventOutcome, Error> {
-    if event.age() > MAX_AGE {
-        return not_started(run_again, calls, "the event is older than 55 minutes").await;
-    }
     let (task, recalled) = match run_again.recall(calls, event.recalled.as_ref()).await? {
         Ok(recalled) => recalled,
         Err(reason) => return Ok(done(TaskOutcome::unchanged(Outcome::Skipped, reason))),
@@ -118,7 +126,15 @@ async fn start_again(
     if config.mode == Mode::DryRun {
         return Ok(done(TaskOutcome::unchanged(Outcome::DryRun, "it would be started again")));
     }
-    let only_end_was_seen = has_stopped(&task) && event.recalled.is_none() && event.detail.cause != Cause::Host;
+    if event.age() > MAX_AGE {
+        return not_started(run_again, calls, "the event is older than 55 minutes").await;
+    }
+    let others_saw_more = match event.detail.cause {
+        // Stopping the task deleted its tags.
+        Cause::Evacuation => true,
+        Cause::FargateSpot => recalled.network == Network::Gone || event.recalled.is_none() && has_stopped(&task),
+        Cause::Host => false,
+    };
     let Some(task) = run_again.stopped(calls, task).await? else {
         return Ok(again_after(AGAIN_SOON, recalled, "it has not stopped yet"));
     };
@@ -126,12 +142,23 @@ async fn start_again(
         let reason = "its essential containers exited with 0";
         return Ok(done(TaskOutcome::unchanged(Outcome::Ended, reason)));
     }
-    if only_end_was_seen {
+    if others_saw_more {
         sleep(HEAD_START.min(calls.left() / 2)).await;
     }
     let request = match run_again.request(&task, &recalled) {
         Ok(request) => request,
-        Err(reason) => return not_started(run_again, calls, &reason).await,
+        Err(reason) => {
+            let may_be_waiting = others_saw_more && recalled.network == Network::Gone && event.recalled.is_none();
+            return match not_started(run_again, calls, &reason).await {
+                // Whoever read the network interface may still be waiting for capacity.
+                Err(Error::NotRunAgain { .. })
+                    if can_continue && may_be_waiting && event.age() + AGAIN_LAST <= MAX_AGE =>
+                {
+                    Ok(EventOutcome { recalled: None, ..again_after(AGAIN_LAST, recalled, &reason) })
+                }
+                other => other,
+            };
+        }
     };
     Ok(match run_again.start(calls, request, event.age()).await? {
         Started::Now(task) => done(TaskOutcome {

@@ -62,7 +62,7 @@ impl RunAgain {
         before: Option<&Recalled>,
     ) -> Result<Result<(Arc<Task>, Recalled), String>, Error> {
         let Some(task) = self.ecs.described_task(calls, &self.cluster, &self.task).await? else {
-            return Ok(Err("ECS no longer knows it".to_owned()));
+            return Err(self.not_run_again("ECS no longer knows it"));
         };
         if let Some(recalled) = before {
             return Ok(Ok((task, recalled.clone())));

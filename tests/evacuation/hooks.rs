@@ -650,3 +650,13 @@ async fn test_notification_is_ignored() {
     assert_eq!(answer["outcome"], "ignored");
     assert!(aws.calls_where(|call| call.service == "autoscaling").is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn instance_of_a_warm_pool_goes_on() {
+    let aws = standin().await;
+    wait(&aws, [hook(300)]);
+    let event = aws.home().begin_termination(ID).unwrap();
+    aws.home().set_lifecycle_state(ID, "Warmed:Terminating:Wait");
+    let run = deliver(&aws, SETTINGS, &[event], s(60)).await;
+    assert!(run.looks == 1 && completed(&aws) < s(2), "{run:?}");
+}

@@ -1,6 +1,6 @@
 //! Interrupted standalone tasks, which are started again when they have stopped.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -378,4 +378,128 @@ async fn tasks_share_calls() {
     // A description every 3 s for 20 s and the time that ECS takes.
     assert!(calls["DescribeTasks"] <= 12, "{calls:?}");
     assert!(!calls.contains_key("ListTasks"), "{calls:?}");
+}
+
+/// A container instance with tasks of this kind that need 5 s to stop, and another one with room for them.
+fn host(aws: &Standin, tasks: usize, of: impl Fn(Task) -> Task) -> Vec<String> {
+    let home = aws.home();
+    let container = Container::new("app").stop_timeout(30).exits_after(s(5)).sigterm_exit_code(143);
+    home.task_definition(TaskDefinition::new("job").container(container));
+    home.instance(Instance::new(ID));
+    let arn = home.container_instance("web", ContainerInstance::new(ID));
+    home.container_instance("web", ContainerInstance::new("i-0fedcba9876543210"));
+    let task = || home.task(&arn, of(Task::standalone("job").task_definition("job"))).unwrap();
+    (0..tasks).map(|_| task()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn evacuation_that_knows_the_tags_comes_before_the_events_of_its_tasks() {
+    for later_ms in [0, 500, 1_000, 1_500, 2_000, 2_500] {
+        let aws = standin().await;
+        let task = host(&aws, 1, tagged).remove(0);
+        let process = Process::start(&aws, &[EVACUATE[0], TAGGED]).await;
+        let other = Process::start(&aws, &[EVACUATE[0], TAGGED]).await;
+        let notice = aws.home().interrupt(ID, "terminate");
+        let event = async {
+            while aws.calls_to("StopTask").is_empty() {
+                sleep(Duration::from_millis(100)).await;
+            }
+            sleep(Duration::from_millis(later_ms)).await;
+            let event = task_state_change(&aws.home(), &task).unwrap();
+            assert_ne!(event["detail"]["lastStatus"], "STOPPED");
+            other.invoke(&event).await.unwrap()
+        };
+        let (answer, event) = tokio::join!(process.invoke(&notice), event);
+        let [new] = &others(&aws, &task)[..] else { panic!("{answer:?} {event}") };
+        assert_eq!(new.tags.get(TAG).map(String::as_str), Some("true"), "{later_ms}: {event}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn evacuation_knows_the_tags_of_tasks_despite_slow_answers() {
+    let aws = standin().await;
+    let tasks = host(&aws, 3, tagged);
+    let process = Process::start(&aws, &[EVACUATE[0], TAGGED]).await;
+    aws.fault(Fault::on("DescribeTasks").always().delay(s(2)));
+    let answer = process.invoke(&aws.home().interrupt(ID, "terminate")).await.unwrap();
+    assert_eq!(answer["containerInstances"][0]["tasksStopped"], json!(tasks.len()), "{answer}");
+    for stop in aws.calls_to("StopTask") {
+        assert!(stop.params["reason"].as_str().unwrap().contains("run again"), "{stop:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_read_is_not_lost_to_another_event_of_the_same_batch() {
+    let aws = standin().await;
+    let task = job(&aws, tagged);
+    let queue = Queue::new(&aws.home(), "continuation", s(120), 1000);
+    let process = Process::start(&aws, &[TAGGED]).await;
+    aws.home().no_capacity(true);
+    let events = aws.home().interrupt_task(&task);
+    queue.send(&events[0].to_string());
+    let first = queue.receive_event(1);
+    process.invoke(&first).await.unwrap();
+    queue.delete_event(&first);
+    aws.home().no_capacity(false);
+    sleep(s(30)).await;
+    for earlier in [events[1].clone(), crate::aged(&events[1], s(1))] {
+        let mut both = batch(&[earlier]);
+        let again = queue.receive_event(1)["Records"].as_array_mut().unwrap().remove(0);
+        both["Records"].as_array_mut().unwrap().push(again);
+        process.invoke(&both).await.unwrap();
+        assert_eq!(others(&aws, &task).len(), 1);
+        sleep(s(120)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn old_event_of_a_task_that_is_not_to_run_again_is_no_error() {
+    let aws = standin().await;
+    let task = job(&aws, |task| task);
+    let event = crate::aged(&aws.home().interrupt_task(&task)[0], s(56 * 60));
+    let answer = Process::start(&aws, &[TAGGED]).await.invoke(&event).await.unwrap();
+    assert_eq!(answer["outcome"], "skipped", "{answer}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn evacuation_starts_its_tasks_again_even_if_it_fails() {
+    let aws = standin().await;
+    let task = host(&aws, 1, tagged).remove(0);
+    let process = Process::start(&aws, &[EVACUATE[0], TAGGED]).await;
+    aws.fault(Fault::on("DeregisterContainerInstance").always().error(403, "AccessDeniedException", "no"));
+    aws.home().no_capacity(true);
+    let notice = aws.home().interrupt(ID, "terminate");
+    let comes_back = async {
+        sleep(s(95)).await;
+        assert!(aws.home().registered(ID) == 1 && !aws.calls_to("DeregisterContainerInstance").is_empty());
+        aws.home().no_capacity(false);
+    };
+    let (error, ()) = tokio::join!(process.invoke(&notice), comes_back);
+    assert_eq!(error.unwrap_err().error_type(), "AccessDenied");
+    assert_eq!(others(&aws, &task).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn end_of_a_task_is_no_error_while_another_invocation_waits_for_capacity() {
+    let aws = standin().await;
+    let task = job(&aws, tagged);
+    let queue = Queue::new(&aws.home(), "continuation", s(120), 1000);
+    let processes = [Process::start(&aws, &[TAGGED]).await, Process::start(&aws, &[TAGGED]).await];
+    aws.home().no_capacity(true);
+    let events = aws.home().interrupt_task(&task);
+    let end = async {
+        queue.send(&stopped(&aws, &task).await.to_string());
+        let message = queue.receive_event(1);
+        let answer = processes[1].invoke(&message).await.unwrap();
+        assert_eq!(answer["batchItemFailures"].as_array().unwrap().len(), 1, "it is looked at again");
+        sleep(s(40)).await;
+        aws.home().no_capacity(false);
+    };
+    let (first, ()) = tokio::join!(processes[0].invoke(&events[0]), end);
+    assert_eq!(first.unwrap()["outcome"], "run-again");
+    sleep(s(300)).await;
+    let message = queue.receive_event(1);
+    assert_eq!(message["Records"].as_array().unwrap().len(), 1);
+    assert_eq!(processes[1].invoke(&message).await.unwrap(), json!({"batchItemFailures": []}));
+    assert_eq!(others(&aws, &task).len(), 1);
 }

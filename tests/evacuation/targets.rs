@@ -162,3 +162,14 @@ async fn tasks_of_many_services_share_calls() {
     assert_eq!((count("DescribeServices"), count("DeregisterTargets"), calls.len()), (2, 20, 22));
     assert!((0..20).all(|n| targets(&aws, &format!("group-{n}")) == 0));
 }
+
+#[tokio::test(start_paused = true)]
+async fn address_is_left_alone_when_it_may_be_another_tasks() {
+    let aws = standin().await;
+    let task = start(&aws);
+    let process = Process::start(&aws, &[HANDLE]).await;
+    let event = crate::aged(&aws.home().interrupt_task(&task)[0], s(121));
+    let answer = process.invoke(&event).await.unwrap();
+    assert!(answer["outcome"] == "skipped" && reason(&answer).contains("older than its notice"), "{answer}");
+    assert_eq!(calls(&aws), [""; 0]);
+}

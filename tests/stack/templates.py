@@ -261,7 +261,7 @@ def check_permissions(checks):
     queue = "ContinuationQueue.Arn"
     consume = {
         f"sqs:{action}": [queue, None]
-        for action in ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes", "ChangeMessageVisibility", "SendMessage")
+        for action in ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes", "ChangeMessageVisibility")
     }
     read_tasks = consume | {
         "ecs:ListTasks": ["*", in_cluster],
@@ -277,6 +277,8 @@ def check_permissions(checks):
     complete = {
         "autoscaling:CompleteLifecycleAction": [group, None],
         "autoscaling:RecordLifecycleActionHeartbeat": [group, None],
+        "ecs:ListTasks": ["*", in_cluster],
+        "ecs:DescribeTasks": [of_account("ecs", "task/*"), in_cluster],
     }
     path = f"arn:aws:iam::{ACCOUNT}:role/ecs-tasks/*"
     roles = [f"arn:aws:iam::{ACCOUNT}:role/ecs-*", f"arn:aws:iam::{ACCOUNT}:role/jobs/report"]

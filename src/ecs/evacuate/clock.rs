@@ -244,7 +244,8 @@ fn read_details(tracked: &mut Tracked, now: Instant, steps: &mut Vec<Step>) {
         read_since.get_or_insert(now);
         if *stop_timeout == Detail::Unknown {
             *stop_timeout = Detail::InFlight;
-            steps.push(Step::ReadStopTimeout { task: arn.clone(), definition: known.definition.clone() });
+            let (definition, is_standalone) = (known.definition.clone(), known.service.is_none());
+            steps.push(Step::ReadStopTimeout { task: arn.clone(), definition, is_standalone });
         }
         if let (Detail::Unknown, Some(service)) = (*is_daemon, &known.service) {
             *is_daemon = Detail::InFlight;

@@ -1,16 +1,21 @@
 //! The standalone tasks that an evacuation stops, and that are started again.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use aws_sdk_ecs::types::Task;
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, Shared},
+};
 use tokio::{task::JoinSet, time::timeout};
 
 use crate::{
     aws::calls::Calls,
-    config::{RunAgainOn, RunAgainPolicy},
+    config::{RunAgainOn, RunAgainPolicy, StandaloneTasks},
     ec2::Ec2,
     ecs::{
         Ecs,
@@ -25,6 +30,12 @@ use crate::{
 /// How long reading a task may delay stopping it, 1 s.
 const RECALL: Duration = Duration::from_secs(1);
 
+/// A task that is about to be stopped, with what it takes to start it again; `None` if it is not, or could not be read.
+type Stopping = Option<(Arc<Task>, Recalled)>;
+
+/// A read that began when the task was found.
+type Reading = Shared<BoxFuture<'static, Stopping>>;
+
 /// Starts tasks again that an evacuation stopped.
 #[derive(Clone)]
 pub(super) struct Reruns(Arc<Inner>);
@@ -36,6 +47,9 @@ struct Inner {
     cluster: ClusterName,
     policy: RunAgainPolicy,
     on: RunAgainOn,
+    standalone_tasks: StandaloneTasks,
+    reading: Mutex<HashMap<TaskArn, Reading>>,
+    readers: Mutex<JoinSet<()>>,
     /// Each returns whether it started a task.
     running: Mutex<JoinSet<bool>>,
 }
@@ -49,6 +63,9 @@ impl Reruns {
             cluster,
             policy: evacuation.run_again,
             on: evacuation.run_again_on,
+            standalone_tasks: evacuation.standalone_tasks,
+            reading: Mutex::default(),
+            readers: Mutex::default(),
             running: Mutex::default(),
         }))
     }
@@ -59,20 +76,39 @@ impl Reruns {
         RunAgain { ecs, ec2, cluster, task: task.clone(), policy: *policy, on: *on }
     }
 
-    /// Reads a task that is about to be stopped, if it is to be started again. What can't be read in time is left to the
-    /// event that follows.
-    pub(super) async fn recall(&self, task: &TaskArn) -> Option<(Arc<Task>, Recalled)> {
+    /// Begins to read a task that may have to be stopped, since stopping it deletes its tags and can't wait.
+    pub(super) fn prepare(&self, task: &TaskArn) {
+        if self.0.policy == RunAgainPolicy::Never || self.0.standalone_tasks == StandaloneTasks::Leave {
+            return;
+        }
+        drop(self.reading(task));
+    }
+
+    fn reading(&self, task: &TaskArn) -> Reading {
+        let start = || {
+            let reading = read(self.of(task), self.0.calls.clone()).boxed().shared();
+            lock(&self.0.readers).spawn(reading.clone().map(drop));
+            reading
+        };
+        lock(&self.0.reading).entry(task.clone()).or_insert_with(start).clone()
+    }
+
+    /// What it takes to start a task again that is about to be stopped. What can't be read in time is left to the event
+    /// that follows.
+    pub(super) async fn recall(&self, task: &TaskArn) -> Stopping {
         if self.0.policy == RunAgainPolicy::Never {
             return None;
         }
-        match timeout(RECALL, self.of(task).recall(&self.0.calls, None)).await {
-            Ok(Ok(recalled)) => recalled.ok(),
-            Ok(Err(error)) => {
-                tracing::warn!(%task, %error, "a task could not be described before it is stopped");
-                None
+        let read = async {
+            match self.reading(task).await {
+                // It may have had no network interface yet.
+                Some((described, _)) if described.last_status() != Some("RUNNING") => {
+                    read(self.of(task), self.0.calls.clone()).await
+                }
+                read => read,
             }
-            Err(_) => None,
-        }
+        };
+        timeout(RECALL, read).await.ok().flatten()
     }
 
     /// Starts a task again when it has stopped.
@@ -86,15 +122,27 @@ impl Reruns {
                 false
             })
         };
-        self.0.running.lock().unwrap_or_else(PoisonError::into_inner).spawn(run);
+        lock(&self.0.running).spawn(run);
     }
 
     /// Waits for all of them. Returns how many were started, if that is asked for.
     pub(super) async fn finish(&self) -> Option<usize> {
-        let running = std::mem::take(&mut *self.0.running.lock().unwrap_or_else(PoisonError::into_inner));
+        let running = std::mem::take(&mut *lock(&self.0.running));
         let started = running.join_all().await.into_iter().filter(|is_started| *is_started).count();
         (self.0.policy != RunAgainPolicy::Never).then_some(started)
     }
+}
+
+async fn read(run_again: RunAgain, calls: Calls) -> Stopping {
+    let read = run_again.recall(&calls, None).await;
+    let read = read.inspect_err(
+        |error| tracing::warn!(task = %run_again.task, %error, "a task could not be described before it is stopped"),
+    );
+    read.ok()?.ok()
+}
+
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 async fn start(run_again: &RunAgain, calls: &Calls, task: Arc<Task>, recalled: &Recalled) -> Result<bool, Error> {

@@ -28,7 +28,7 @@ pub(super) enum Step {
     /// Describe a task.
     Describe(TaskArn),
     /// Read how long a task's containers have between SIGTERM and SIGKILL.
-    ReadStopTimeout { task: TaskArn, definition: String },
+    ReadStopTimeout { task: TaskArn, definition: String, is_standalone: bool },
     /// Read whether a task's service is a daemon.
     ReadService { task: TaskArn, service: String },
     /// Stop a task: its containers get SIGTERM.
