@@ -73,7 +73,8 @@ impl RunAgain {
         };
         let network = match network_interface(&task) {
             None => Network::Shared,
-            Some(id) => self.ec2.network_interface(calls, id).await?.map_or(Network::Gone, Network::Own),
+            Some(None) => Network::Gone,
+            Some(Some(id)) => self.ec2.network_interface(calls, id).await?.map_or(Network::Gone, Network::Own),
         };
         let tags =
             task.tags().iter().filter_map(|tag| Some((tag.key()?.to_owned(), tag.value()?.to_owned()))).collect();

@@ -331,7 +331,7 @@ async fn without_capacity_another_invocation_goes_on_with_what_was_read() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_no_longer_known_is_reported_and_not_guessed() {
-    // Only the end of the task is seen, and its network interface is gone.
+    // Only the end of the task is seen, and its network interface is not there.
     let aws = standin().await;
     let task = job(&aws, tagged);
     aws.home().interrupt_task(&task);
@@ -339,7 +339,7 @@ async fn what_is_no_longer_known_is_reported_and_not_guessed() {
     let process = Process::start(&aws, &[TAGGED]).await;
     let error = process.invoke(&event).await.unwrap_err();
     assert_eq!(error.error_type(), "NotRunAgain");
-    assert!(error.to_string().contains("network interface is gone"), "{error}");
+    assert!(error.to_string().contains("network interface is not there"), "{error}");
     assert!(aws.writes().is_empty());
     // Another delivery would only repeat that.
     assert_eq!(process.invoke(&batch(&[event])).await.unwrap(), json!({"batchItemFailures": []}));

@@ -217,7 +217,12 @@ def check_policies(checks):
     checks.same("OutcomeBusArn", ["events:PutEvents", bus], [publish["Action"], publish["Resource"]])
     # IAM limits the inline policies of a role to 10,240 characters without white space.
     widest = {"Strategy": "evacuate", "Delivery": "queue", "OutcomeBusArn": bus, "Accounts": ",".join([ACCOUNT] * 100)}
-    widest |= {"EksClusters": "*", "ReplaceInstances": "detach", "FargateSpot": "handle", "RehearsalReads": "all"} | RUN_AGAIN | HOOKS | NETWORK
+    widest |= (
+        {"EksClusters": "*", "ReplaceInstances": "detach", "FargateSpot": "handle", "RehearsalReads": "all"}
+        | RUN_AGAIN
+        | HOOKS
+        | NETWORK
+    )
     longest = Template("template.yaml", {}).body["Parameters"]["PassRoles"]["MaxLength"]
     widest["PassRoles"] = f"arn:aws:iam::{ACCOUNT}:role/".ljust(longest, "x")
     of_member = {name: value for name, value in widest.items() if name in SETTINGS or name == "PassRoles"}
@@ -573,7 +578,7 @@ def check_rejections(checks):
         ("the name of a role", {"PassRoles": "report"}, "PassRoles"),
         ("a user", {"PassRoles": f"arn:aws:iam::{ACCOUNT}:user/report"}, "PassRoles"),
         ("roles separated by spaces", {"PassRoles": role + "one, " + role + "two"}, "PassRoles"),
-        ("roles of 801 characters", {"PassRoles": role.ljust(801, "x")}, "PassRoles"),
+        ("roles of 501 characters", {"PassRoles": role.ljust(501, "x")}, "PassRoles"),
         ("another platform", {"RunAgainOn": "EC2"}, "RunAgainOn"),
         ("the ARN of an EKS cluster", {"EksClusters": f"arn:aws:eks:{REGION}:{ACCOUNT}:cluster/web"}, "EksClusters"),
         ("EKS clusters of commas alone", {"EksClusters": ","}, "EksClusters"),

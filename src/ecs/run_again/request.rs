@@ -3,8 +3,7 @@
 use aws_sdk_ecs::{
     operation::run_task::builders::RunTaskInputBuilder,
     types::{
-        AssignPublicIp, Attachment, AwsVpcConfiguration, CapacityProviderStrategyItem, LaunchType,
-        NetworkConfiguration, Tag, Task,
+        AssignPublicIp, AwsVpcConfiguration, CapacityProviderStrategyItem, LaunchType, NetworkConfiguration, Tag, Task,
     },
 };
 use sha2::{Digest, Sha256};
@@ -28,10 +27,10 @@ const TAGS: usize = 50;
 /// What `startedBy` of tasks begins with that were started again.
 const STARTED_BY: &str = "spot-interruption-handler/";
 
-/// The id of a task's own network interface.
-pub(crate) fn network_interface(task: &Task) -> Option<&str> {
-    let details = task.attachments().iter().filter(|of| of.r#type() == Some(INTERFACE)).flat_map(Attachment::details);
-    details.filter(|of| of.name() == Some("networkInterfaceId")).find_map(|of| of.value())
+/// A task's own network interface, if it has one; its id, if it is attached.
+pub(crate) fn network_interface(task: &Task) -> Option<Option<&str>> {
+    let interface = task.attachments().iter().find(|of| of.r#type() == Some(INTERFACE))?;
+    Some(interface.details().iter().find(|of| of.name() == Some("networkInterfaceId")).and_then(|of| of.value()))
 }
 
 /// What identifies the requests for a task: the hash of its ARN.
@@ -117,7 +116,7 @@ fn tags(recalled: &Recalled) -> Result<Vec<Tag>, String> {
 fn network_configuration(network: &Network, is_fargate: bool) -> Result<Option<NetworkConfiguration>, String> {
     let interface = match network {
         Network::Shared => return Ok(None),
-        Network::Gone => return Err("its network interface is gone, and with it its security groups".to_owned()),
+        Network::Gone => return Err("its network interface is not there, and with it its security groups".to_owned()),
         Network::Own(interface) => interface,
     };
     let public_ip = match (is_fargate, interface.has_public_ip) {
@@ -237,7 +236,7 @@ mod tests {
         let tags: Vec<_> = keys.iter().map(|key| (key.as_str(), "x")).collect();
         let volume = Attachment::builder().r#type(VOLUME).build();
         for (task, recalled, named) in [
-            (task(), recalled(Network::Gone, &[]), "network interface is gone"),
+            (task(), recalled(Network::Gone, &[]), "network interface is not there"),
             (task(), recalled(Network::Shared, &tags), "50 tags"),
             (task().attachments(volume), recalled(Network::Shared, &[]), "EBS volume"),
             (Task::builder(), recalled(Network::Shared, &[]), "task definition"),
