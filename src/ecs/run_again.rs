@@ -12,7 +12,7 @@ use aws_sdk_ecs::{operation::run_task::builders::RunTaskInputBuilder, types::Tas
 use tokio::time::sleep;
 
 use self::{
-    request::{client_token, network_interface, request, started_by},
+    request::{client_token, interface_id, interface_of, request, started_by},
     terms::tag,
 };
 use super::{Ecs, run_task::Answer};
@@ -71,7 +71,7 @@ impl RunAgain {
             Ok(terms) => terms,
             Err(reason) => return Ok(Err(reason)),
         };
-        let network = match network_interface(&task) {
+        let network = match interface_of(&task).map(interface_id) {
             None => Network::Shared,
             Some(None) => Network::Gone,
             Some(Some(id)) => self.ec2.network_interface(calls, id).await?.map_or(Network::Gone, Network::Own),

@@ -3,7 +3,8 @@
 use aws_sdk_ecs::{
     operation::run_task::builders::RunTaskInputBuilder,
     types::{
-        AssignPublicIp, AwsVpcConfiguration, CapacityProviderStrategyItem, LaunchType, NetworkConfiguration, Tag, Task,
+        AssignPublicIp, Attachment, AwsVpcConfiguration, CapacityProviderStrategyItem, LaunchType,
+        NetworkConfiguration, Tag, Task,
     },
 };
 use sha2::{Digest, Sha256};
@@ -27,10 +28,14 @@ const TAGS: usize = 50;
 /// What `startedBy` of tasks begins with that were started again.
 const STARTED_BY: &str = "spot-interruption-handler/";
 
-/// A task's own network interface, if it has one; its id, if it is attached.
-pub(crate) fn network_interface(task: &Task) -> Option<Option<&str>> {
-    let interface = task.attachments().iter().find(|of| of.r#type() == Some(INTERFACE))?;
-    Some(interface.details().iter().find(|of| of.name() == Some("networkInterfaceId")).and_then(|of| of.value()))
+/// The attachment that is a task's own network interface.
+pub(crate) fn interface_of(task: &Task) -> Option<&Attachment> {
+    task.attachments().iter().find(|of| of.r#type() == Some(INTERFACE))
+}
+
+/// The id of a network interface, if it is attached by now.
+pub(crate) fn interface_id(interface: &Attachment) -> Option<&str> {
+    interface.details().iter().find(|of| of.name() == Some("networkInterfaceId"))?.value()
 }
 
 /// What identifies the requests for a task: the hash of its ARN.
