@@ -32,8 +32,8 @@ const MAX_AGE: Duration = Duration::from_mins(55);
 /// How long an invocation waits for one that saw more of the task, before or while it was stopping, 6 s.
 const HEAD_START: Duration = Duration::from_secs(6);
 
-/// The time until another invocation goes on, 1 s while the task is stopping and 30 s while there is no capacity.
-const AGAIN_SOON: Duration = Duration::from_secs(1);
+/// The time until another invocation goes on, 5 s while the task is stopping and 30 s while there is no capacity.
+const AGAIN_SOON: Duration = Duration::from_secs(5);
 const AGAIN_LATER: Duration = Duration::from_secs(30);
 
 /// The time until another invocation finds out whether a task was started that this one can't start, 5 min.
@@ -135,7 +135,10 @@ async fn start_again(
         Cause::FargateSpot => recalled.network == Network::Gone || event.recalled.is_none() && has_stopped(&task),
         Cause::Host => false,
     };
-    let Some(task) = run_again.stopped(calls, task).await? else {
+    // Waiting here would keep other events from being read while their tasks are there.
+    let stopped =
+        if can_continue { Some(task).filter(|task| has_stopped(task)) } else { run_again.stopped(calls, task).await? };
+    let Some(task) = stopped else {
         return Ok(again_after(AGAIN_SOON, recalled, "it has not stopped yet"));
     };
     if !recalled.terms.even_if_ended && run_again.has_ended(calls, &task).await? {
@@ -160,7 +163,8 @@ async fn start_again(
             };
         }
     };
-    Ok(match run_again.start(calls, request, event.age()).await? {
+    let is_patient = !can_continue;
+    Ok(match run_again.start(calls, request, event.age(), is_patient).await? {
         Started::Now(task) => done(TaskOutcome {
             new_task: Some(task),
             changed: Some(SystemTime::now()),

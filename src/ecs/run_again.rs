@@ -130,7 +130,7 @@ impl RunAgain {
     }
 
     /// Starts the task again, at most once: whoever asks second, with the same token, is answered with the same task or
-    /// with a conflict. `age` is the age of the event.
+    /// with a conflict. `age` is the age of the event. If `is_patient`, capacity is waited for.
     ///
     /// It is not known whether ECS remembers, under a token, that there was no capacity. If it does, a request that
     /// differs is a conflict without a task, and shows that everyone has to use the next token.
@@ -139,6 +139,7 @@ impl RunAgain {
         calls: &Calls,
         request: RunTaskInputBuilder,
         age: Duration,
+        is_patient: bool,
     ) -> Result<Started, Error> {
         let (mut generation, mut is_repeated) = (0, false);
         let tried_before = u32::try_from(age.as_secs() / PAUSE.as_secs()).unwrap_or(u32::MAX);
@@ -157,7 +158,7 @@ impl RunAgain {
             };
             // What earlier invocations tried is gone through at once.
             if is_repeated || generation >= tried_before {
-                if calls.left() < PAUSE + POLL {
+                if !is_patient || calls.left() < PAUSE + POLL {
                     return Ok(Started::NoCapacity(reason));
                 }
                 sleep(PAUSE).await;

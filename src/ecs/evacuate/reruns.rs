@@ -151,5 +151,5 @@ async fn start(run_again: &RunAgain, calls: &Calls, task: Arc<Task>, recalled: &
         return Ok(false);
     }
     let request = run_again.request(&task, recalled).map_err(|reason| run_again.not_run_again(reason))?;
-    Ok(matches!(run_again.start(calls, request, Duration::ZERO).await?, Started::Now(_)))
+    Ok(matches!(run_again.start(calls, request, Duration::ZERO, true).await?, Started::Now(_)))
 }
