@@ -175,6 +175,7 @@ def check_stack(checks, name, parameters, policies):
             "EKS_CLUSTERS": parameters["EksClusters"],
             "EKS_STRATEGY": parameters["EksStrategy"],
             "POD_DISRUPTION_BUDGETS": parameters["PodDisruptionBudgets"],
+            "REHEARSAL_READS": parameters["RehearsalReads"],
         },
         config["Environment"]["Variables"],
     )

@@ -67,8 +67,8 @@ MOCKS = {
 
 
 def check_state_machine(checks, arn):
-    source = (ROOT / "src/ecs/evacuate.rs").read_text()
-    checks.same("reason of an evacuation", True, 'format!("EC2 Spot interruption: {' in source)
+    source = (ROOT / "src/interrupted_task.rs").read_text()
+    checks.same("reason of an evacuation", True, 'EVACUATION_REASON: &str = "EC2 Spot interruption: "' in source)
     states = boto3.client("stepfunctions")
     # The stack's state machine has a name that the emulator makes up; the mocks need one that is known.
     deployed = states.describe_state_machine(stateMachineArn=arn)
