@@ -36,7 +36,8 @@ const HEAD_START: Duration = Duration::from_secs(6);
 const AGAIN_SOON: Duration = Duration::from_secs(5);
 const AGAIN_LATER: Duration = Duration::from_secs(30);
 
-/// The time until another invocation finds out whether a task was started that this one can't start, 5 min.
+/// The time until another invocation finds out whether a task was started that this one can't start, 5 min, if that is
+/// not soon after its end.
 const AGAIN_LAST: Duration = Duration::from_mins(5);
 
 /// Handles an interrupted task, in an invocation after which another one can continue or not.
@@ -157,7 +158,8 @@ async fn start_again(
                 Err(Error::NotRunAgain { .. })
                     if can_continue && may_be_waiting && event.age() + AGAIN_LAST <= MAX_AGE =>
                 {
-                    Ok(EventOutcome { recalled: None, ..again_after(AGAIN_LAST, recalled, &reason) })
+                    let pause = if event.age() < NOTICE { AGAIN_LATER } else { AGAIN_LAST };
+                    Ok(EventOutcome { recalled: None, ..again_after(pause, recalled, &reason) })
                 }
                 other => other,
             };
