@@ -67,7 +67,9 @@ def cases():
         yield f"a standalone task, {name}", with_detail(standalone, fields), [TASK_RULE]
     for status in "DEACTIVATING", "STOPPING", "DEPROVISIONING":
         yield f"a service's task, {status}", with_detail(service, {"lastStatus": status}), [FARGATE_RULE]
-        yield f"a standalone task, {status}", with_detail(standalone, {"lastStatus": status}), [TASK_RULE]
+        # Events of the first two states lead to the end of the task.
+        expected = [TASK_RULE] if status == "DEACTIVATING" else []
+        yield f"a standalone task, {status}", with_detail(standalone, {"lastStatus": status}), expected
     yield "a service's task, STOPPED", with_detail(service, {"lastStatus": "STOPPED"}), []
     yield "a standalone task, STOPPED", with_detail(standalone, {"lastStatus": "STOPPED"}), [TASK_RULE]
     yield "a service's task that runs", with_detail(service, {"desiredStatus": "RUNNING"}), []

@@ -61,6 +61,7 @@ def expected_patterns(parameters):
             "detail-type": [TASK_STATE_CHANGE],
             "detail": {
                 "desiredStatus": ["STOPPED"],
+                "lastStatus": [{"anything-but": ["STOPPING", "DEPROVISIONING"]}],
                 "group": [{"anything-but": {"prefix": "service:"}}],
                 "$or": [STOP_CODES, {"stoppedReason": reasons}],
             },

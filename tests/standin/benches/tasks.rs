@@ -133,7 +133,8 @@ async fn run_again(handler: &Path, failing: f64) {
     }
     aws.forget_calls();
     let started = Instant::now();
-    let events: Vec<Value> = tasks.iter().flat_map(|task| home.interrupt_task(task)).collect();
+    // The template's rule leaves out STOPPING and DEPROVISIONING.
+    let events: Vec<Value> = tasks.iter().flat_map(|task| home.interrupt_task(task).into_iter().take(2)).collect();
     for event in events {
         queue.send(&event.to_string());
     }
@@ -142,7 +143,11 @@ async fn run_again(handler: &Path, failing: f64) {
     let last = aws.calls_to("RunTask").iter().map(|call| call.finished - started).max().unwrap_or_default();
     let new = home.tasks_of("web").len() - TASKS;
     println!("Run again: {TASKS} interrupted tasks that need 10 s to stop, {:.0} % of calls failing", failing * 100.0);
-    println!("  {new} new tasks, the last one after {:.1} s; calls: {:?}\n", last.as_secs_f64(), aws.calls_by_api());
+    let (all, runs) = (aws.calls().len(), aws.calls_to("RunTask").len());
+    println!(
+        "  {new} new tasks, the last one after {:.1} s; {runs} RunTask calls, {all} calls in all\n",
+        last.as_secs_f64()
+    );
     assert_eq!(new, TASKS);
 }
 
