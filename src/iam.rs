@@ -1,6 +1,6 @@
 //! AWS IAM: whether a role may make calls, without making them.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use aws_config::SdkConfig;
 
@@ -26,6 +26,9 @@ const ENDPOINTS: [(&str, &str, &str); 3] = [
     ("us-gov-", "https://iam.us-gov.amazonaws.com", "us-gov-west-1"),
     ("", "https://iam.amazonaws.com", "us-east-1"),
 ];
+
+/// The time after which a call that is not answered is given up, 3 s.
+const UNREACHABLE_AFTER: Duration = Duration::from_secs(3);
 
 /// AWS IAM in one account.
 #[derive(Clone, Debug)]
@@ -71,6 +74,8 @@ impl Iam {
                 .with(&name("ContextKeyType"), "string")
                 .with(&name("ContextKeyValues.member.1"), value)
         });
+        // IAM is outside of the Region, and a function in a VPC may not reach it.
+        let calls = &calls.retrying_for(UNREACHABLE_AFTER);
         let results = self.0.call(calls, Operation::SimulatePrincipalPolicy, role_arn, &parameters, &LIST).await?;
         let denied = results.iter().filter(|result| result.get("EvalDecision") != Some("allowed"));
         Ok(denied.filter_map(|result| result.get("EvalActionName")).map(str::to_owned).collect())
