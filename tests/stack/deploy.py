@@ -75,7 +75,7 @@ def main():
         deploy("all-set", ALL_SET)
         policies = ["AssumeMemberRolePolicy", "ContinuationQueueConsumerPolicy", "OutcomeBusPolicy"]
         policies += ["ReadEksClustersPolicy", "ReadInterruptedTasksPolicy", "ReadLifecycleHooksPolicy"]
-        policies += ["ReadServicesPolicy"]
+        policies += ["ReadServicesPolicy", "RehearsalPolicy"]
         check_stack(checks, "all-set", ALL_SET, policies)
 
         checks.heading("Strategy=drain, ReactivateResumed=false: no permission to deregister or write attributes")
@@ -215,6 +215,9 @@ def check_stack(checks, name, parameters, policies):
         [permission["Principal"], permission["Condition"]["ArnLike"]["AWS:SourceArn"]]
         for permission in permissions_of(awslambda, function)
     )
+    of_rehearsals = [of for of in permissions if "RehearsalRule" in of[1]]
+    checks.same("permission to rehearse", bool(parameters["RehearsalSchedule"]), len(of_rehearsals) == 1)
+    permissions = [of for of in permissions if of not in of_rehearsals]
     checks.same("permissions to invoke", [] if queued else [["events.amazonaws.com", arn] for arn in arns], permissions)
 
     times = {"MessageRetentionPeriod": 14 * 86_400}
