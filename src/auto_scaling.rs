@@ -53,19 +53,14 @@ const SUSPENDED: &str = "its group may launch no instance: the process Launch is
 const SERVICE: Service = Service { id: "Auto Scaling", name: "autoscaling", version: "2011-01-01" };
 
 const INSTANCE_LIST: List =
-    List { name: "AutoScalingInstances", fields: &["InstanceId", "AutoScalingGroupName", "LifecycleState"] };
+    List::new("*/AutoScalingInstances/member", &["InstanceId", "AutoScalingGroupName", "LifecycleState"]);
 
-const GROUP_LIST: List = List {
-    name: "AutoScalingGroups",
-    fields: &[
-        "AutoScalingGroupName",
-        "CapacityRebalance",
-        "SuspendedProcesses/member/ProcessName",
-        "Operator/Principal",
-    ],
-};
+const GROUP_LIST: List = List::new(
+    "*/AutoScalingGroups/member",
+    &["AutoScalingGroupName", "CapacityRebalance", "SuspendedProcesses/member/ProcessName", "Operator/Principal"],
+);
 
-const ACTIVITY_LIST: List = List { name: "Activities", fields: &["StatusCode", "StatusMessage"] };
+const ACTIVITY_LIST: List = List::new("*/Activities/member", &["StatusCode", "StatusMessage"]);
 
 /// Auto Scaling in one account and Region.
 #[derive(Clone, Debug)]
@@ -189,7 +184,7 @@ impl AutoScaling {
         ids: Vec<InstanceId>,
     ) -> Result<HashMap<InstanceId, Option<Member>>, Error> {
         let resource = format!("{} instances", ids.len());
-        let parameters = Parameters::default().with_list("InstanceIds", ids.iter().map(InstanceId::as_str));
+        let parameters = Parameters::default().with_list("InstanceIds.member", ids.iter().map(InstanceId::as_str));
         let operation = Operation::DescribeAutoScalingInstances;
         let found = self.client.call(&calls, operation, &resource, &parameters, &INSTANCE_LIST).await?;
         let member = |of: Record| {
@@ -207,7 +202,8 @@ impl AutoScaling {
         names: Vec<String>,
     ) -> Result<HashMap<String, Option<Group>>, Error> {
         let resource = names.join(", ");
-        let parameters = Parameters::default().with_list("AutoScalingGroupNames", names.iter().map(String::as_str));
+        let parameters =
+            Parameters::default().with_list("AutoScalingGroupNames.member", names.iter().map(String::as_str));
         let operation = Operation::DescribeAutoScalingGroups;
         let found = self.client.call(&calls, operation, &resource, &parameters, &GROUP_LIST).await?;
         let group = |of: Record| {
@@ -234,7 +230,7 @@ impl AutoScaling {
     async fn detach_together(&self, calls: &Calls, group: &str, ids: Vec<InstanceId>) -> Result<(), Error> {
         let parameters = Parameters::default()
             .with("AutoScalingGroupName", group)
-            .with_list("InstanceIds", ids.iter().map(InstanceId::as_str))
+            .with_list("InstanceIds.member", ids.iter().map(InstanceId::as_str))
             .with("ShouldDecrementDesiredCapacity", "false");
         let operation = Operation::DetachInstances;
         let activities = self.client.call(calls, operation, &group, &parameters, &ACTIVITY_LIST).await?;

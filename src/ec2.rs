@@ -6,14 +6,18 @@ pub(crate) mod network_interface;
 use std::{collections::HashMap, sync::Arc};
 
 use aws_config::SdkConfig;
-use aws_sdk_ec2::{
-    Client,
-    types::{Filter, InstanceAttributeName},
-};
 
 use self::instance::Instance;
 use crate::{
-    aws::{calls::Calls, coalesce::Coalesced, next, operation::Operation},
+    aws::{
+        calls::Calls,
+        coalesce::Coalesced,
+        operation::Operation,
+        query::{
+            Client, Parameters, Service,
+            answer::{List, Page, Record},
+        },
+    },
     error::Error,
     identifier::InstanceId,
     interrupted_task::NetworkInterface,
@@ -23,10 +27,11 @@ use crate::{
 const FILTER_VALUES: usize = 200;
 
 /// The most instances on a page: "`DescribeInstances`" in the Amazon EC2 API Reference.
-const PAGE: i32 = 1_000;
+const PAGE_SIZE: &str = "1000";
 
-/// Descriptions of instances; `None` for an instance that EC2 does not know.
-type Instances = HashMap<InstanceId, Option<Arc<Instance>>>;
+const SERVICE: Service = Service { id: "EC2", name: "ec2", version: "2016-11-15" };
+
+const USER_DATA: List = List::new("userData", &["value"]);
 
 /// Amazon EC2 in one account and Region.
 #[derive(Clone, Debug)]
@@ -41,7 +46,7 @@ impl Ec2 {
         let instances = Coalesced::new(Operation::DescribeInstances, FILTER_VALUES);
         let network_interfaces = Coalesced::new(Operation::DescribeNetworkInterfaces, FILTER_VALUES);
         Self {
-            client: Client::new(sdk),
+            client: Client::new(sdk, &SERVICE),
             instances: Arc::new(instances),
             network_interfaces: Arc::new(network_interfaces),
         }
@@ -49,7 +54,22 @@ impl Ec2 {
 
     /// Describes an instance; `None` if EC2 no longer knows it.
     pub(crate) async fn instance(&self, calls: &Calls, id: &InstanceId) -> Result<Option<Arc<Instance>>, Error> {
-        self.instances.get(&self.client, calls, &(), id.clone(), describe).await
+        self.instances.get(self, calls, &(), id.clone(), Self::describe).await
+    }
+
+    async fn describe(
+        self,
+        calls: Calls,
+        (): (),
+        ids: Vec<InstanceId>,
+    ) -> Result<HashMap<InstanceId, Option<Arc<Instance>>>, Error> {
+        let resource = format!("{} instances", ids.len());
+        // By filter: in a request by ids, one unknown instance fails the whole call.
+        let parameters = filtered(instances(), 1, "instance-id", ids.iter().map(InstanceId::as_str));
+        let found =
+            self.list(&calls, Operation::DescribeInstances, &resource, &parameters, &instance::LIST, usize::MAX);
+        let (found, _) = found.await.inspect_err(|error| tracing::warn!(%error, "instances could not be described"))?;
+        Ok(found.iter().filter_map(described).map(|(id, instance)| (id, Some(instance))).collect())
     }
 
     /// Lists the running Spot Instances, at most this many. Returns whether these are all.
@@ -58,66 +78,58 @@ impl Ec2 {
         calls: &Calls,
         most: usize,
     ) -> Result<(Vec<(InstanceId, Arc<Instance>)>, bool), Error> {
-        let filter = |name: &str, value: &str| Filter::builder().name(name).values(value).build();
-        let mut request = self
-            .client
-            .describe_instances()
-            .filters(filter("instance-lifecycle", "spot"))
-            .filters(filter("instance-state-name", "running"))
-            .include_managed_resources(true)
-            .max_results(PAGE);
-        let mut instances = Vec::new();
-        loop {
-            let page = calls.make(Operation::DescribeInstances, "Spot Instances", || request.clone().send()).await?;
-            let described =
-                page.reservations.unwrap_or_default().into_iter().flat_map(|r| r.instances.unwrap_or_default());
-            instances.extend(described.filter_map(|described| {
-                let instance = Instance::new(&described);
-                Some((described.instance_id?.try_into().ok()?, Arc::new(instance)))
-            }));
-            let token = next(page.next_token);
-            if instances.len() > most || instances.len() == most && token.is_some() {
-                instances.truncate(most);
-                return Ok((instances, false));
-            }
-            match token {
-                Some(token) => request = request.next_token(token),
-                None => return Ok((instances, true)),
-            }
-        }
+        let parameters = filtered(instances().with("MaxResults", PAGE_SIZE), 1, "instance-lifecycle", ["spot"]);
+        let parameters = filtered(parameters, 2, "instance-state-name", ["running"]);
+        let operation = Operation::DescribeInstances;
+        let (found, are_all) =
+            self.list(calls, operation, "Spot Instances", &parameters, &instance::LIST, most).await?;
+        Ok((found.iter().filter_map(described).collect(), are_all))
     }
 
     /// Reads an instance's user data, in base64; empty if it has none. User data contains secrets.
     pub(crate) async fn user_data(&self, calls: &Calls, id: &InstanceId) -> Result<String, Error> {
-        let request = self
-            .client
-            .describe_instance_attribute()
-            .instance_id(id.as_str())
-            .attribute(InstanceAttributeName::UserData);
-        let answer = calls.make(Operation::DescribeInstanceAttribute, id, || request.clone().send()).await?;
-        Ok(answer.user_data.and_then(|attribute| attribute.value).unwrap_or_default())
+        let parameters = Parameters::default().with("InstanceId", id.as_str()).with("Attribute", "userData");
+        let found = self.client.call(calls, Operation::DescribeInstanceAttribute, id, &parameters, &USER_DATA).await?;
+        Ok(found.first().and_then(|user_data| user_data.text("value")).unwrap_or_default())
+    }
+
+    /// Reads the pages of a list, up to this many members. Returns whether these are all.
+    async fn list(
+        &self,
+        calls: &Calls,
+        operation: Operation,
+        resource: &str,
+        parameters: &Parameters,
+        list: &'static List,
+        most: usize,
+    ) -> Result<(Vec<Record>, bool), Error> {
+        let mut found = Vec::new();
+        let mut of_page = parameters.clone();
+        loop {
+            let Page { members, next_token } = self.client.page(calls, operation, &resource, &of_page, list).await?;
+            found.extend(members);
+            if found.len() > most || found.len() == most && next_token.is_some() {
+                found.truncate(most);
+                return Ok((found, false));
+            }
+            match next_token {
+                Some(token) => of_page = parameters.clone().with("NextToken", &token),
+                None => return Ok((found, true)),
+            }
+        }
     }
 }
 
-async fn describe(client: Client, calls: Calls, (): (), ids: Vec<InstanceId>) -> Result<Instances, Error> {
-    let resource = format!("{} instances", ids.len());
-    // By filter: in a request by ids, one unknown instance fails the whole call.
-    let ids = ids.iter().map(ToString::to_string).collect();
-    let filter = Filter::builder().name("instance-id").set_values(Some(ids)).build();
+/// What all descriptions of instances have in common.
+fn instances() -> Parameters {
     // An account may hide instances that AWS services manage, which are the ones to leave alone.
-    let mut request = client.describe_instances().filters(filter).include_managed_resources(true);
-    let mut instances = HashMap::new();
-    loop {
-        let page = calls.make(Operation::DescribeInstances, &resource, || request.clone().send()).await;
-        let page = page.inspect_err(|error| tracing::warn!(%error, "instances could not be described"))?;
-        let described = page.reservations.unwrap_or_default().into_iter().flat_map(|r| r.instances.unwrap_or_default());
-        instances.extend(described.filter_map(|described| {
-            let instance = Instance::new(&described);
-            Some((described.instance_id?.try_into().ok()?, Some(Arc::new(instance))))
-        }));
-        match next(page.next_token) {
-            Some(token) => request = request.next_token(token),
-            None => return Ok(instances),
-        }
-    }
+    Parameters::default().with("IncludeManagedResources", "true")
+}
+
+fn filtered<'a>(of: Parameters, n: u8, name: &str, values: impl IntoIterator<Item = &'a str>) -> Parameters {
+    of.with(&format!("Filter.{n}.Name"), name).with_list(&format!("Filter.{n}.Value"), values)
+}
+
+fn described(record: &Record) -> Option<(InstanceId, Arc<Instance>)> {
+    Some((record.get("instanceId")?.to_owned().try_into().ok()?, Arc::new(Instance::new(record))))
 }

@@ -17,7 +17,7 @@ use crate::{
 
 const SERVICE: Service = Service { id: "IAM", name: "iam", version: "2010-05-08" };
 
-const LIST: List = List { name: "EvaluationResults", fields: &["EvalActionName", "EvalDecision"] };
+const LIST: List = List::new("*/EvaluationResults/member", &["EvalActionName", "EvalDecision"]);
 
 /// The endpoints of IAM, one for each partition, and the Regions that requests to them are signed for: "AWS Identity
 /// and Access Management endpoints and quotas" in the AWS General Reference.
@@ -65,8 +65,8 @@ impl Iam {
         let Simulation { role_arn, actions, resource, context } = of;
         let parameters = Parameters::default()
             .with("PolicySourceArn", role_arn)
-            .with_list("ActionNames", actions.iter().copied())
-            .with_list("ResourceArns", [*resource]);
+            .with_list("ActionNames.member", actions.iter().copied())
+            .with_list("ResourceArns.member", [*resource]);
         let parameters = (1..).zip(*context).fold(parameters, |parameters, (n, (key, value))| {
             let name = |field: &str| format!("ContextEntries.member.{n}.{field}");
             parameters

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use crate::aws::query::answer::{List, Record};
 
-pub(super) const LIST: List = List {
-    name: "LifecycleHooks",
-    fields: &["LifecycleHookName", "LifecycleTransition", "HeartbeatTimeout", "GlobalTimeout"],
-};
+pub(super) const LIST: List = List::new(
+    "*/LifecycleHooks/member",
+    &["LifecycleHookName", "LifecycleTransition", "HeartbeatTimeout", "GlobalTimeout"],
+);
 
 /// The transition of hooks in which instances wait before they are terminated.
 const TERMINATING: &str = "autoscaling:EC2_INSTANCE_TERMINATING";

@@ -31,7 +31,7 @@ use aws_smithy_types::{body::SdkBody, config_bag::Layer};
 use serde_json::Value;
 
 use self::{
-    answer::{List, Record},
+    answer::{List, Page, Record},
     endpoint::Endpoint,
     error::ServiceError,
 };
@@ -80,7 +80,7 @@ struct Request {
 }
 
 /// The parameters of an operation of a query API.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Parameters(String);
 
 impl Parameters {
@@ -89,10 +89,10 @@ impl Parameters {
         self
     }
 
-    /// Adds `NAME.member.1` and so on.
+    /// Adds `NAME.1` and so on.
     pub(crate) fn with_list<'a>(self, name: &str, values: impl IntoIterator<Item = &'a str>) -> Self {
         let numbered = (1..).zip(values);
-        numbered.fold(self, |of, (n, value)| of.with(&format!("{name}.member.{n}"), value))
+        numbered.fold(self, |of, (n, value)| of.with(&format!("{name}.{n}"), value))
     }
 }
 
@@ -151,8 +151,20 @@ impl Client {
         operation: Operation,
         resource: &impl Display,
         parameters: &Parameters,
-        list: &List,
+        list: &'static List,
     ) -> Result<Vec<Record>, Error> {
+        Ok(self.page(calls, operation, resource, parameters, list).await?.members)
+    }
+
+    /// Like [`call`](Self::call), with the token of the next page.
+    pub(crate) async fn page(
+        &self,
+        calls: &Calls,
+        operation: Operation,
+        resource: &impl Display,
+        parameters: &Parameters,
+        list: &'static List,
+    ) -> Result<Page, Error> {
         calls.repeat(operation, resource, || self.attempt(operation, resource, parameters, list)).await
     }
 
@@ -162,8 +174,8 @@ impl Client {
         operation: Operation,
         resource: &impl Display,
         parameters: &Parameters,
-        list: &List,
-    ) -> Result<Vec<Record>, Error> {
+        list: &'static List,
+    ) -> Result<Page, Error> {
         let answer = self.send(operation, resource, self.service.request(operation, parameters)).await?;
         list.read(&answer).map_err(|error| unreadable(operation, resource, &error))
     }
@@ -256,7 +268,7 @@ mod tests {
     use crate::{aws, aws::deadline::Deadline, direct};
 
     const SERVICE: Service = Service { id: "Auto Scaling", name: "autoscaling", version: "2011-01-01" };
-    const INSTANCES: List = List { name: "AutoScalingInstances", fields: &["InstanceId", "LifecycleState"] };
+    const INSTANCES: List = List::new("*/AutoScalingInstances/member", &["InstanceId", "LifecycleState"]);
     const OPERATION: Operation = Operation::DescribeAutoScalingInstances;
 
     async fn start() -> (Arc<Standin>, Client) {
@@ -341,7 +353,7 @@ mod tests {
 
     #[test]
     fn parameters_are_escaped() {
-        let parameters = Parameters::default().with("Name", "a b&c=ü+%").with_list("Ids", ["1", "2"]);
+        let parameters = Parameters::default().with("Name", "a b&c=ü+%").with_list("Ids.member", ["1", "2"]);
         let request = SERVICE.request(OPERATION, &parameters);
         let expected = "Action=DescribeAutoScalingInstances&Version=2011-01-01&Name=a%20b%26c%3D%C3%BC%2B%25\
                         &Ids.member.1=1&Ids.member.2=2";

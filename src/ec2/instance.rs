@@ -5,9 +5,31 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use aws_sdk_ec2::types;
+use aws_smithy_types::{DateTime, date_time::Format};
 
-use crate::identifier::ClusterName;
+use crate::{
+    aws::query::answer::{List, Record},
+    identifier::ClusterName,
+};
+
+/// Instances, and what is read of each.
+pub(super) const LIST: List = List {
+    path: "reservationSet/item/instancesSet/item",
+    fields: &[
+        "instanceId",
+        "instanceType",
+        "launchTime",
+        "operator/managed",
+        "operator/principal",
+        "placement/availabilityZone",
+        "privateDnsName",
+    ],
+    lists: &[&TAGS, &ATTACHMENTS],
+};
+
+const TAGS: List = List::new("tagSet/item", &["key", "value"]);
+
+const ATTACHMENTS: List = List::new("networkInterfaceSet/item/attachment", &["deviceIndex", "attachTime"]);
 
 /// The tags that name what launched an instance. Instances of one group mostly join one cluster.
 const GROUP_TAGS: [&str; 3] = [AUTO_SCALING_GROUP_TAG, "aws:ec2spot:fleet-request-id", "aws:ec2:fleet-id"];
@@ -90,20 +112,18 @@ pub(crate) enum NodeManager {
 }
 
 impl Instance {
-    pub(crate) fn new(described: &types::Instance) -> Self {
-        let tag = |tag: &types::Tag| Some((tag.key()?.to_owned(), tag.value()?.to_owned()));
+    pub(crate) fn new(described: &Record) -> Self {
+        let tag = |tag: &Record| Some((tag.get("key")?.to_owned(), tag.get("value")?.to_owned()));
+        let launched = described.get("launchTime").and_then(time);
         Self {
-            tags: described.tags().iter().filter_map(tag).collect(),
-            operator: described.operator().and_then(operator),
-            start: start(described),
-            started: described.launch_time().and_then(|time| (*time).try_into().ok()),
-            private_dns_name: described.private_dns_name().filter(|name| !name.is_empty()).map(str::to_owned),
+            tags: described.list(&TAGS).filter_map(tag).collect(),
+            operator: operator(described),
+            start: start(described, launched),
+            started: launched.and_then(|time| time.try_into().ok()),
+            private_dns_name: described.text("privateDnsName"),
             pool: CapacityPool {
-                instance_type: described.instance_type().map(|instance_type| instance_type.as_str().to_owned()),
-                availability_zone: described
-                    .placement()
-                    .and_then(types::Placement::availability_zone)
-                    .map(str::to_owned),
+                instance_type: described.text("instanceType"),
+                availability_zone: described.text("placement/availabilityZone"),
             },
         }
     }
@@ -184,26 +204,30 @@ impl std::fmt::Display for OtherPlatform {
     }
 }
 
-fn operator(described: &types::OperatorResponse) -> Option<String> {
-    let is_managed = described.managed().unwrap_or(described.principal().is_some());
-    is_managed.then(|| described.principal().unwrap_or("an AWS service").to_owned())
+fn operator(described: &Record) -> Option<String> {
+    let principal = described.text("operator/principal");
+    let is_managed = described.get("operator/managed").map_or(principal.is_some(), |managed| managed == "true");
+    is_managed.then(|| principal.unwrap_or_else(|| "an AWS service".to_owned()))
 }
 
 /// How an instance came to run.
 ///
 /// The primary network interface is attached at launch, and stays attached while the instance is stopped. Each start
 /// has a launch time of its own.
-fn start(described: &types::Instance) -> LastStart {
-    let mut attachments = described.network_interfaces().iter().filter_map(types::InstanceNetworkInterface::attachment);
-    let primary = attachments.find(|attachment| attachment.device_index() == Some(0));
-    let attached = primary.and_then(types::InstanceNetworkInterfaceAttachment::attach_time);
-    match (described.launch_time(), attached) {
+fn start(described: &Record, launched: Option<DateTime>) -> LastStart {
+    let primary = described.list(&ATTACHMENTS).find(|attachment| attachment.get("deviceIndex") == Some("0"));
+    let attached = primary.and_then(|attachment| time(attachment.get("attachTime")?));
+    match (launched, attached) {
         (Some(launched), Some(attached)) if launched.secs() < attached.secs().saturating_add(MAX_ATTACH_DELAY_S) => {
             LastStart::Launched
         }
-        (Some(launched), Some(_)) => (*launched).try_into().map_or(LastStart::Unknown, LastStart::Restarted),
+        (Some(launched), Some(_)) => launched.try_into().map_or(LastStart::Unknown, LastStart::Restarted),
         _ => LastStart::Unknown,
     }
+}
+
+fn time(text: &str) -> Option<DateTime> {
+    DateTime::from_str(text, Format::DateTimeWithOffset).ok()
 }
 
 #[cfg(test)]

@@ -2,14 +2,24 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_ec2::types::Filter;
-
-use super::Ec2;
+use super::{Ec2, filtered};
 use crate::{
-    aws::{calls::Calls, next, operation::Operation},
+    aws::{
+        calls::Calls,
+        operation::Operation,
+        query::{
+            Parameters,
+            answer::{List, Record},
+        },
+    },
     error::Error,
     interrupted_task::NetworkInterface,
 };
+
+const LIST: List = List::new(
+    "networkInterfaceSet/item",
+    &["networkInterfaceId", "subnetId", "association/publicIp", "groupSet/item/groupId"],
+);
 
 impl Ec2 {
     /// Describes a network interface; `None` if it is gone.
@@ -25,26 +35,18 @@ impl Ec2 {
     ) -> Result<HashMap<String, Option<NetworkInterface>>, Error> {
         let resource = format!("{} network interfaces", ids.len());
         // By filter: in a request by ids, one that is gone fails the whole call.
-        let filter = Filter::builder().name("network-interface-id").set_values(Some(ids)).build();
-        let mut request = self.client.describe_network_interfaces().filters(filter);
-        let mut found = HashMap::new();
-        loop {
-            let operation = Operation::DescribeNetworkInterfaces;
-            let page = calls.make(operation, &resource, || request.clone().send()).await?;
-            found.extend(page.network_interfaces.unwrap_or_default().into_iter().filter_map(|of| {
-                let has_public_ip = of.association().is_some_and(|association| association.public_ip().is_some());
-                let mut security_groups: Vec<_> =
-                    of.groups.unwrap_or_default().into_iter().filter_map(|g| g.group_id).collect();
-                security_groups.sort_unstable();
-                Some((
-                    of.network_interface_id?,
-                    Some(NetworkInterface { subnet: of.subnet_id?, security_groups, has_public_ip }),
-                ))
-            }));
-            match next(page.next_token) {
-                Some(token) => request = request.next_token(token),
-                None => return Ok(found),
-            }
-        }
+        let ids = ids.iter().map(String::as_str);
+        let parameters = filtered(Parameters::default(), 1, "network-interface-id", ids);
+        let operation = Operation::DescribeNetworkInterfaces;
+        let (found, _) = self.list(&calls, operation, &resource, &parameters, &LIST, usize::MAX).await?;
+        Ok(found.iter().filter_map(read).collect())
     }
+}
+
+fn read(of: &Record) -> Option<(String, Option<NetworkInterface>)> {
+    let mut security_groups: Vec<_> = of.all("groupSet/item/groupId").map(str::to_owned).collect();
+    security_groups.sort_unstable();
+    let has_public_ip = of.text("association/publicIp").is_some();
+    let subnet = of.text("subnetId")?;
+    Some((of.text("networkInterfaceId")?, Some(NetworkInterface { subnet, security_groups, has_public_ip })))
 }

@@ -12,7 +12,7 @@ use crate::{
     error::Error,
 };
 
-const LIST: List = List { name: "Attributes", fields: &["Key", "Value"] };
+const LIST: List = List::new("*/Attributes/member", &["Key", "Value"]);
 
 const DEREGISTRATION_DELAY: &str = "deregistration_delay.timeout_seconds";
 

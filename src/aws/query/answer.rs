@@ -4,64 +4,86 @@ use aws_smithy_xml::decode::{Document, ScopedDecoder, try_data};
 
 use crate::error::BoxError;
 
-/// A list in an answer, and the elements of its members that are read.
+/// Where Amazon EC2 has it, the only one of these services whose answers have several pages here.
+const NEXT_TOKEN: &str = "nextToken";
+
+/// A list in an answer, and what is read of its members. Everything else in them is skipped.
 #[derive(Debug)]
 pub(crate) struct List {
-    /// The list's element; empty if there is none to be read.
-    pub(crate) name: &'static str,
+    /// The path of its members, such as `tagSet/item`: below the root, or below the member that the list is in. `*` is
+    /// any element.
+    pub(crate) path: &'static str,
     /// Paths below a member, such as `SuspendedProcesses/member/ProcessName`.
     pub(crate) fields: &'static [&'static str],
+    /// Lists in each member.
+    pub(crate) lists: &'static [&'static Self],
+}
+
+/// A member of a list: the elements that were asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Record {
+    fields: Vec<(&'static str, String)>,
+    /// The members of its lists, with the lists' paths.
+    members: Vec<(&'static str, Self)>,
+}
+
+/// The members of a list, and the token of the next page.
+#[derive(Debug)]
+pub(crate) struct Page {
+    pub(crate) members: Vec<Record>,
+    pub(crate) next_token: Option<String>,
+}
+
+/// What is read of an element.
+#[derive(Clone, Copy, Debug)]
+enum Part {
+    Field(&'static str),
+    List(&'static List),
 }
 
 impl List {
     /// No list: only errors are of interest.
-    pub(crate) const NONE: Self = Self { name: "", fields: &[] };
+    pub(crate) const NONE: Self = Self::new("", &[]);
 
-    /// Reads the members of the list in `<ActionResponse><ActionResult>`. Elements that are not asked for are skipped.
-    pub(super) fn read(&self, xml: &str) -> Result<Vec<Record>, BoxError> {
-        let mut records = Vec::new();
-        let mut document = Document::new(xml);
-        let mut response = document.root_element()?;
-        while let Some(mut result) = response.next_tag() {
-            while let Some(mut list) = result.next_tag() {
-                if list.start_el().matches(self.name) {
-                    while let Some(mut member) = list.next_tag() {
-                        records.push(Record::read(&mut member, self.fields)?);
-                    }
-                }
-            }
-        }
-        Ok(records)
+    /// A list without lists in its members.
+    pub(crate) const fn new(path: &'static str, fields: &'static [&'static str]) -> Self {
+        Self { path, fields, lists: &[] }
+    }
+
+    pub(super) fn read(&'static self, xml: &str) -> Result<Page, BoxError> {
+        let answer = Record::read(&mut Document::new(xml).root_element()?, &[NEXT_TOKEN], &[self])?;
+        let next_token = answer.text(NEXT_TOKEN);
+        Ok(Page { members: answer.members.into_iter().map(|(_, member)| member).collect(), next_token })
     }
 }
 
-/// A member of a list: the elements that were asked for, with their texts.
-#[derive(Debug, Default)]
-pub(crate) struct Record(Vec<(&'static str, String)>);
-
 impl Record {
-    pub(super) fn read(element: &mut ScopedDecoder<'_, '_>, fields: &[&'static str]) -> Result<Self, BoxError> {
+    pub(super) fn read(
+        element: &mut ScopedDecoder<'_, '_>,
+        fields: &[&'static str],
+        lists: &[&'static List],
+    ) -> Result<Self, BoxError> {
         let mut record = Self::default();
-        let fields: Vec<_> = fields.iter().map(|field| (*field, *field)).collect();
-        record.add(element, &fields)?;
+        let fields = fields.iter().map(|field| (Part::Field(field), *field));
+        let lists = lists.iter().map(|list| (Part::List(list), list.path));
+        record.add(element, &fields.chain(lists).collect::<Vec<_>>())?;
         Ok(record)
     }
 
-    /// Adds what is below an element. Each field comes with the rest of its path.
-    fn add(
-        &mut self,
-        element: &mut ScopedDecoder<'_, '_>,
-        fields: &[(&'static str, &'static str)],
-    ) -> Result<(), BoxError> {
+    /// Adds what is below an element. Each part comes with the rest of its path.
+    fn add(&mut self, element: &mut ScopedDecoder<'_, '_>, parts: &[(Part, &'static str)]) -> Result<(), BoxError> {
         while let Some(mut child) = element.next_tag() {
-            let below = |(field, path): &(&'static str, &'static str)| {
+            let below = |(part, path): &(Part, &'static str)| {
                 let (first, rest) = path.split_once('/').unwrap_or((path, ""));
-                child.start_el().matches(first).then_some((*field, rest))
+                (first == "*" || child.start_el().matches(first)).then_some((*part, rest))
             };
-            let found: Vec<_> = fields.iter().filter_map(below).collect();
+            let found: Vec<_> = parts.iter().filter_map(below).collect();
             match found[..] {
                 [] => {}
-                [(field, "")] => self.0.push((field, try_data(&mut child)?.into_owned())),
+                [(Part::Field(field), "")] => self.fields.push((field, try_data(&mut child)?.into_owned())),
+                [(Part::List(list), "")] => {
+                    self.members.push((list.path, Self::read(&mut child, list.fields, list.lists)?));
+                }
                 _ => self.add(&mut child, &found)?,
             }
         }
@@ -73,9 +95,19 @@ impl Record {
         self.all(field).next()
     }
 
+    /// The text of an element, unless it is empty.
+    pub(crate) fn text(&self, field: &str) -> Option<String> {
+        self.get(field).filter(|text| !text.is_empty()).map(str::to_owned)
+    }
+
     /// The texts of all elements.
     pub(crate) fn all(&self, field: &str) -> impl Iterator<Item = &str> {
-        self.0.iter().filter(move |(name, _)| *name == field).map(|(_, text)| text.as_str())
+        self.fields.iter().filter(move |(name, _)| *name == field).map(|(_, text)| text.as_str())
+    }
+
+    /// The members of a list.
+    pub(crate) fn list(&self, list: &List) -> impl Iterator<Item = &Self> {
+        self.members.iter().filter(|(path, _)| *path == list.path).map(|(_, member)| member)
     }
 }
 
@@ -85,26 +117,49 @@ mod tests {
 
     use super::*;
 
-    const LIST: List = List { name: "Groups", fields: &["Name", "Processes/member/Name", "Operator/Principal"] };
+    const LIST: List = List {
+        path: "*/Groups/member",
+        fields: &["Name", "Processes/member/Name", "Operator/Principal"],
+        lists: &[&TAGS],
+    };
+
+    const TAGS: List = List::new("Tags/member", &["Key", "Value"]);
 
     const ANSWER: &str = "<?xml version=\"1.0\"?>\n<R xmlns=\"http://x/\"><Result><Groups>\
         <member><Name>a &amp; b</Name><Other><Name>no</Name></Other><Processes>\
-        <member><Name>p</Name><Reason>r</Reason></member><member><Name>q</Name></member></Processes></member>\
+        <member><Name>p</Name><Reason>r</Reason></member><member><Name>q</Name></member></Processes>\
+        <Tags><member><Key>k</Key></member><member><Value>w</Value><Key>l</Key></member></Tags></member>\
         <member><Name/><Operator><Principal>eks</Principal></Operator></member><member/></Groups><NextToken>t</NextToken>\
         </Result><ResponseMetadata><RequestId>1</RequestId></ResponseMetadata></R>";
 
     #[test]
     fn asked_elements_of_each_member_are_read() {
-        let records = LIST.read(ANSWER).unwrap();
-        assert_eq!(records.len(), 3);
-        assert_eq!(
-            (records[0].get("Name"), records[1].get("Name"), records[2].get("Name")),
-            (Some("a & b"), Some(""), None)
-        );
-        assert_eq!(records[0].all("Processes/member/Name").collect::<Vec<_>>(), ["p", "q"]);
-        assert_eq!((records[0].get("Operator/Principal"), records[1].get("Operator/Principal")), (None, Some("eks")));
-        assert!(List::NONE.read(ANSWER).unwrap().is_empty());
+        let Page { members, next_token } = LIST.read(ANSWER).unwrap();
+        assert_eq!((members.len(), next_token), (3, None));
+        let text = |field| [0, 1, 2].map(|n: usize| members[n].get(field));
+        assert_eq!(text("Name"), [Some("a & b"), Some(""), None]);
+        assert_eq!(text("Operator/Principal"), [None, Some("eks"), None]);
+        assert_eq!(members[0].all("Processes/member/Name").collect::<Vec<_>>(), ["p", "q"]);
+        let tags: Vec<_> = members[0].list(&TAGS).map(|tag| (tag.get("Key"), tag.get("Value"))).collect();
+        assert_eq!(tags, [(Some("k"), None), (Some("l"), Some("w"))]);
+        assert_eq!(members[1].list(&TAGS).count(), 0);
+        assert!(List::NONE.read(ANSWER).unwrap().members.is_empty());
         assert!(LIST.read("").is_err() && LIST.read("no XML").is_err());
+    }
+
+    #[test]
+    fn members_of_nested_lists_and_pages_are_read() {
+        const LIST: List = List::new("reservationSet/item/instancesSet/item", &["instanceId"]);
+        let item = |id: &str| format!("<item><instanceId>{id}</instanceId></item>");
+        let reservation = |items: &str| format!("<item><instancesSet>{items}</instancesSet></item>");
+        let reservations = reservation(&(item("i-1") + &item("i-2"))) + "<item/>" + &reservation(&item("i-3"));
+        for (token, expected) in [("", None), ("<nextToken/>", None), ("<nextToken>a=</nextToken>", Some("a="))] {
+            let answer =
+                format!("<R><requestId>1</requestId><reservationSet>{reservations}</reservationSet>{token}</R>");
+            let Page { members, next_token } = LIST.read(&answer).unwrap();
+            let ids: Vec<_> = members.iter().filter_map(|instance| instance.get("instanceId")).collect();
+            assert_eq!((ids, next_token.as_deref()), (vec!["i-1", "i-2", "i-3"], expected));
+        }
     }
 
     proptest! {

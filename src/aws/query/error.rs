@@ -10,6 +10,9 @@ use serde_json::Value;
 use super::answer::Record;
 use crate::error::BoxError;
 
+/// Where XML has an error's code and message: from all services, and from Amazon EC2.
+const FIELDS: [&str; 4] = ["Error/Code", "Error/Message", "Errors/Error/Code", "Errors/Error/Message"];
+
 /// An error with the code and the message that the service gives, if it gives any.
 #[derive(Debug)]
 pub(super) struct ServiceError(ErrorMetadata);
@@ -44,9 +47,9 @@ pub(super) fn body_or_error(answer: &HttpResponse) -> Result<String, Orchestrato
 type Described = (Option<String>, Option<String>);
 
 fn from_xml(body: &str) -> Result<Described, BoxError> {
-    let error = Record::read(&mut Document::new(body).root_element()?, &["Error/Code", "Error/Message"])?;
-    let text = |name| error.get(name).map(str::to_owned);
-    Ok((text("Error/Code"), text("Error/Message")))
+    let error = Record::read(&mut Document::new(body).root_element()?, &FIELDS, &[])?;
+    let [code, message, code_of_ec2, message_of_ec2] = FIELDS.map(|field| error.get(field).map(str::to_owned));
+    Ok((code.or(code_of_ec2), message.or(message_of_ec2)))
 }
 
 fn from_json(body: &str) -> Option<Described> {
@@ -98,6 +101,7 @@ mod tests {
             (None, r#"{"__type": "com.amazonaws.sqs#NotFound", "message": "No cluster."}"#),
             (None, r#"{"code": "NotFound", "__type": "Other", "message": "No cluster.", "Message": ""}"#),
             (None, "<R><Error><Code>NotFound</Code><Message>No cluster.</Message></Error></R>"),
+            (None, "<R><Errors><Error><Code>NotFound</Code><Message>No cluster.</Message></Error></Errors></R>"),
         ] {
             assert_eq!(error(header, body), found, "{header:?} {body}");
         }
