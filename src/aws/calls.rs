@@ -26,11 +26,11 @@ pub(super) const ATTEMPT: Duration = Duration::from_secs(5);
 /// The upper limit of the first backoff, 100 ms; it doubles with every attempt.
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 
-/// The upper limit of all backoffs, 5 s: every quota used here refills by 20 requests or more a second.
+/// The upper limit of all backoffs, 5 s: most quotas used here refill by 20 requests or more a second.
 const MAX_BACKOFF: Duration = Duration::from_secs(5);
 
-/// The upper limit of all backoffs for a cluster's own server, 0.5 s: nobody shares its quota.
-const SERVER_BACKOFF: Duration = Duration::from_millis(500);
+/// The upper limit of all backoffs where few callers wait, 0.5 s: for a cluster's own server, and for a slow quota.
+const SHORT_BACKOFF: Duration = Duration::from_millis(500);
 
 /// The upper limit of the first backoff of background calls, 15 s.
 const BACKGROUND_BACKOFF: Duration = Duration::from_secs(15);
@@ -224,7 +224,7 @@ impl Calls {
 
     /// The same calls to a server of one cluster, which has request quotas of its own.
     pub(crate) fn to_server(&self, buckets: &Arc<TokenBuckets>) -> Self {
-        Self { buckets: Arc::clone(buckets), max_backoff: SERVER_BACKOFF, ..self.clone() }
+        Self { buckets: Arc::clone(buckets), max_backoff: SHORT_BACKOFF, ..self.clone() }
     }
 
     /// The same calls, given up at this time at the latest.
@@ -319,6 +319,7 @@ impl Calls {
         let bucket = self.buckets.of(operation);
         let unanswered = |class| Error::call(operation, resource, class, "no answer before the deadline");
         let mut longest = self.first_backoff;
+        let max_backoff = if bucket.is_slow() { SHORT_BACKOFF } else { self.max_backoff };
         let mut last = None;
         let mut resigned = 0;
         let started = Instant::now();
@@ -372,7 +373,7 @@ impl Calls {
             tracing::debug!(%error, "the call is retried");
             last = Some(error);
             sleep(pause).await;
-            longest = self.max_backoff.min(longest * 2);
+            longest = max_backoff.min(longest * 2);
         }
     }
 }
