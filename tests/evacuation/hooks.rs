@@ -283,7 +283,8 @@ async fn failing_calls_do_no_harm() {
             aws.fault(fault());
             deliver(&aws, SETTINGS, &[event], s(600)).await;
             let at = completed(&aws);
-            assert!(s(200) <= at && at <= s(240), "{name} {seed}: {at:?}");
+            // Half of the looks fail, since tasks are read once in each.
+            assert!(s(200) <= at && at <= s(300), "{name} {seed}: {at:?}");
         }
     }
 }
