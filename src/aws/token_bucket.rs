@@ -15,7 +15,8 @@ use tokio::{
 
 use super::operation::{Operation, Quota};
 
-/// The share of a quota that is used, 95 %: clocks differ, and others call the same APIs.
+/// The share of a quota that is used, 95 %: clocks differ, and others call the same APIs. A slow quota is used up, since a
+/// call that is throttled costs less than one that is not made.
 const USED_SHARE: f64 = 0.95;
 
 /// The share that [`Share::Half`] uses, 45 %: calls arrive closer together than they were made.
@@ -83,11 +84,12 @@ impl Default for TokenBuckets {
 
 impl TokenBuckets {
     pub(crate) fn new(share: Share) -> Self {
-        let (used, max_scale) = match share {
-            Share::All => (USED_SHARE, MAX_SCALE),
-            Share::Half => (HALF_SHARE, 1.0),
+        let bucket = |limits: (f64, f64)| match share {
+            Share::All if limits.1 < SLOW => TokenBucket::new(limits, 1.0),
+            Share::All => TokenBucket::new(limits, USED_SHARE),
+            Share::Half => TokenBucket { max_scale: 1.0, ..TokenBucket::new(limits, HALF_SHARE) },
         };
-        Self(Quota::ALL.map(|quota| TokenBucket { max_scale, ..TokenBucket::new(quota.limits(), used) }))
+        Self(Quota::ALL.map(|quota| bucket(quota.limits())))
     }
 
     /// The bucket that an operation draws on.
