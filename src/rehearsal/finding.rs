@@ -17,7 +17,7 @@ pub(crate) enum Kind {
     EksNoAccessEntry,
     /// The endpoint of an EKS cluster can't be reached.
     EksUnreachable,
-    /// Instances are found only by a scan that takes too long in a wave.
+    /// Instances are found only by a scan that a wave has to wait for.
     ScanOutOfQuota,
     /// A standalone task that nobody starts again.
     StandaloneTaskNotRestarted,
