@@ -17,7 +17,9 @@ use crate::{
 
 const SERVICE: Service = Service { id: "IAM", name: "iam", version: "2010-05-08" };
 
-const LIST: List = List::new("*/EvaluationResults/member", &["EvalActionName", "EvalDecision"]);
+const LIST: List = List::new("*/EvaluationResults/member", &["EvalActionName", "EvalDecision", BY_ORGANIZATION]);
+
+const BY_ORGANIZATION: &str = "OrganizationsDecisionDetail/AllowedByOrganizations";
 
 /// The endpoints of IAM, one for each partition, and the Regions that requests to them are signed for: "AWS Identity
 /// and Access Management endpoints and quotas" in the AWS General Reference.
@@ -44,6 +46,14 @@ pub(crate) struct Simulation<'a> {
     pub(crate) context: &'a [(&'a str, &'a str)],
 }
 
+/// What a simulation denies.
+#[derive(Debug, Default)]
+pub(crate) struct Denied {
+    pub(crate) by_role: BTreeSet<String>,
+    /// A simulation does not know all conditions of service control policies, and denies too much.
+    pub(crate) by_organization: BTreeSet<String>,
+}
+
 impl Iam {
     pub(crate) fn new(sdk: &SdkConfig, region: &Region) -> Self {
         let endpoint = ENDPOINTS.iter().find(|(prefix, ..)| region.as_str().starts_with(prefix));
@@ -61,7 +71,7 @@ impl Iam {
     /// # Errors
     ///
     /// If the simulation itself is not allowed, or failed.
-    pub(crate) async fn denied(&self, calls: &Calls, of: &Simulation<'_>) -> Result<BTreeSet<String>, Error> {
+    pub(crate) async fn denied(&self, calls: &Calls, of: &Simulation<'_>) -> Result<Denied, Error> {
         let Simulation { role_arn, actions, resource, context } = of;
         let parameters = Parameters::default()
             .with("PolicySourceArn", role_arn)
@@ -77,7 +87,14 @@ impl Iam {
         // IAM is outside of the Region, and a function in a VPC may not reach it.
         let calls = &calls.retrying_for(UNREACHABLE_AFTER);
         let results = self.0.call(calls, Operation::SimulatePrincipalPolicy, role_arn, &parameters, &LIST).await?;
-        let denied = results.iter().filter(|result| result.get("EvalDecision") != Some("allowed"));
-        Ok(denied.filter_map(|result| result.get("EvalActionName")).map(str::to_owned).collect())
+        let mut denied = Denied::default();
+        for result in results.iter().filter(|result| result.get("EvalDecision") != Some("allowed")) {
+            let by = match result.get(BY_ORGANIZATION) {
+                Some("false") => &mut denied.by_organization,
+                _ => &mut denied.by_role,
+            };
+            by.extend(result.text("EvalActionName"));
+        }
+        Ok(denied)
     }
 }

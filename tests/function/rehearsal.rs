@@ -305,6 +305,11 @@ async fn changes_are_checked_by_simulation_if_the_role_may_simulate() {
         assert_eq!(report["notChecked"], json!(["changes of nodes and pods in EKS clusters"]));
     }
     aws.simulate_denials(&[]);
+    aws.simulate_organization_denials(&["ecs:StopTask"]);
+    let report = rehearsed(&aws, &function, json!({})).await;
+    assert_eq!(kinds(&report), Vec::<&str>::new());
+    assert_eq!(report["notChecked"][1], "ecs:StopTask: a service control policy may deny it");
+    aws.simulate_organization_denials(&[]);
     assert_eq!(kinds(&rehearsed(&aws, &function, json!({})).await), Vec::<&str>::new());
     let simulated = aws.calls_to("SimulatePrincipalPolicy");
     let of_state = simulated.iter().find(|call| call.params["ActionNames.member.1"] == CHANGES[2]).unwrap();

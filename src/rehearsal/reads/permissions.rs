@@ -1,7 +1,5 @@
 //! Whether the role may make the changes that would be made. AWS has no dry run for them.
 
-use std::collections::BTreeSet;
-
 use futures_util::future::join_all;
 
 use crate::{
@@ -9,7 +7,7 @@ use crate::{
     config::{Config, ReplacementPolicy, ResumedPolicy, Strategy},
     ecs::container_instance::ContainerInstance,
     error::{Error, ErrorClass},
-    iam::{Iam, Simulation},
+    iam::{Denied, Iam, Simulation},
     rehearsal::{
         finding::Kind,
         notes::Notes,
@@ -41,18 +39,19 @@ pub(crate) async fn check(scope: &Scope, config: &Config, calls: &Calls, subject
     };
     for (at, changes) in changes.iter().enumerate() {
         match simulated.get(at) {
-            Some(Ok(denied)) => denied.iter().for_each(|action| notes.add(Kind::PermissionMissing, action)),
+            Some(Ok(denied)) => {
+                denied.by_role.iter().for_each(|action| notes.add(Kind::PermissionMissing, action));
+                let unclear = denied.by_organization.iter();
+                notes
+                    .not_checked
+                    .extend(unclear.map(|action| format!("{action}: a service control policy may deny it")));
+            }
             _ => notes.not_checked.extend(changes.actions.iter().map(|action| (*action).to_owned())),
         }
     }
 }
 
-async fn simulate(
-    iam: &Iam,
-    calls: &Calls,
-    role_arn: &str,
-    changes: &[Changes],
-) -> Vec<Result<BTreeSet<String>, Error>> {
+async fn simulate(iam: &Iam, calls: &Calls, role_arn: &str, changes: &[Changes]) -> Vec<Result<Denied, Error>> {
     let one = async |changes: &Changes| {
         let mut context = Vec::new();
         let (cluster, region) = (changes.cluster.as_deref(), changes.resource.split(':').nth(3));

@@ -29,10 +29,14 @@ pub(crate) fn call(settings: &Settings, api: &str, params: &Value) -> Result<Str
     }
     let result = |action: &&str| {
         // A policy that is limited to resources allows nothing on "*".
+        let is_outside = settings.organization_denials.contains(*action);
         let is_denied = denied.contains(*action) || !resources.iter().all(|resource| resource.starts_with("arn:"));
-        let decision = if is_denied { "implicitDeny" } else { "allowed" };
+        let decision = if is_outside || is_denied { "implicitDeny" } else { "allowed" };
         let resource = text("EvalResourceName", &escape(resources.first().copied().unwrap_or("*")));
-        element("member", &(text("EvalActionName", action) + &resource + &text("EvalDecision", decision)))
+        let organization =
+            element("OrganizationsDecisionDetail", &text("AllowedByOrganizations", &(!is_outside).to_string()));
+        let decision = text("EvalDecision", decision) + &organization;
+        element("member", &(text("EvalActionName", action) + &resource + &decision))
     };
     let results: String = actions.iter().map(result).collect();
     Ok(response(api, NAMESPACE, &(element("EvaluationResults", &results) + &text("IsTruncated", "false"))))

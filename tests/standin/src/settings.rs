@@ -26,6 +26,8 @@ pub(crate) struct Settings {
     pub(crate) clock_ahead_s: i64,
     /// The actions that simulations deny; `None` if nobody may simulate.
     pub(crate) simulated_denials: Option<BTreeSet<String>>,
+    /// The actions of which they say that an organization's policy denies them.
+    pub(crate) organization_denials: BTreeSet<String>,
 }
 
 /// How far apart a signature's time and AWS's may be, 5 minutes.

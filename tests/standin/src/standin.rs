@@ -201,6 +201,11 @@ impl Standin {
         self.shared.lock().settings.simulated_denials = Some(denied);
     }
 
+    /// Has `SimulatePrincipalPolicy` answer that the organization's policies deny these actions.
+    pub fn simulate_organization_denials(&self, actions: &[&str]) {
+        self.shared.lock().settings.organization_denials = actions.iter().map(|action| (*action).to_owned()).collect();
+    }
+
     /// Ends every session of an account's roles, as when they are deleted and created again.
     pub fn end_sessions(&self, account: &str) {
         self.shared.lock().accounts.end_sessions(account);
