@@ -42,8 +42,8 @@ pub(crate) struct LoadBalancing {
 pub(crate) struct Target {
     /// An instance's id, or an IP address.
     pub(crate) id: String,
-    /// `None` for the port of the target group.
-    pub(crate) port: Option<u16>,
+    /// Without it, a target that has another port than its target group stays in it, and the call succeeds.
+    pub(crate) port: u16,
 }
 
 /// What became of one target.
@@ -106,11 +106,8 @@ impl LoadBalancing {
     async fn attempt(&self, group: &str, targets: &[Target]) -> Result<(), Error> {
         let parameters = Parameters::default().with("TargetGroupArn", group);
         let parameters = (1..).zip(targets).fold(parameters, |parameters, (n, target)| {
-            let parameters = parameters.with(&format!("Targets.member.{n}.Id"), &target.id);
-            match target.port {
-                Some(port) => parameters.with(&format!("Targets.member.{n}.Port"), &port.to_string()),
-                None => parameters,
-            }
+            let name = |field: &str| format!("Targets.member.{n}.{field}");
+            parameters.with(&name("Id"), &target.id).with(&name("Port"), &target.port.to_string())
         });
         self.client.attempt(Operation::DeregisterTargets, &group, &parameters, &List::NONE).await.map(drop)
     }
@@ -136,7 +133,7 @@ mod tests {
     }
 
     fn target(n: usize) -> Target {
-        Target { id: format!("10.0.{}.{}", n / 100, n % 100), port: Some(8_080) }
+        Target { id: format!("10.0.{}.{}", n / 100, n % 100), port: 8_080 }
     }
 
     fn groups(aws: &Standin, groups: usize, targets: usize) -> Vec<String> {
@@ -162,7 +159,7 @@ mod tests {
         let one = |n| client.deregister(&calls, &arn, [target(n)]);
         assert!(join_all((0..5).map(one)).await.iter().all(Result::is_ok));
         assert_eq!((aws.calls_to("DeregisterTargets").len(), remaining(&aws, "web-0")), (1, 5));
-        let wrong = Target { id: "i-1234567890abcdef0".to_owned(), port: None };
+        let wrong = Target { id: "i-1234567890abcdef0".to_owned(), port: 8_080 };
         let (answers, failed) =
             tokio::join!(join_all((5..10).map(one)), client.deregister(&calls, &arn, [target(0), wrong]));
         assert!(answers.iter().all(Result::is_ok));
@@ -171,7 +168,7 @@ mod tests {
         let error = client.deregister(&calls, &format!("{arn}x"), [target(0)]).await.unwrap_err();
         assert_eq!(error.code(), Some("TargetGroupNotFound"));
         aws.forget_calls();
-        let wrong = |id: &str| Target { id: id.to_owned(), port: None };
+        let wrong = |id: &str| Target { id: id.to_owned(), port: 8_080 };
         assert!(client.deregister(&calls, &format!("{arn}x"), (0..9).map(target)).await.is_err());
         assert!(client.deregister(&calls, &arn, [wrong("x")]).await.is_err());
         assert_eq!(aws.calls().len(), 2, "a call is only divided if that may help");

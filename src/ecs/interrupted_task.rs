@@ -102,7 +102,7 @@ async fn deregister_targets(
         return Ok(TaskOutcome::unchanged(Outcome::DryRun, "its targets would be deregistered"));
     }
     let deregister = async |group: &TargetGroup| {
-        let target = Target { id: address.clone(), port: Some(group.port) };
+        let target = Target { id: address.clone(), port: group.port };
         load_balancing.deregister(calls, &group.arn, [target]).await
     };
     let deregistered = join_all(groups.iter().map(deregister)).await;
