@@ -368,7 +368,9 @@ mod tests {
             match (read(event.to_string().as_bytes()), expected) {
                 (Ok(Event::Task(task)), Some(cause)) => {
                     assert_eq!(task.detail.cause, cause);
-                    assert!(task.detail.service.is_some() && task.detail.address.is_some() && !task.detail.has_stopped);
+                    assert!(
+                        task.detail.service.is_some() && !task.detail.addresses.is_empty() && !task.detail.has_stopped
+                    );
                 }
                 (Ok(Event::Ignored(ignored)), None) => assert!(ignored.reason.contains("not interrupted")),
                 (found, expected) => panic!("{found:?} instead of {expected:?}"),

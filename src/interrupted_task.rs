@@ -93,8 +93,8 @@ pub struct TaskDetail {
     pub cause: Cause,
     /// Whether it has stopped.
     pub has_stopped: bool,
-    /// Its own private address, if it has a network interface.
-    pub address: Option<String>,
+    /// Its own private addresses, if it has a network interface: IPv4, then IPv6.
+    pub addresses: Vec<String>,
 }
 
 /// What interrupted a task.

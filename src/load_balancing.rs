@@ -85,8 +85,7 @@ impl LoadBalancing {
         let operation = Operation::DeregisterTargets;
         let done = calls.repeat(operation, &group, attempt).await;
         let mut targets = batch.close();
-        let is_one_wrong = |error: &Error| targets.len() > 1 && error.code().is_some_and(|code| WRONG.contains(&code));
-        if !done.as_ref().is_err_and(is_one_wrong) {
+        if targets.len() == 1 || !done.as_ref().is_err_and(is_wrong_target) {
             return done.map(|()| HashMap::new());
         }
         let others = targets.split_off(targets.len() / 2);
@@ -111,6 +110,11 @@ impl LoadBalancing {
         });
         self.client.attempt(Operation::DeregisterTargets, &group, &parameters, &List::NONE).await.map(drop)
     }
+}
+
+/// Whether a target can't be in the target group.
+pub(crate) fn is_wrong_target(error: &Error) -> bool {
+    error.code().is_some_and(|code| WRONG.contains(&code))
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use crate::{
     identifier::TaskArn,
     interrupted_task::{Cause, InterruptedTask, Network, Recalled},
     interruption::NOTICE,
-    load_balancing::{LoadBalancing, Target},
+    load_balancing::{LoadBalancing, Target, is_wrong_target},
     outcome::{EventOutcome, Outcome, TaskOutcome},
 };
 
@@ -84,9 +84,9 @@ async fn deregister_targets(
     service: &str,
 ) -> Result<TaskOutcome, Error> {
     let task = &event.detail;
-    let Some(address) = &task.address else {
+    if task.addresses.is_empty() {
         return Ok(TaskOutcome::unchanged(Outcome::Skipped, "it has no address of its own"));
-    };
+    }
     if ecs.cache.is_deregistered(&task.task) {
         return Ok(TaskOutcome::repeated("its targets were deregistered with an earlier event"));
     }
@@ -102,8 +102,16 @@ async fn deregister_targets(
         return Ok(TaskOutcome::unchanged(Outcome::DryRun, "its targets would be deregistered"));
     }
     let deregister = async |group: &TargetGroup| {
-        let target = Target { id: address.clone(), port: group.port };
-        load_balancing.deregister(calls, &group.arn, [target]).await
+        let mut deregistered = Ok(());
+        for address in &task.addresses {
+            let target = Target { id: address.clone(), port: group.port };
+            deregistered = load_balancing.deregister(calls, &group.arn, [target]).await;
+            // A target group has addresses of one family, and rejects the others.
+            if !deregistered.as_ref().is_err_and(is_wrong_target) {
+                break;
+            }
+        }
+        deregistered
     };
     let deregistered = join_all(groups.iter().map(deregister)).await;
     deregistered.into_iter().collect::<Result<(), Error>>()?;

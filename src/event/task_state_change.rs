@@ -34,8 +34,8 @@ pub(super) fn read(detail: &Value) -> Result<Result<TaskDetail, String>, Error> 
         return Ok(Err(format!("its desired status is {}: handled is STOPPED", quote(desired.as_str()))));
     }
     let service = text("group").and_then(|group| group.strip_prefix("service:")).map(str::to_owned);
-    let (has_stopped, address) = (last.as_str() == "STOPPED", address(detail));
-    Ok(Ok(TaskDetail { task, cluster, service, cause, has_stopped, address }))
+    let (has_stopped, addresses) = (last.as_str() == "STOPPED", addresses(detail));
+    Ok(Ok(TaskDetail { task, cluster, service, cause, has_stopped, addresses }))
 }
 
 fn cause(code: Option<&str>, reason: &str) -> Option<Cause> {
@@ -51,8 +51,8 @@ fn cause(code: Option<&str>, reason: &str) -> Option<Cause> {
     }
 }
 
-/// The task's own private address, which its service registers with target groups: IPv4, or IPv6 if it has no other.
-fn address(detail: &Value) -> Option<String> {
+/// The task's own private addresses, of which its service registers one with each target group.
+fn addresses(detail: &Value) -> Vec<String> {
     let lists = |list: &str, inner: &'static str| {
         let all = detail.get(list).and_then(Value::as_array).into_iter().flatten();
         all.filter_map(move |of| of.get(inner)?.as_array()).flatten().collect::<Vec<_>>()
@@ -63,11 +63,10 @@ fn address(detail: &Value) -> Option<String> {
         found?.get("value")?.as_str()
     };
     let of_container = |name: &str| interfaces.iter().find_map(|of| of.get(name)?.as_str());
-    let address = attached("privateIPv4Address")
-        .or_else(|| of_container("privateIpv4Address"))
-        .or_else(|| attached("ipv6Address"))
-        .or_else(|| of_container("ipv6Address"))?;
-    address.parse::<std::net::IpAddr>().ok().map(|address| address.to_string())
+    let v4 = attached("privateIPv4Address").or_else(|| of_container("privateIpv4Address"));
+    let v6 = attached("ipv6Address").or_else(|| of_container("ipv6Address"));
+    let parsed = |address: &str| address.parse::<std::net::IpAddr>().ok().map(|address| address.to_string());
+    [v4, v6].into_iter().flatten().filter_map(parsed).collect()
 }
 
 /// A cluster, by its ARN.

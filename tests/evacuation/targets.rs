@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use standin::{FargateTask, Fault, Service, SpotShape, Standin, Task, TaskDefinition};
+use standin::{FargateTask, Fault, Service, SpotShape, Standin, TargetGroup, Task, TaskDefinition};
 use tokio::time::sleep;
 
 use crate::{batch, in_process::Process, s, standin};
@@ -172,4 +172,22 @@ async fn address_is_left_alone_when_it_may_be_another_tasks() {
     let answer = process.invoke(&event).await.unwrap();
     assert!(answer["outcome"] == "skipped" && reason(&answer).contains("older than its notice"), "{answer}");
     assert_eq!(calls(&aws), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn address_of_the_target_groups_family_is_taken_out() {
+    let aws = standin().await;
+    aws.home().target_group(TargetGroup::new("green").ipv6());
+    let task = start(&aws);
+    aws.home().register_target("green", "2001:db8::7", 8080);
+    let process = Process::start(&aws, &[HANDLE]).await;
+    let mut event = aws.home().interrupt_task(&task).remove(0);
+    let details = event["detail"]["attachments"][0]["details"].as_array_mut().unwrap();
+    details.push(json!({ "name": "ipv6Address", "value": "2001:db8::7" }));
+    let answer = process.invoke(&event).await.unwrap();
+    assert_eq!(answer["outcome"], "target-deregistered", "{answer}");
+    assert_eq!(targets(&aws, "blue"), 1, "that of the other task stays");
+    let green = aws.home().targets("green");
+    assert!(green.iter().all(|target| target.draining == (target.id == "2001:db8::7")), "{green:?}");
+    assert_eq!(aws.calls_to("DeregisterTargets").len(), 3);
 }

@@ -106,7 +106,8 @@ fn targets(group: &TargetGroup, params: &Value) -> Result<Vec<(String, u16)>, Ap
     let field = |n: usize, name: &str| params[format!("Targets.member.{n}.{name}")].as_str();
     let ids = (1..).map_while(|n| Some((n, field(n, "Id")?)));
     let target = |(n, id): (usize, &str)| {
-        let fits = if group.of_instances { id.starts_with("i-") } else { id.parse::<IpAddr>().is_ok() };
+        let is_address = || id.parse::<IpAddr>().is_ok_and(|ip| ip.is_ipv6() == group.is_ipv6);
+        let fits = if group.of_instances { id.starts_with("i-") } else { is_address() };
         if !fits {
             let kind = if group.of_instances { "instance ID" } else { "IP address" };
             let message = format!("The {kind} '{id}' is not valid");

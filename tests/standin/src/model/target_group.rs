@@ -9,6 +9,8 @@ pub struct TargetGroup {
     pub name: String,
     /// Whether its targets are instances; addresses otherwise.
     pub of_instances: bool,
+    /// Whether its addresses are IPv6 addresses; IPv4 addresses otherwise.
+    pub is_ipv6: bool,
     /// The port of targets that are registered without one.
     pub port: u16,
     /// How long a deregistered target drains.
@@ -19,13 +21,21 @@ impl TargetGroup {
     /// A target group of addresses, with port 80 and a deregistration delay of 300 seconds.
     #[must_use]
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), of_instances: false, port: 80, deregistration_delay: Duration::from_mins(5) }
+        let deregistration_delay = Duration::from_mins(5);
+        Self { name: name.into(), of_instances: false, is_ipv6: false, port: 80, deregistration_delay }
     }
 
     /// Makes it one of instances.
     #[must_use]
     pub fn of_instances(mut self) -> Self {
         self.of_instances = true;
+        self
+    }
+
+    /// Makes its addresses IPv6 addresses.
+    #[must_use]
+    pub fn ipv6(mut self) -> Self {
+        self.is_ipv6 = true;
         self
     }
 
