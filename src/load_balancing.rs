@@ -1,12 +1,14 @@
 //! Elastic Load Balancing: targets that are taken out of their target groups.
 
 mod attributes;
+mod family;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use aws_config::SdkConfig;
 use futures_util::future::join_all;
 
+use self::family::Families;
 use crate::{
     aws::{
         calls::Calls,
@@ -35,6 +37,7 @@ const SERVICE: Service =
 pub(crate) struct LoadBalancing {
     client: Client,
     deregistrations: Arc<Coalesced<String, Target, Option<Outcome>>>,
+    families: Arc<Families>,
 }
 
 /// A target of a target group.
@@ -54,7 +57,7 @@ type Batch = OpenBatch<String, Target, Option<Outcome>>;
 impl LoadBalancing {
     pub(crate) fn new(sdk: &SdkConfig) -> Self {
         let deregistrations = Arc::new(Coalesced::new(Operation::DeregisterTargets, TARGETS).lingering(LINGER));
-        Self { client: Client::new(sdk, &SERVICE), deregistrations }
+        Self { client: Client::new(sdk, &SERVICE), deregistrations, families: Arc::default() }
     }
 
     /// Takes targets out of a target group. A target that is not in it is no error.
@@ -85,7 +88,8 @@ impl LoadBalancing {
         let operation = Operation::DeregisterTargets;
         let done = calls.repeat(operation, &group, attempt).await;
         let mut targets = batch.close();
-        if targets.len() == 1 || !done.as_ref().is_err_and(is_wrong_target) {
+        let is_one_wrong = |error: &Error| targets.len() > 1 && error.code().is_some_and(|code| WRONG.contains(&code));
+        if !done.as_ref().is_err_and(is_one_wrong) {
             return done.map(|()| HashMap::new());
         }
         let others = targets.split_off(targets.len() / 2);
@@ -112,11 +116,6 @@ impl LoadBalancing {
     }
 }
 
-/// Whether a target can't be in the target group.
-pub(crate) fn is_wrong_target(error: &Error) -> bool {
-    error.code().is_some_and(|code| WRONG.contains(&code))
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
@@ -133,7 +132,7 @@ mod tests {
     }
 
     fn calls(buckets: &Arc<TokenBuckets>) -> Calls {
-        Calls::new(Deadline::after(Duration::from_secs(110)), Arc::clone(buckets), None, Arc::default())
+        Calls::new(Deadline::after(Duration::from_secs(110)), Arc::clone(buckets), None, Arc::default()).for_a_queue()
     }
 
     fn target(n: usize) -> Target {

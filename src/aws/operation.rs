@@ -24,6 +24,7 @@ pub enum Operation {
     DescribeNetworkInterfaces,
     DescribeServices,
     DescribeTargetGroupAttributes,
+    DescribeTargetGroups,
     DescribeTaskDefinition,
     DescribeTasks,
     DetachInstances,
@@ -101,7 +102,7 @@ impl Operation {
             | Self::CompleteLifecycleAction
             | Self::RecordLifecycleActionHeartbeat => Quota::AutoScaling,
             Self::DeregisterTargets => Quota::ElbModify,
-            Self::DescribeTargetGroupAttributes => Quota::ElbRead,
+            Self::DescribeTargetGroupAttributes | Self::DescribeTargetGroups => Quota::ElbRead,
             Self::SimulatePrincipalPolicy => Quota::Iam,
             Self::ChangeMessageVisibility | Self::SendMessage => Quota::Sqs,
             Self::GetNode

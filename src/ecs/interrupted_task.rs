@@ -19,7 +19,7 @@ use crate::{
     identifier::TaskArn,
     interrupted_task::{Cause, InterruptedTask, Network, Recalled},
     interruption::NOTICE,
-    load_balancing::{LoadBalancing, Target, is_wrong_target},
+    load_balancing::{LoadBalancing, Target},
     outcome::{EventOutcome, Outcome, TaskOutcome},
 };
 
@@ -102,16 +102,12 @@ async fn deregister_targets(
         return Ok(TaskOutcome::unchanged(Outcome::DryRun, "its targets would be deregistered"));
     }
     let deregister = async |group: &TargetGroup| {
-        let mut deregistered = Ok(());
-        for address in &task.addresses {
-            let target = Target { id: address.clone(), port: group.port };
-            deregistered = load_balancing.deregister(calls, &group.arn, [target]).await;
-            // A target group has addresses of one family, and rejects the others.
-            if !deregistered.as_ref().is_err_and(is_wrong_target) {
-                break;
-            }
-        }
-        deregistered
+        // A target group has addresses of one family, and deregistering one of the other has no effect.
+        let id = match &task.addresses[..] {
+            [_, v6] if load_balancing.is_ipv6(calls, &group.arn).await? => v6.clone(),
+            addresses => addresses.first().cloned().unwrap_or_default(),
+        };
+        load_balancing.deregister(calls, &group.arn, [Target { id, port: group.port }]).await
     };
     let deregistered = join_all(groups.iter().map(deregister)).await;
     deregistered.into_iter().collect::<Result<(), Error>>()?;

@@ -74,7 +74,7 @@ pub(crate) fn action(operation: Operation) -> String {
         Operation::DescribeAutoScalingGroups | Operation::DescribeAutoScalingInstances | Operation::DetachInstances => {
             "autoscaling"
         }
-        Operation::DescribeTargetGroupAttributes => "elasticloadbalancing",
+        Operation::DescribeTargetGroupAttributes | Operation::DescribeTargetGroups => "elasticloadbalancing",
         Operation::PutEvents => "events",
         _ => "ecs",
     };

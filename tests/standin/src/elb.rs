@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::error::ApiError;
 use crate::model::TargetGroup;
+use crate::query::list;
 use crate::state::CallContext;
 use crate::xml::{element, response, text};
 
@@ -17,6 +18,7 @@ pub(crate) fn call(context: &mut CallContext<'_>, api: &str, params: &Value) -> 
         "DeregisterTargets" => deregister(context, params)?,
         "DescribeTargetHealth" => describe(context, params)?,
         "DescribeTargetGroupAttributes" => attributes(context, params)?,
+        "DescribeTargetGroups" => describe_groups(context, params)?,
         _ => {
             let message = format!("Could not find operation {api} for version 2015-12-01");
             return Err(ApiError::new(400, "InvalidAction", message));
@@ -69,6 +71,24 @@ fn describe(context: &CallContext<'_>, params: &Value) -> Result<String, ApiErro
     Ok(element("TargetHealthDescriptions", &shown))
 }
 
+fn describe_groups(context: &CallContext<'_>, params: &Value) -> Result<String, ApiError> {
+    let show = |asked: &str| {
+        let group = target_group(context, &serde_json::json!({ "TargetGroupArn": asked }))?;
+        let kind = if group.of_instances { "instance" } else { "ip" };
+        let family = if group.is_ipv6 { "ipv6" } else { "ipv4" };
+        let fields = [
+            ("TargetGroupArn", asked),
+            ("TargetGroupName", &group.name),
+            ("Port", &group.port.to_string()),
+            ("TargetType", kind),
+            ("IpAddressType", family),
+        ];
+        Ok(element("member", &fields.map(|(name, value)| text(name, value)).concat()))
+    };
+    let shown: Result<Vec<_>, ApiError> = list(params, "TargetGroupArns.member").into_iter().map(show).collect();
+    Ok(element("TargetGroups", &shown?.concat()))
+}
+
 fn attributes(context: &CallContext<'_>, params: &Value) -> Result<String, ApiError> {
     let delay = target_group(context, params)?.deregistration_delay.as_secs().to_string();
     let attributes = [
@@ -106,8 +126,7 @@ fn targets(group: &TargetGroup, params: &Value) -> Result<Vec<(String, u16)>, Ap
     let field = |n: usize, name: &str| params[format!("Targets.member.{n}.{name}")].as_str();
     let ids = (1..).map_while(|n| Some((n, field(n, "Id")?)));
     let target = |(n, id): (usize, &str)| {
-        let is_address = || id.parse::<IpAddr>().is_ok_and(|ip| ip.is_ipv6() == group.is_ipv6);
-        let fits = if group.of_instances { id.starts_with("i-") } else { is_address() };
+        let fits = if group.of_instances { id.starts_with("i-") } else { id.parse::<IpAddr>().is_ok() };
         if !fits {
             let kind = if group.of_instances { "instance ID" } else { "IP address" };
             let message = format!("The {kind} '{id}' is not valid");
