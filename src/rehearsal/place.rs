@@ -17,7 +17,7 @@ use super::{
     reads::{self, Counted},
     request::Request,
     subject::{Fate, Subject, notice},
-    timeline::{direct_scan_seconds, scan_seconds},
+    timeline::{NOTICE_S, PROCESSES, scan_seconds},
 };
 use crate::{
     aws::{
@@ -66,8 +66,8 @@ pub(crate) struct Survey {
     pub(crate) subjects: Vec<Subject>,
     /// The number of calls that looking the instances up took.
     pub(crate) calls_to_locate: u32,
-    /// The number of lists of a scan of all clusters.
-    pub(crate) scan_lists: usize,
+    /// The number of calls of a scan of all clusters for all these instances.
+    pub(crate) scan_calls: usize,
     pub(crate) counted: Counted,
     pub(crate) notes: Notes,
     /// Whether all instances are known.
@@ -84,7 +84,7 @@ impl Place<'_> {
             region: self.region.clone(),
             subjects: Vec::new(),
             calls_to_locate: 0,
-            scan_lists: 0,
+            scan_calls: 0,
             counted: Counted::default(),
             notes: Notes::default(),
             is_complete: false,
@@ -133,8 +133,11 @@ impl Place<'_> {
         for error in survey.subjects.iter().filter_map(|subject| subject.error.as_ref()) {
             survey.notes.failed(error);
         }
-        survey.scan_lists = scope.ecs.cache.clusters().map_or(0, |clusters| clusters.scan_lists(survey.subjects.len()));
-        find_slow_scans(survey);
+        let clusters = scope.ecs.cache.clusters();
+        let scan_calls = |instances: usize| clusters.as_ref().map_or(0, |clusters| clusters.scan_lists(instances));
+        survey.scan_calls = scan_calls(survey.subjects.len());
+        // The list that shows the instance is followed by a description.
+        find_slow_scans(survey, scan_calls(1) + 1);
         if self.makes_changes {
             reads::check_permissions(scope, config, calls, &survey.subjects, &mut survey.notes).await;
         }
@@ -199,17 +202,19 @@ fn was_not_reached(subject: &Subject) -> bool {
     error.is_some_and(|error| error.class() == Some(ErrorClass::Throttled) && error.code().is_none())
 }
 
-fn find_slow_scans(survey: &mut Survey) {
+/// Finds the instances that only a scan finds, if a wave has to wait for it or loses notices.
+fn find_slow_scans(survey: &mut Survey, calls_for_one: usize) {
     let scanned: BTreeSet<_> =
         survey.subjects.iter().filter(|of| of.way == Some(Way::Scan)).map(|of| of.id.to_string()).collect();
-    let (lists, instances) = (survey.scan_lists, survey.subjects.len());
-    let seconds = scan_seconds(lists, instances);
-    if seconds <= 0.0 || scanned.is_empty() {
+    let (calls, instances) = (survey.scan_calls, survey.subjects.len());
+    let seconds = scan_seconds(calls, PROCESSES.min(instances));
+    // Each notice scans by itself.
+    let direct_s = scan_seconds(calls_for_one, scanned.len());
+    if scanned.is_empty() || seconds < 1.0 && direct_s < NOTICE_S {
         return;
     }
-    let direct_s = direct_scan_seconds(lists, scanned.len());
     let detail = format!(
-        "a wave of these {instances} instances takes {seconds:.0} s until the last one is found ({lists} lists in each of two processes); with Delivery=direct, where each notice scans by itself, {direct_s:.0} s"
+        "a wave of these {instances} instances takes {seconds:.0} s until the last one is found ({calls} calls in each of two processes); with Delivery=direct, {direct_s:.0} s for those found by a scan"
     );
     for id in scanned {
         survey.notes.add(Kind::ScanOutOfQuota, &id);

@@ -127,7 +127,7 @@ fn wave(survey: &Survey, subjects: &[&Subject], strategy: Strategy) -> Wave {
     wave.nodes = nodes;
     let ways: BTreeSet<_> = subjects.iter().filter_map(|subject| subject.way).collect();
     wave.user_data = subjects.iter().filter(|subject| subject.way == Some(Way::UserData)).count();
-    wave.scan_lists = if ways.contains(&Way::Scan) { survey.scan_lists } else { 0 };
+    wave.scan_calls = if ways.contains(&Way::Scan) { survey.scan_calls } else { 0 };
     wave
 }
 

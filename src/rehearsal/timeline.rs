@@ -14,7 +14,7 @@ use crate::aws::operation::Operation;
 const BATCHING_S: f64 = 1.0;
 
 /// The number of processes that handle a queue's batches: the least that SQS allows. Each of them scans by itself.
-const PROCESSES: usize = 2;
+pub(crate) const PROCESSES: usize = 2;
 
 /// When an evacuation deregisters: 5 s before the end of the notice, 2 s for the answer and 3 s for the call.
 const EVACUATED_S: f64 = 115.0;
@@ -48,8 +48,8 @@ pub(crate) struct Wave {
     pub(crate) nodes: BTreeMap<String, (usize, usize)>,
     /// The number of instances whose user data is read.
     pub(crate) user_data: usize,
-    /// The number of lists of a scan of all clusters; 0 if none is needed.
-    pub(crate) scan_lists: usize,
+    /// The number of calls of a scan of all clusters; 0 if none is needed.
+    pub(crate) scan_calls: usize,
     pub(crate) tasks: usize,
     pub(crate) reaction: Reaction,
 }
@@ -88,17 +88,9 @@ pub(crate) fn seconds(operation: Operation, calls: usize) -> f64 {
     ((count(calls) - burst) / per_second).max(0.0)
 }
 
-/// The least time, in seconds, in which the scan of a wave is over.
-pub(crate) fn scan_seconds(lists: usize, instances: usize) -> f64 {
-    // Each list that shows an instance is followed by a description.
-    let calls = lists + lists.min(instances);
-    seconds(Operation::ListContainerInstances, PROCESSES.min(instances.max(1)) * calls)
-}
-
-/// The least time, in seconds, in which instances are found that are looked up by a process each.
-pub(crate) fn direct_scan_seconds(lists: usize, instances: usize) -> f64 {
-    // The list that shows the instance is followed by a description.
-    seconds(Operation::ListContainerInstances, instances * (lists + 1))
+/// The least time, in seconds, in which a wave's processes scan, with so many calls each.
+pub(crate) fn scan_seconds(calls: usize, processes: usize) -> f64 {
+    seconds(Operation::ListContainerInstances, processes * calls)
 }
 
 impl Wave {
@@ -106,8 +98,8 @@ impl Wave {
     fn located(&self) -> (f64, Operation) {
         let of_ec2 = self.instances.div_ceil(DESCRIBED) + self.user_data;
         let pages: usize = self.container_instances.values().map(|count| count.div_ceil(PAGE)).sum();
-        let reads = if self.scan_lists > 0 {
-            scan_seconds(self.scan_lists, self.instances)
+        let reads = if self.scan_calls > 0 {
+            scan_seconds(self.scan_calls, PROCESSES.min(self.instances))
         } else {
             seconds(Operation::ListContainerInstances, 2 * pages)
         };
@@ -192,7 +184,7 @@ mod tests {
             (wave(100, 10, Reaction::Evacuate), 1.0, 115.0, None),
             (Wave { tasks: 10_000, ..wave(100, 10, Reaction::Evacuate) }, 1.0, 251.0, Some("StopTask")),
             (Wave { user_data: 500, ..deregister(500, 50) }, 21.2, 21.2, Some("DescribeInstances")),
-            (Wave { scan_lists: 1_000, ..deregister(100, 10) }, 106.0, 106.0, Some("ListContainerInstances")),
+            (Wave { scan_calls: 1_000, ..deregister(100, 10) }, 96.0, 96.0, Some("ListContainerInstances")),
             (nodes(100, 3_000), 1.0, 30.0, Some("EvictPod")),
             (nodes(10, 100), 1.0, 1.0, None),
         ] {
@@ -205,14 +197,9 @@ mod tests {
 
     #[test]
     fn scan_of_few_clusters_takes_no_time() {
-        for (lists, instances, expected) in
-            [(0, 0, 0.0), (50, 1, 0.0), (50, 1_000, 5.0), (700, 2, 65.2), (700, 1_000, 135.0)]
-        {
-            assert!(
-                (scan_seconds(lists, instances) - expected).abs() < 0.01,
-                "{lists} {instances}: {}",
-                scan_seconds(lists, instances)
-            );
+        for (calls, processes, expected) in [(0, 2, 0.0), (50, 1, 0.0), (50, 2, 0.0), (100, 2, 5.0), (21, 200, 205.0)] {
+            let seconds = scan_seconds(calls, processes);
+            assert!((seconds - expected).abs() < 0.01, "{calls} {processes}: {seconds}");
         }
     }
 }
