@@ -15,7 +15,7 @@ use crate::{
         operation::Operation,
         query::{
             Client, Parameters, Service,
-            answer::{List, Page, Record},
+            answer::{List, Record},
         },
     },
     error::Error,
@@ -32,6 +32,19 @@ const PAGE_SIZE: &str = "1000";
 const SERVICE: Service = Service { id: "EC2", name: "ec2", version: "2016-11-15" };
 
 const USER_DATA: List = List::new("userData", &["value"]);
+
+const INSTANCES: Listing<Described> =
+    Listing { operation: Operation::DescribeInstances, list: &instance::LIST, read: described };
+
+/// An instance that EC2 describes.
+type Described = (InstanceId, Arc<Instance>);
+
+/// A call that lists something.
+struct Listing<T> {
+    operation: Operation,
+    list: &'static List,
+    read: fn(&Record) -> Option<T>,
+}
 
 /// Amazon EC2 in one account and Region.
 #[derive(Clone, Debug)]
@@ -65,11 +78,10 @@ impl Ec2 {
     ) -> Result<HashMap<InstanceId, Option<Arc<Instance>>>, Error> {
         let resource = format!("{} instances", ids.len());
         // By filter: in a request by ids, one unknown instance fails the whole call.
-        let parameters = filtered(instances(), 1, "instance-id", ids.iter().map(InstanceId::as_str));
-        let found =
-            self.list(&calls, Operation::DescribeInstances, &resource, &parameters, &instance::LIST, usize::MAX);
-        let (found, _) = found.await.inspect_err(|error| tracing::warn!(%error, "instances could not be described"))?;
-        Ok(found.iter().filter_map(described).map(|(id, instance)| (id, Some(instance))).collect())
+        let parameters = filtered(all(), 1, "instance-id", ids.iter().map(InstanceId::as_str));
+        let found = self.list(&calls, &resource, &INSTANCES, &parameters, usize::MAX).await;
+        let (found, _) = found.inspect_err(|error| tracing::warn!(%error, "instances could not be described"))?;
+        Ok(found.into_iter().map(|(id, instance)| (id, Some(instance))).collect())
     }
 
     /// Lists the running Spot Instances, at most this many. Returns whether these are all.
@@ -77,13 +89,10 @@ impl Ec2 {
         &self,
         calls: &Calls,
         most: usize,
-    ) -> Result<(Vec<(InstanceId, Arc<Instance>)>, bool), Error> {
-        let parameters = filtered(instances().with("MaxResults", PAGE_SIZE), 1, "instance-lifecycle", ["spot"]);
+    ) -> Result<(Vec<Described>, bool), Error> {
+        let parameters = filtered(all().with("MaxResults", PAGE_SIZE), 1, "instance-lifecycle", ["spot"]);
         let parameters = filtered(parameters, 2, "instance-state-name", ["running"]);
-        let operation = Operation::DescribeInstances;
-        let (found, are_all) =
-            self.list(calls, operation, "Spot Instances", &parameters, &instance::LIST, most).await?;
-        Ok((found.iter().filter_map(described).collect(), are_all))
+        self.list(calls, "Spot Instances", &INSTANCES, &parameters, most).await
     }
 
     /// Reads an instance's user data, in base64; empty if it has none. User data contains secrets.
@@ -94,25 +103,25 @@ impl Ec2 {
     }
 
     /// Reads the pages of a list, up to this many members. Returns whether these are all.
-    async fn list(
+    async fn list<T>(
         &self,
         calls: &Calls,
-        operation: Operation,
         resource: &str,
+        listing: &Listing<T>,
         parameters: &Parameters,
-        list: &'static List,
         most: usize,
-    ) -> Result<(Vec<Record>, bool), Error> {
+    ) -> Result<(Vec<T>, bool), Error> {
+        let Listing { operation, list, read } = listing;
         let mut found = Vec::new();
         let mut of_page = parameters.clone();
         loop {
-            let Page { members, next_token } = self.client.page(calls, operation, &resource, &of_page, list).await?;
-            found.extend(members);
-            if found.len() > most || found.len() == most && next_token.is_some() {
+            let page = self.client.page(calls, *operation, &resource, &of_page, list).await?;
+            found.extend(page.members.iter().filter_map(read));
+            if found.len() > most || found.len() == most && page.next_token.is_some() {
                 found.truncate(most);
                 return Ok((found, false));
             }
-            match next_token {
+            match page.next_token {
                 Some(token) => of_page = parameters.clone().with("NextToken", &token),
                 None => return Ok((found, true)),
             }
@@ -120,9 +129,8 @@ impl Ec2 {
     }
 }
 
-/// What all descriptions of instances have in common.
-fn instances() -> Parameters {
-    // An account may hide instances that AWS services manage, which are the ones to leave alone.
+/// An account may hide what AWS services manage, which are the instances to leave alone.
+fn all() -> Parameters {
     Parameters::default().with("IncludeManagedResources", "true")
 }
 
@@ -130,6 +138,6 @@ fn filtered<'a>(of: Parameters, n: u8, name: &str, values: impl IntoIterator<Ite
     of.with(&format!("Filter.{n}.Name"), name).with_list(&format!("Filter.{n}.Value"), values)
 }
 
-fn described(record: &Record) -> Option<(InstanceId, Arc<Instance>)> {
+fn described(record: &Record) -> Option<Described> {
     Some((record.get("instanceId")?.to_owned().try_into().ok()?, Arc::new(Instance::new(record))))
 }

@@ -2,15 +2,12 @@
 
 use std::collections::HashMap;
 
-use super::{Ec2, filtered};
+use super::{Ec2, Listing, all, filtered};
 use crate::{
     aws::{
         calls::Calls,
         operation::Operation,
-        query::{
-            Parameters,
-            answer::{List, Record},
-        },
+        query::answer::{List, Record},
     },
     error::Error,
     interrupted_task::NetworkInterface,
@@ -20,6 +17,9 @@ const LIST: List = List::new(
     "networkInterfaceSet/item",
     &["networkInterfaceId", "subnetId", "association/publicIp", "groupSet/item/groupId"],
 );
+
+const LISTING: Listing<(String, Option<NetworkInterface>)> =
+    Listing { operation: Operation::DescribeNetworkInterfaces, list: &LIST, read };
 
 impl Ec2 {
     /// Describes a network interface; `None` if it is gone.
@@ -36,10 +36,9 @@ impl Ec2 {
         let resource = format!("{} network interfaces", ids.len());
         // By filter: in a request by ids, one that is gone fails the whole call.
         let ids = ids.iter().map(String::as_str);
-        let parameters = filtered(Parameters::default(), 1, "network-interface-id", ids);
-        let operation = Operation::DescribeNetworkInterfaces;
-        let (found, _) = self.list(&calls, operation, &resource, &parameters, &LIST, usize::MAX).await?;
-        Ok(found.iter().filter_map(read).collect())
+        let parameters = filtered(all(), 1, "network-interface-id", ids);
+        let (found, _) = self.list(&calls, &resource, &LISTING, &parameters, usize::MAX).await?;
+        Ok(found.into_iter().collect())
     }
 }
 
