@@ -1,4 +1,4 @@
-//! A client for services of which only a few calls are needed: an SDK crate costs some 0.4 MB each.
+//! A client for services of which only a few calls are needed: an SDK crate costs some 0.3 MB each.
 //!
 //! Requests go through the SDK's own runtime. Credentials, signatures, the correction of the clock, timeouts,
 //! connections and the kinds of errors are those of every SDK client; only the generated code is left out.
@@ -177,7 +177,7 @@ impl Client {
         list: &'static List,
     ) -> Result<Page, Error> {
         let answer = self.send(operation, resource, self.service.request(operation, parameters)).await?;
-        list.read(&answer).map_err(|error| unreadable(operation, resource, &error))
+        list.read(&operation.to_string(), &answer).map_err(|error| unreadable(operation, resource, &error))
     }
 
     /// Makes a call, and retries transient failures until the deadline. Returns the answer; `Null` if it is empty.

@@ -50,8 +50,15 @@ impl List {
         Self { path, fields, lists: &[] }
     }
 
-    pub(super) fn read(&'static self, xml: &str) -> Result<Page, BoxError> {
-        let answer = Record::read(&mut Document::new(xml).root_element()?, &[NEXT_TOKEN], &[self])?;
+    /// Reads an answer, whose root is `OPERATIONResponse`.
+    pub(super) fn read(&'static self, operation: &str, xml: &str) -> Result<Page, BoxError> {
+        let mut document = Document::new(xml);
+        let mut root = document.root_element()?;
+        let name = root.start_el().local();
+        if name.strip_suffix("Response") != Some(operation) {
+            return Err(format!("its root is {name}, expected {operation}Response").into());
+        }
+        let answer = Record::read(&mut root, &[NEXT_TOKEN], &[self])?;
         let next_token = answer.text(NEXT_TOKEN);
         Ok(Page { members: answer.members.into_iter().map(|(_, member)| member).collect(), next_token })
     }
@@ -125,16 +132,16 @@ mod tests {
 
     const TAGS: List = List::new("Tags/member", &["Key", "Value"]);
 
-    const ANSWER: &str = "<?xml version=\"1.0\"?>\n<R xmlns=\"http://x/\"><Result><Groups>\
+    const ANSWER: &str = "<?xml version=\"1.0\"?>\n<DescribeResponse xmlns=\"http://x/\"><Result><Groups>\
         <member><Name>a &amp; b</Name><Other><Name>no</Name></Other><Processes>\
         <member><Name>p</Name><Reason>r</Reason></member><member><Name>q</Name></member></Processes>\
         <Tags><member><Key>k</Key></member><member><Value>w</Value><Key>l</Key></member></Tags></member>\
         <member><Name/><Operator><Principal>eks</Principal></Operator></member><member/></Groups><NextToken>t</NextToken>\
-        </Result><ResponseMetadata><RequestId>1</RequestId></ResponseMetadata></R>";
+        </Result><ResponseMetadata><RequestId>1</RequestId></ResponseMetadata></DescribeResponse>";
 
     #[test]
     fn asked_elements_of_each_member_are_read() {
-        let Page { members, next_token } = LIST.read(ANSWER).unwrap();
+        let Page { members, next_token } = LIST.read("Describe", ANSWER).unwrap();
         assert_eq!((members.len(), next_token), (3, None));
         let text = |field| [0, 1, 2].map(|n: usize| members[n].get(field));
         assert_eq!(text("Name"), [Some("a & b"), Some(""), None]);
@@ -143,8 +150,10 @@ mod tests {
         let tags: Vec<_> = members[0].list(&TAGS).map(|tag| (tag.get("Key"), tag.get("Value"))).collect();
         assert_eq!(tags, [(Some("k"), None), (Some("l"), Some("w"))]);
         assert_eq!(members[1].list(&TAGS).count(), 0);
-        assert!(List::NONE.read(ANSWER).unwrap().members.is_empty());
-        assert!(LIST.read("").is_err() && LIST.read("no XML").is_err());
+        assert!(List::NONE.read("Describe", ANSWER).unwrap().members.is_empty());
+        for other in ["", "no XML", "<html/>", "<Response/>", "<DescribeOthersResponse/>"] {
+            assert!(LIST.read("Describe", other).is_err(), "{other}");
+        }
     }
 
     #[test]
@@ -154,9 +163,10 @@ mod tests {
         let reservation = |items: &str| format!("<item><instancesSet>{items}</instancesSet></item>");
         let reservations = reservation(&(item("i-1") + &item("i-2"))) + "<item/>" + &reservation(&item("i-3"));
         for (token, expected) in [("", None), ("<nextToken/>", None), ("<nextToken>a=</nextToken>", Some("a="))] {
-            let answer =
-                format!("<R><requestId>1</requestId><reservationSet>{reservations}</reservationSet>{token}</R>");
-            let Page { members, next_token } = LIST.read(&answer).unwrap();
+            let answer = format!(
+                "<GetResponse><requestId>1</requestId><reservationSet>{reservations}</reservationSet>{token}</GetResponse>"
+            );
+            let Page { members, next_token } = LIST.read("Get", &answer).unwrap();
             let ids: Vec<_> = members.iter().filter_map(|instance| instance.get("instanceId")).collect();
             assert_eq!((ids, next_token.as_deref()), (vec!["i-1", "i-2", "i-3"], expected));
         }
@@ -166,8 +176,8 @@ mod tests {
         #[test]
         fn no_answer_panics(at in 0..ANSWER.len(), with in "[<>/&a-zN ]{0,3}") {
             let cut = ANSWER.char_indices().map(|(at, _)| at).take_while(|start| *start <= at).last().unwrap_or_default();
-            let _ = LIST.read(&ANSWER[..cut]);
-            let _ = LIST.read(&format!("{}{with}{}", &ANSWER[..cut], &ANSWER[cut..]));
+            let _ = LIST.read("Describe", &ANSWER[..cut]);
+            let _ = LIST.read("Describe", &format!("{}{with}{}", &ANSWER[..cut], &ANSWER[cut..]));
         }
     }
 }
