@@ -85,7 +85,7 @@ impl Default for TokenBuckets {
 impl TokenBuckets {
     pub(crate) fn new(share: Share) -> Self {
         let bucket = |limits: (f64, f64)| match share {
-            Share::All if limits.1 < SLOW => TokenBucket::new(limits, 1.0),
+            Share::All if limits.1 < SLOW => TokenBucket { is_slow: true, ..TokenBucket::new(limits, 1.0) },
             Share::All => TokenBucket::new(limits, USED_SHARE),
             Share::Half => TokenBucket { max_scale: 1.0, ..TokenBucket::new(limits, HALF_SHARE) },
         };
@@ -100,13 +100,15 @@ impl TokenBuckets {
 
 /// A token bucket that serves its queue by urgency.
 ///
-/// The rate halves when AWS throttles, and recovers slowly, so that several processes come to share a quota. An account
+/// The rate halves when AWS throttles, and recovers slowly, so that several processes come to share a quota; that of a slow
+/// quota falls to three quarters. An account
 /// may have a larger quota than the documented one: a bucket that was emptied without being throttled grows.
 #[derive(Debug)]
 pub(super) struct TokenBucket {
     burst: f64,
     full_rate: f64,
     max_scale: f64,
+    is_slow: bool,
     state: Mutex<State>,
 }
 
@@ -168,12 +170,12 @@ impl TokenBucket {
             arrivals: 0,
             announced: BTreeMap::new(),
         };
-        Self { burst, full_rate: per_second, max_scale: MAX_SCALE, state: Mutex::new(state) }
+        Self { burst, full_rate: per_second, max_scale: MAX_SCALE, is_slow: false, state: Mutex::new(state) }
     }
 
     /// Whether it refills by few calls a second.
     pub(super) fn is_slow(&self) -> bool {
-        self.full_rate < SLOW
+        self.is_slow
     }
 
     /// Waits for a token. Returns `None` if there is none for this caller before `until`; at once if that can be
