@@ -3,12 +3,15 @@
 mod attributes;
 mod family;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use aws_config::SdkConfig;
 use futures_util::future::join_all;
 
-use self::family::Families;
 use crate::{
     aws::{
         calls::Calls,
@@ -37,7 +40,9 @@ const SERVICE: Service =
 pub(crate) struct LoadBalancing {
     client: Client,
     deregistrations: Arc<Coalesced<String, Target, Option<Outcome>>>,
-    families: Arc<Families>,
+    descriptions: Arc<Coalesced<String, (), bool>>,
+    /// Whether target groups have IPv6 addresses, by ARN. That never changes.
+    are_ipv6: Arc<Mutex<HashMap<String, bool>>>,
 }
 
 /// A target of a target group.
@@ -57,7 +62,8 @@ type Batch = OpenBatch<String, Target, Option<Outcome>>;
 impl LoadBalancing {
     pub(crate) fn new(sdk: &SdkConfig) -> Self {
         let deregistrations = Arc::new(Coalesced::new(Operation::DeregisterTargets, TARGETS).lingering(LINGER));
-        Self { client: Client::new(sdk, &SERVICE), deregistrations, families: Arc::default() }
+        let descriptions = Arc::new(Coalesced::shared(Operation::DescribeTargetGroups));
+        Self { client: Client::new(sdk, &SERVICE), deregistrations, descriptions, are_ipv6: Arc::default() }
     }
 
     /// Takes targets out of a target group. A target that is not in it is no error.
@@ -118,8 +124,6 @@ impl LoadBalancing {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-
     use standin::{Fault, Quotas, Standin, TargetGroup};
     use tokio::time::{Instant, sleep, sleep_until};
 

@@ -1,15 +1,11 @@
 //! The IP address type of target groups.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::sync::PoisonError;
 
 use super::LoadBalancing;
 use crate::{
     aws::{
         calls::Calls,
-        coalesce::Coalesced,
         operation::Operation,
         query::{Parameters, answer::List},
     },
@@ -18,25 +14,6 @@ use crate::{
 
 const LIST: List = List::new("*/TargetGroups/member", &["IpAddressType"]);
 
-/// Whether target groups have IPv6 addresses, by ARN. That never changes.
-#[derive(Debug)]
-pub(super) struct Families {
-    describing: Coalesced<String, (), bool>,
-    known: Mutex<HashMap<String, bool>>,
-}
-
-impl Default for Families {
-    fn default() -> Self {
-        Self { describing: Coalesced::shared(Operation::DescribeTargetGroups), known: Mutex::default() }
-    }
-}
-
-impl Families {
-    fn known(&self) -> MutexGuard<'_, HashMap<String, bool>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl LoadBalancing {
     /// Whether the targets of a target group are IPv6 addresses.
     ///
@@ -44,10 +21,10 @@ impl LoadBalancing {
     ///
     /// If the call failed.
     pub(crate) async fn is_ipv6(&self, calls: &Calls, target_group_arn: &str) -> Result<bool, Error> {
-        let known = self.families.known().get(target_group_arn).copied();
+        let known = self.are_ipv6.lock().unwrap_or_else(PoisonError::into_inner).get(target_group_arn).copied();
         match known {
             Some(is_ipv6) => Ok(is_ipv6),
-            None => self.families.describing.get_one(self, calls, &target_group_arn.to_owned(), Self::describe).await,
+            None => self.descriptions.get_one(self, calls, &target_group_arn.to_owned(), Self::describe).await,
         }
     }
 
@@ -55,7 +32,7 @@ impl LoadBalancing {
         let parameters = Parameters::default().with("TargetGroupArns.member.1", &arn);
         let found = self.client.call(&calls, Operation::DescribeTargetGroups, &arn, &parameters, &LIST).await?;
         let is_ipv6 = found.first().and_then(|group| group.get("IpAddressType")) == Some("ipv6");
-        self.families.known().insert(arn, is_ipv6);
+        self.are_ipv6.lock().unwrap_or_else(PoisonError::into_inner).insert(arn, is_ipv6);
         Ok(is_ipv6)
     }
 }
