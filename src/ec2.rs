@@ -115,7 +115,8 @@ impl Ec2 {
         let mut found = Vec::new();
         let mut of_page = parameters.clone();
         loop {
-            let page = self.client.page(calls, *operation, &resource, &of_page, list).await?;
+            let attempt = || self.client.attempt(*operation, &resource, &of_page, list);
+            let page = calls.repeat(*operation, &resource, attempt).await?;
             found.extend(page.members.iter().filter_map(read));
             if found.len() > most || found.len() == most && page.next_token.is_some() {
                 found.truncate(most);

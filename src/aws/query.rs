@@ -153,19 +153,8 @@ impl Client {
         parameters: &Parameters,
         list: &'static List,
     ) -> Result<Vec<Record>, Error> {
-        Ok(self.page(calls, operation, resource, parameters, list).await?.members)
-    }
-
-    /// Like [`call`](Self::call), with the token of the next page.
-    pub(crate) async fn page(
-        &self,
-        calls: &Calls,
-        operation: Operation,
-        resource: &impl Display,
-        parameters: &Parameters,
-        list: &'static List,
-    ) -> Result<Page, Error> {
-        calls.repeat(operation, resource, || self.attempt(operation, resource, parameters, list)).await
+        let attempt = || self.attempt(operation, resource, parameters, list);
+        Ok(calls.repeat(operation, resource, attempt).await?.members)
     }
 
     /// One attempt of a call.
