@@ -94,7 +94,6 @@ impl<'a> Invocation<'a> {
             None => Deadline::new(self.now, self.now.system + NOTICE, function_ends).without_urgency(),
         };
         let (scope, calls) = self.scope(&task.account, &task.region, deadline).await?;
-        let calls = if self.can_continue { calls.for_a_queue() } else { calls };
         let acting = Instant::now();
         let outcome =
             handle_task((&scope.ecs, &scope.ec2, &scope.load_balancing), self.config, &calls, task, self.can_continue)

@@ -136,7 +136,7 @@ mod tests {
     }
 
     fn calls(buckets: &Arc<TokenBuckets>) -> Calls {
-        Calls::new(Deadline::after(Duration::from_secs(110)), Arc::clone(buckets), None, Arc::default()).for_a_queue()
+        Calls::new(Deadline::after(Duration::from_secs(110)), Arc::clone(buckets), None, Arc::default()).retrying_soon()
     }
 
     fn target(n: usize) -> Target {

@@ -29,8 +29,8 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 /// The upper limit of all backoffs, 5 s: most quotas used here refill by 20 requests or more a second.
 const MAX_BACKOFF: Duration = Duration::from_secs(5);
 
-/// The upper limit of all backoffs where few callers wait, 0.5 s: for a cluster's own server, and for a slow quota with a
-/// queue. Where each task has a process of its own, hundreds wait.
+/// The upper limit of all backoffs where few callers wait, 0.5 s: for a cluster's own server, and for a slow quota that the
+/// two processes of a queue share. Where each task has a process of its own, hundreds wait.
 const SHORT_BACKOFF: Duration = Duration::from_millis(500);
 
 /// The upper limit of the first backoff of background calls, 15 s.
@@ -67,8 +67,6 @@ pub(crate) struct Calls {
     /// The upper limit of the first backoff, and of all.
     first_backoff: Duration,
     max_backoff: Duration,
-    /// The upper limit of all backoffs for a slow quota.
-    max_slow_backoff: Duration,
     attempts: Attempts,
     /// Whether there is no hurry: calls that are usually given up early wait for tokens until the deadline.
     is_patient: bool,
@@ -170,14 +168,13 @@ impl Calls {
     ) -> Self {
         let (retry_for, first_backoff, attempts) = (Duration::MAX, FIRST_BACKOFF, Attempts::Many);
         let work_started = std::time::Instant::now();
-        let (max_backoff, max_slow_backoff, is_patient) = (MAX_BACKOFF, MAX_BACKOFF, false);
+        let (max_backoff, is_patient) = (MAX_BACKOFF, false);
         Self {
             work_started,
             deadline,
             retry_for,
             first_backoff,
             max_backoff,
-            max_slow_backoff,
             attempts,
             is_patient,
             buckets,
@@ -191,9 +188,9 @@ impl Calls {
         Self { is_patient: true, ..self }
     }
 
-    /// The same calls for a message of a queue, which two processes share: a slow quota is not left unused.
-    pub(crate) fn for_a_queue(self) -> Self {
-        Self { max_slow_backoff: SHORT_BACKOFF, ..self }
+    /// The same calls with short backoffs: a quota that few processes use is not left unused.
+    pub(crate) fn retrying_soon(&self) -> Self {
+        Self { max_backoff: SHORT_BACKOFF, ..self.clone() }
     }
 
     /// The same calls, made in the background: failures are retried after longer backoffs.
@@ -233,7 +230,7 @@ impl Calls {
 
     /// The same calls to a server of one cluster, which has request quotas of its own.
     pub(crate) fn to_server(&self, buckets: &Arc<TokenBuckets>) -> Self {
-        Self { buckets: Arc::clone(buckets), max_backoff: SHORT_BACKOFF, ..self.clone() }
+        Self { buckets: Arc::clone(buckets), ..self.retrying_soon() }
     }
 
     /// The same calls, given up at this time at the latest.
@@ -328,7 +325,6 @@ impl Calls {
         let bucket = self.buckets.of(operation);
         let unanswered = |class| Error::call(operation, resource, class, "no answer before the deadline");
         let mut longest = self.first_backoff;
-        let max_backoff = if bucket.is_slow() { self.max_slow_backoff } else { self.max_backoff };
         let mut last = None;
         let mut resigned = 0;
         let started = Instant::now();
@@ -382,7 +378,7 @@ impl Calls {
             tracing::debug!(%error, "the call is retried");
             last = Some(error);
             sleep(pause).await;
-            longest = max_backoff.min(longest * 2);
+            longest = self.max_backoff.min(longest * 2);
         }
     }
 }

@@ -46,7 +46,7 @@ const BATCH_CALLERS: usize = 9;
 const SLOW: f64 = 6.0;
 
 /// The lowest rate for a slow quota: with less, a process that is left alone with the last calls makes them too slowly.
-/// In waves of two processes, three quarters ended first: after 10 to 14 s, 14 to 16 s with half, 14 to 15 s with all.
+/// In simulated waves of two processes, three quarters ended first: after 10 to 14 s, 14 to 16 s with half, 14 to 15 s with all.
 const MIN_SLOW_RATE: f64 = 0.75;
 
 /// How long a bucket is empty before that alone suggests a larger quota, 10 s.
@@ -108,6 +108,7 @@ pub(super) struct TokenBucket {
     burst: f64,
     full_rate: f64,
     max_scale: f64,
+    /// Whether it refills by few calls a second.
     is_slow: bool,
     state: Mutex<State>,
 }
@@ -171,11 +172,6 @@ impl TokenBucket {
             announced: BTreeMap::new(),
         };
         Self { burst, full_rate: per_second, max_scale: MAX_SCALE, is_slow: false, state: Mutex::new(state) }
-    }
-
-    /// Whether it refills by few calls a second.
-    pub(super) fn is_slow(&self) -> bool {
-        self.is_slow
     }
 
     /// Waits for a token. Returns `None` if there is none for this caller before `until`; at once if that can be
@@ -326,7 +322,7 @@ impl Permit<'_> {
             state.scale = if state.scale > state.proven { state.proven } else { (state.scale / 2.0).max(1.0) };
             state.proven = state.proven.min(state.scale);
             let least = match state.waiting.len() {
-                _ if self.0.is_slow() => MIN_SLOW_RATE,
+                _ if self.0.is_slow => MIN_SLOW_RATE,
                 BATCH_CALLERS.. => MIN_BATCH_RATE,
                 _ => MIN_RATE,
             };
@@ -337,7 +333,7 @@ impl Permit<'_> {
     /// Records that AWS answered the call.
     pub(super) fn answered(&self) {
         let full_rate = self.0.full_rate;
-        let recovery = RECOVERY[usize::from(self.0.is_slow())];
+        let recovery = RECOVERY[usize::from(self.0.is_slow)];
         let mut state = self.0.lock();
         state.rate = (state.rate + full_rate * recovery).min(full_rate * state.scale);
     }

@@ -53,7 +53,7 @@ pub(crate) async fn handle(
         (Verdict::NotIncluded, _) => TaskOutcome::unchanged(Outcome::Skipped, "CLUSTERS does not name its cluster"),
         (Verdict::Excluded, _) => TaskOutcome::unchanged(Outcome::Skipped, "EXCLUDE_CLUSTERS names its cluster"),
         (Verdict::Included, Some(service)) => {
-            deregister_targets(ecs, load_balancing, config, calls, task, service).await?
+            deregister_targets((ecs, load_balancing), config, calls, task, service, can_continue).await?
         }
         (Verdict::Included, None) => {
             let run_again = RunAgain {
@@ -76,12 +76,12 @@ fn done(task: TaskOutcome) -> EventOutcome {
 
 /// Takes the address of a service's task out of the service's target groups.
 async fn deregister_targets(
-    ecs: &Ecs,
-    load_balancing: &LoadBalancing,
+    (ecs, load_balancing): (&Ecs, &LoadBalancing),
     config: &Config,
     calls: &Calls,
     event: &InterruptedTask,
     service: &str,
+    is_from_queue: bool,
 ) -> Result<TaskOutcome, Error> {
     let task = &event.detail;
     if task.addresses.is_empty() {
@@ -101,13 +101,14 @@ async fn deregister_targets(
     if config.mode == Mode::DryRun {
         return Ok(TaskOutcome::unchanged(Outcome::DryRun, "its targets would be deregistered"));
     }
+    let changes = &if is_from_queue { calls.retrying_soon() } else { calls.clone() };
     let deregister = async |group: &TargetGroup| {
         // A target group has addresses of one family, and deregistering one of the other has no effect.
         let id = match &task.addresses[..] {
             [_, v6] if load_balancing.is_ipv6(calls, &group.arn).await? => v6.clone(),
             addresses => addresses.first().cloned().unwrap_or_default(),
         };
-        load_balancing.deregister(calls, &group.arn, [Target { id, port: group.port }]).await
+        load_balancing.deregister(changes, &group.arn, [Target { id, port: group.port }]).await
     };
     let deregistered = join_all(groups.iter().map(deregister)).await;
     deregistered.into_iter().collect::<Result<(), Error>>()?;
