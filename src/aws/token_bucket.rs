@@ -15,9 +15,9 @@ use tokio::{
 
 use super::operation::{Operation, Quota};
 
-/// The share of a quota that is used, 95 %: clocks differ, and others call the same APIs. A slow quota is used up, since a
+/// The share of a quota that is used, 98 %: clocks differ, and others call the same APIs. A slow quota is used up, since a
 /// call that is throttled costs less than one that is not made.
-const USED_SHARE: f64 = 0.95;
+const USED_SHARE: f64 = 0.98;
 
 /// The share that [`Share::Half`] uses, 45 %: calls arrive closer together than they were made.
 const HALF_SHARE: f64 = 0.45;

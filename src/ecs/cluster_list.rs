@@ -78,7 +78,12 @@ impl Cluster {
     /// The number of lists that it takes to search the cluster for this many instances: by filter, or all pages and their
     /// descriptions.
     fn lists(&self, instances: usize) -> usize {
-        instances.div_ceil(FILTER_IDS).min(2 * self.container_instances.div_ceil(PAGE))
+        instances.div_ceil(FILTER_IDS).min(self.snapshot_calls())
+    }
+
+    /// The number of calls that read all of its container instances: all pages and their descriptions.
+    pub(crate) fn snapshot_calls(&self) -> usize {
+        2 * self.container_instances.div_ceil(PAGE)
     }
 }
 

@@ -12,7 +12,7 @@ const CLUSTERS: usize = 100;
 #[tokio::test(start_paused = true)]
 async fn second_process_lets_the_first_scan_finish() {
     let mut early = Vec::new();
-    for seed in 0..8 {
+    for seed in 0..12 {
         let aws = start(Standin::builder().quotas(Quotas::aws())).await;
         let home = aws.home();
         let ids: Vec<_> = (0..10 * CLUSTERS).map(|n| format!("i-{n:017x}")).collect();
@@ -35,6 +35,6 @@ async fn second_process_lets_the_first_scan_finish() {
         assert!(one.max(other) < 20.0, "seed {seed}: {one} {other}");
         early.extend((one.min(other) < 10.0).then_some(seed));
     }
-    // Processes that start within some milliseconds of each other share the quota, as all would without the queue.
-    assert!(early.len() >= 6, "only with the seeds {early:?}");
+    // Processes that start within a few milliseconds of each other share the quota, as all would without the queue.
+    assert!(early.len() >= 11, "only with the seeds {early:?}");
 }

@@ -189,11 +189,13 @@ impl<'a> Search<'a> {
         self.way = Way::Scan;
         self.ecs.wait_for_other_scans(self.calls, known, self.ecs.searches.load(Relaxed)).await;
         self.use_cache().await;
-        let mut clusters: Vec<_> = known.with_instances().cloned().collect();
-        // A cluster that is cached would have shown the instance.
-        clusters.sort_by_key(|cluster| self.ecs.cache.snapshot_time(cluster).is_some());
+        // A cluster that is cached would have shown the instance, unless it was registered since.
+        let (cached, unread) =
+            known.with_instances().cloned().partition(|cluster| self.ecs.cache.snapshot_time(cluster).is_some());
         // A failing cluster must not delay the others ...
-        self.search_clusters(&self.calls.with_fallback_after(self.calls.left()), clusters).await;
+        let calls = &self.calls.with_fallback_after(self.calls.left());
+        self.search_clusters(calls, unread).await;
+        self.search_clusters(calls, cached).await;
         // ... but is retried afterwards for the time that is left.
         let failed = self.failed.iter().filter(|(_, error)| error.is_transient());
         let failed: Vec<_> = failed.map(|(cluster, _)| cluster.clone()).collect();
