@@ -16,6 +16,10 @@ const DELETE_BEFORE: Duration = Duration::from_secs(10);
 /// The time that an answer takes at most, 2 s.
 const ANSWER: Duration = Duration::from_secs(2);
 
+/// How long before the end blocked pods are tried for the last time, 1 s. An eviction that the end cuts off would be an
+/// error, although the pod is only blocked.
+const LAST_TRY: Duration = Duration::from_secs(1);
+
 /// How long an eviction may wait for its turn, 10 s: as long as 1,000 of them take.
 const TURN: Duration = Duration::from_secs(10);
 
@@ -112,7 +116,7 @@ impl Clock {
 
     /// Whether blocked pods are tried again.
     pub(super) fn tries_again(&self, now: Instant) -> bool {
-        !self.is_once && now < self.give_up
+        !self.is_once && now + LAST_TRY <= self.give_up
     }
 
     /// When a pod has to be deleted at the latest.
@@ -219,6 +223,7 @@ mod tests {
         let (clock, start) = clock(Some(120), 118, BudgetPolicy::Respect);
         assert_eq!(clock.step(&State::Blocked, GRACE, start + s(117)), Step::Wait(start + s(118)));
         assert!(clock.tries_again(start + s(117)));
+        assert!(!clock.tries_again(start + s(117) + Duration::from_millis(1)));
         assert_eq!(clock.step(&State::Blocked, GRACE, start + s(118)), Step::Leave);
         assert_eq!(clock.step(&State::Due, GRACE, start + s(118)), Step::Leave);
         assert_eq!(clock.step(&State::Refused, GRACE, start), Step::Leave);
