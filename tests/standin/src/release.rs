@@ -21,7 +21,6 @@ pub fn build_release(args: &[&str]) -> io::Result<PathBuf> {
 /// would run again each time, and their dependents would be built again.
 fn cargo() -> Command {
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
     let of_a_package = |name: &str| {
         name == "OUT_DIR"
             || ["CARGO_BIN_", "CARGO_CRATE_", "CARGO_MANIFEST_", "CARGO_PKG_"].iter().any(|of| name.starts_with(of))
