@@ -288,6 +288,11 @@ impl Calls {
         self.buckets.of(operation).throttled_since(then)
     }
 
+    /// The number of calls at the same quota that AWS has answered so far.
+    pub(crate) fn answered(&self, operation: Operation) -> u64 {
+        self.buckets.of(operation).answered()
+    }
+
     /// Announces calls that have to be made by a time. The announcement ends when it is dropped.
     pub(crate) fn announce(&self, operation: Operation, by: Instant) -> Announced {
         Announced { buckets: Arc::clone(&self.buckets), operation, by, calls: 0 }

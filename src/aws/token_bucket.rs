@@ -123,6 +123,7 @@ struct State {
     proven: f64,
     refilled_at: Instant,
     throttled_at: Option<Instant>,
+    answered: u64,
     /// When the rate was last halved.
     slowed_at: Option<Instant>,
     /// Since when there are fewer tokens than callers for another reason than throttling.
@@ -164,6 +165,7 @@ impl TokenBucket {
             proven: 1.0,
             refilled_at: Instant::now(),
             throttled_at: None,
+            answered: 0,
             slowed_at: None,
             short_since: None,
             in_flight: 0,
@@ -248,6 +250,11 @@ impl TokenBucket {
     /// Whether AWS has throttled a call since a time.
     pub(super) fn throttled_since(&self, then: Instant) -> bool {
         self.lock().throttled_at.is_some_and(|throttled| throttled >= then)
+    }
+
+    /// The number of calls that AWS has answered so far.
+    pub(super) fn answered(&self) -> u64 {
+        self.lock().answered
     }
 
     /// Announces calls that have to be made by a time, in place of the number that was announced before.
@@ -335,6 +342,7 @@ impl Permit<'_> {
         let full_rate = self.0.full_rate;
         let recovery = RECOVERY[usize::from(self.0.is_slow)];
         let mut state = self.0.lock();
+        state.answered += 1;
         state.rate = (state.rate + full_rate * recovery).min(full_rate * state.scale);
     }
 }

@@ -30,9 +30,9 @@ const FIRST_CALLS: usize = 96;
 /// completely when the quota is used up.
 const CONCURRENT_CLUSTERS: usize = 8;
 
-/// The calls that one of two processes has made when they have used up the quota, however close together they began: half
-/// of 100, without the clusters that both have read in part. The other one has made fewer.
-const FIRST_HALF: usize = 42;
+/// The calls that one of two processes, at least, had answered when both together have used up the quota: half of the 100
+/// that it admits at once, without a few that others make.
+const HALF: u64 = 48;
 
 /// The number of lists that the first process has made when the quota is used up, and the time for each further one: the
 /// quota refills by 20 calls a second.
@@ -64,22 +64,18 @@ impl Ecs {
     /// Reads clusters until the quota is used up. Returns whether no other process has used up more of it.
     async fn goes_first(&self, calls: &Calls, known: &ClusterList) -> bool {
         let (started, once) = (Instant::now(), &calls.once());
-        let mut planned = 0;
-        let mut clusters = Vec::new();
-        for cluster in known.iter().filter(|cluster| cluster.container_instances > 0) {
-            planned += cluster.snapshot_calls();
-            if planned > FIRST_CALLS {
-                break;
-            }
-            clusters.push((cluster.name.clone(), cluster.snapshot_calls()));
-        }
-        let read = async |(cluster, calls)| self.snapshot(once, &cluster).await.map_or(0, |()| calls);
+        let answered = || calls.answered(ListContainerInstances);
+        let before = answered();
+        let within_burst = known.iter().filter(|cluster| cluster.container_instances > 0).scan(0, |calls, cluster| {
+            *calls += cluster.snapshot_calls();
+            (*calls <= FIRST_CALLS).then(|| cluster.name.clone())
+        });
+        let clusters: Vec<_> = within_burst.collect();
+        let read = async |cluster| self.snapshot(once, &cluster).await;
         let mut reads = pin!(stream::iter(clusters).map(read).buffer_unordered(CONCURRENT_CLUSTERS));
-        let mut made = 0;
-        while let Some(calls_made) = reads.next().await {
-            made += calls_made;
+        while reads.next().await.is_some() {
             if calls.throttled_since(ListContainerInstances, started) {
-                return made >= FIRST_HALF;
+                return answered() - before >= HALF;
             }
         }
         true
