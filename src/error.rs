@@ -142,6 +142,11 @@ impl Error {
         }
     }
 
+    /// Whether the call was not sent, since its request quota was used up until the deadline.
+    pub(crate) fn is_unsent(&self) -> bool {
+        self.class() == Some(ErrorClass::Throttled) && self.code().is_none()
+    }
+
     /// Whether the same call may succeed later.
     pub(crate) fn is_transient(&self) -> bool {
         self.class().is_some_and(ErrorClass::is_transient)

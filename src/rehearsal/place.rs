@@ -30,7 +30,7 @@ use crate::{
         api_server::{UNAUTHORIZED, UNREACHABLE},
         locate as eks_locate,
     },
-    error::{Error, ErrorClass},
+    error::Error,
     function::Function,
     identifier::{AccountId, ClusterName, Region},
     scope::{Scope, Scopes},
@@ -166,8 +166,10 @@ impl Place<'_> {
             let assess = |subject: Subject| async move {
                 let interruption = notice(subject.id.clone(), &self.account, &self.region);
                 let assessed = Box::pin(subject.clone().assess(scope, self.config, calls, &interruption, closed));
-                let assessed = timeout_at(until, assessed).await.unwrap_or_else(|_| subject.clone());
-                if was_not_reached(&assessed) { subject } else { assessed }
+                match timeout_at(until, assessed).await {
+                    Ok(assessed) if !was_not_reached(&assessed, until) => assessed,
+                    _ => subject,
+                }
             };
             let together = fleet.by_ref().take(TOGETHER).map(assess);
             // Unconstrained: tokio's cooperative budget would have calls made before every instance has joined them.
@@ -196,10 +198,11 @@ async fn fleet(scope: &Scope, calls: &Calls, request: &Request, most: usize) -> 
     Ok((subjects, request.instances.len() <= most))
 }
 
-/// Whether an instance was given up because the quotas left no time for it: no call that failed was sent.
-fn was_not_reached(subject: &Subject) -> bool {
+/// Whether an instance was given up because there was no time for it: a call was not sent, since its quota was used up, or
+/// the end cut it off.
+fn was_not_reached(subject: &Subject, until: Instant) -> bool {
     let error = subject.error.as_ref();
-    error.is_some_and(|error| error.class() == Some(ErrorClass::Throttled) && error.code().is_none())
+    error.is_some_and(|error| error.is_unsent() || error.is_transient() && Instant::now() >= until)
 }
 
 /// Finds the instances that only a scan finds, if a wave has to wait for it or loses notices.

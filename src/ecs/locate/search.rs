@@ -325,7 +325,8 @@ impl<'a> Search<'a> {
         self.search_clusters(&self.calls.with_fallback_after(self.calls.left() / 2), clusters).await;
     }
 
-    /// Searches clusters, several at a time, until the search is over.
+    /// Searches clusters, several at a time, until the search is over or the quota is used up: each further cluster would be
+    /// refused as well.
     async fn search_clusters(&mut self, calls: &Calls, clusters: Vec<ClusterName>) {
         let (ecs, id) = (self.ecs, self.id);
         let search = |cluster: ClusterName| {
@@ -350,6 +351,9 @@ impl<'a> Search<'a> {
             // A `FuturesUnordered` would wake its poller, and concurrent searches would no longer share calls.
             let ((cluster, found), _, others) = select_all(searches).await;
             searches = others;
+            if found.as_ref().is_err_and(Error::is_unsent) {
+                clusters = Vec::new().into_iter();
+            }
             self.record(cluster, found);
         }
         let until = Instant::now() + IN_FLIGHT_GRACE;
