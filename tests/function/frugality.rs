@@ -6,8 +6,9 @@ use standin::{Call, CapacityProvider, Cluster, ContainerInstance, Instance, Stan
 
 use crate::{ID, OTHER, apis, crowd, function, handled, notice, register};
 
+/// A stand-in so slow that calls which are made together are under way together, on a busy machine too.
 async fn slow_standin() -> Standin {
-    Standin::builder().latency(Duration::from_millis(10)).start().await.unwrap()
+    Standin::builder().latency(Duration::from_millis(100)).start().await.unwrap()
 }
 
 /// The longest chain of calls of which each began when the one before was answered.
