@@ -470,7 +470,8 @@ async fn evacuation_starts_its_tasks_again_even_if_it_fails() {
     aws.home().no_capacity(true);
     let notice = aws.home().interrupt(ID, "terminate");
     let comes_back = async {
-        sleep(s(95)).await;
+        // The task is stopped at about 80 s, and the instance is polled every 10 s.
+        sleep(s(105)).await;
         assert!(aws.home().registered(ID) == 1 && !aws.calls_to("DeregisterContainerInstance").is_empty());
         aws.home().no_capacity(false);
     };
