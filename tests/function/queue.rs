@@ -163,7 +163,7 @@ async fn unreadable_cluster_fails_only_instances_not_found() {
 #[tokio::test]
 async fn killed_process_loses_no_notice() {
     for strategy in ["deregister", "drain"] {
-        let aws = Standin::builder().latency(Duration::from_millis(10)).start().await.unwrap();
+        let aws = Standin::builder().latency(Duration::from_millis(100)).start().await.unwrap();
         let notices = fleet(&aws, 10, 20);
         let killed = start(&aws, &[("STRATEGY", strategy)]).await;
         killed.ready().await.unwrap();
