@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use tempfile::NamedTempFile;
 use tokio::net::TcpListener;
 use tokio::process::Command;
 
@@ -21,7 +22,6 @@ pub(crate) use runtime_api::RuntimeApi;
 
 use crate::arn;
 use crate::cpu_share::CpuShare;
-use crate::scratch::Scratch;
 use crate::standin::{ACCOUNT, REGION};
 
 /// A function: a binary, its environment variables and its limits.
@@ -116,7 +116,8 @@ impl Function {
     pub async fn start(self) -> io::Result<Environment> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?.to_string();
-        let (log, output) = Scratch::new("log")?;
+        let log = NamedTempFile::with_prefix("standin-")?;
+        let output = log.reopen()?;
         let mut command = Command::new(&self.program);
         command
             .args(&self.args)

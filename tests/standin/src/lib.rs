@@ -154,7 +154,6 @@ mod release;
 mod request;
 mod reservation;
 mod resources;
-mod scratch;
 mod server;
 mod settings;
 mod standin;

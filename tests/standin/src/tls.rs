@@ -6,12 +6,11 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use tempfile::NamedTempFile;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
-
-use crate::scratch::Scratch;
 
 /// A certificate authority, and an acceptor with a certificate that it signed.
 pub(crate) struct Authority {
@@ -50,15 +49,15 @@ impl Authority {
 
 /// The certificate authority of AWS, in a file that lives as long as the stand-in.
 pub(crate) struct Tls {
-    pub(crate) roots: Scratch,
+    pub(crate) roots: NamedTempFile,
     pub(crate) acceptor: TlsAcceptor,
 }
 
 impl Tls {
     pub(crate) fn new() -> io::Result<Self> {
         let authority = Authority::new()?;
-        let (roots, mut file) = Scratch::new("pem")?;
-        file.write_all(authority.pem.as_bytes())?;
+        let mut roots = NamedTempFile::with_prefix("standin-")?;
+        roots.write_all(authority.pem.as_bytes())?;
         Ok(Self { roots, acceptor: authority.acceptor })
     }
 }

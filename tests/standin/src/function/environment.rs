@@ -1,10 +1,12 @@
 //! An execution environment: a process that handles one event at a time.
 
+use std::fs;
 use std::future::Future;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde_json::Value;
+use tempfile::NamedTempFile;
 use tokio::net::TcpListener;
 use tokio::process::Child;
 use tokio::sync::{Mutex, Notify, watch};
@@ -13,13 +15,12 @@ use tokio::time::timeout;
 
 use super::{Answer, FunctionError, RuntimeApi};
 use crate::cpu_share::{Cgroup, CpuShare};
-use crate::scratch::Scratch;
 
 /// A started function. The process is killed on drop.
 pub struct Environment {
     api: Arc<RuntimeApi>,
     pid: Option<u32>,
-    log: Scratch,
+    log: NamedTempFile,
     init_timeout: Duration,
     timeout: Duration,
     invocation: Mutex<()>,
@@ -36,7 +37,7 @@ impl Environment {
         listener: TcpListener,
         api: Arc<RuntimeApi>,
         child: Child,
-        log: Scratch,
+        log: NamedTempFile,
         (init_timeout, timeout): (Duration, Duration),
         cpu_share: Option<CpuShare>,
     ) -> Self {
@@ -102,7 +103,8 @@ impl Environment {
     /// The lines that the process has written to its output and error streams so far.
     #[must_use]
     pub fn logs(&self) -> Vec<String> {
-        self.log.text().lines().map(str::to_owned).collect()
+        let bytes = fs::read(&self.log).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect()
     }
 
     /// The process's id.
