@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::{
     api_server::ApiServer,
     connection::{Answer, Request, Sent, escape},
-    drain::drain,
+    drain::{Drained, drain},
     eviction::{Eviction, EvictionMode},
     locate::Located,
     node::Node,
@@ -60,26 +60,32 @@ pub(crate) async fn act(
             },
         },
         Action::Apply(Change::Cordon { mark, comes_back, drain: Some(plan) }) => {
-            let cordon = node.cordon(mark, comes_back);
-            let cordon = async |calls: &Calls| match &cordon {
-                Some(cordon) => patch(calls, api_server, node, cordon, true).await,
+            let mark = node.cordon(mark, comes_back);
+            let cordon = async || match &mark {
+                Some(mark) => patch(&calls.retrying_for(CORDON_TIMEOUT), api_server, node, mark, true).await,
                 None => Ok(Patched::Done),
             };
-            let mut cordoned = cordon(&calls.retrying_for(CORDON_TIMEOUT)).await;
+            let mut cordoned = cordon().await;
             if matches!(cordoned, Ok(Patched::Gone)) {
                 return Ok((gone(), None));
             }
-            let drained = drain(calls, now, api_server, node.name(), plan).await?;
+            let drained = drain(calls, now, api_server, node.name(), plan).await;
             // Its pods got their time even if the node could not be cordoned.
             if cordoned.is_err() {
-                cordoned = cordon(&calls.retrying_for(CORDON_TIMEOUT)).await;
+                cordoned = cordon().await;
             }
-            let error = cordoned.err().or(drained.error);
-            let pods = PodCounts::Drained {
+            let is_marked = mark.is_some() && cordoned.is_ok();
+            let (drained, unlisted) = match drained {
+                Ok(drained) => (drained, None),
+                Err(error) => (Drained::default(), Some(error)),
+            };
+            let pods = unlisted.is_none().then_some(PodCounts::Drained {
                 pods_evicted: drained.evicted,
                 pods_deleted: drained.deleted,
                 pods_left: drained.left.len(),
-            };
+            });
+            let is_changed = is_marked || drained.evicted + drained.deleted > 0;
+            let error = cordoned.err().or(unlisted).or(drained.error);
             if !drained.left.is_empty() {
                 let (cluster, pods) = (api_server.cluster.as_str(), drained.left.join(","));
                 tracing::warn!(cluster, node = node.name(), pods, "these pods were not asked to stop");
@@ -92,7 +98,8 @@ pub(crate) async fn act(
                     (Outcome::Cordoned, Some(reason.to_owned()))
                 }
             };
-            return Ok((NodeOutcome { pods: Some(pods), reason, ..changed(kind) }, error));
+            let changed = is_changed.then(SystemTime::now);
+            return Ok((NodeOutcome { pods, changed, reason, ..outcome(kind, None) }, error));
         }
     };
     Ok((done, None))

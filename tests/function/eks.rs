@@ -226,13 +226,20 @@ async fn missing_access_entry_is_reported_with_the_role() {
 #[tokio::test]
 async fn missing_permission_is_reported_with_its_verb() {
     for (verb, resource) in [("get", "nodes"), ("patch", "nodes"), ("list", "pods")] {
-        let (aws, _) = prod(app_pods(1)).await;
+        let (aws, name) = prod(app_pods(1)).await;
         aws.home().change_eks_cluster("prod", |cluster| cluster.deny(verb, resource));
         let function = function(&aws, EKS).await;
         let (error_type, message) = failed(&function, notice(ID, "terminate")).await;
         assert_eq!(error_type, "AccessDenied");
         assert!(message.contains(&format!("cannot {verb} resource \"{resource}\"")), "{message}");
         assert_eq!(count(&aws, "GetCallerIdentity"), 0);
+        if verb == "list" {
+            // It was cordoned.
+            assert!(aws.home().node_at("prod", &name).unwrap().unschedulable);
+            let [line] = &metrics_of(&function)[..] else { panic!("{:?}", function.logs()) };
+            assert!(line["Cluster"] == "prod" && line["SecondsToAct"].is_number(), "{line}");
+            assert!(function.logs().iter().any(|line| line.contains("failed") && line.contains(&name)));
+        }
     }
 }
 
@@ -327,5 +334,9 @@ async fn cluster_and_outcome_are_in_the_metrics_and_the_log_and_the_token_is_not
     for part in [&name, "\"podsEvicted\":3", "\"cluster\":\"prod\""] {
         assert!(logs.contains(part), "{logs}");
     }
+    // Once more: there is nothing left to change.
+    handled(&function, notice(ID, "terminate")).await;
+    let again = metrics_of(&function).remove(1);
+    assert!(again["Outcome"] == "drained" && again["SecondsToAct"].is_null(), "{again}");
     assert!(!logs.contains("k8s-aws-v1") && !logs.contains("X-Amz-Signature"));
 }

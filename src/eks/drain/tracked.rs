@@ -19,7 +19,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 const JITTER: Duration = Duration::from_secs(1);
 
 /// What became of a node's pods.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Drained {
     pub(crate) evicted: usize,
     pub(crate) deleted: usize,
