@@ -59,11 +59,18 @@ struct Entries {
     deregistered: HashSet<TaskArn>,
 }
 
-/// The container instances of a cluster at one time. Each is removed when it is taken.
+/// The container instances of a cluster at one time.
 #[derive(Debug)]
 struct Snapshot {
     read: Instant,
+    /// Those that were taken leave an empty entry, since the snapshot does not show them any more.
     by_instance: HashMap<InstanceId, Vec<ContainerInstance>>,
+}
+
+impl Snapshot {
+    fn take(&mut self, instance: &InstanceId) -> Vec<ContainerInstance> {
+        self.by_instance.get_mut(instance).map(std::mem::take).unwrap_or_default()
+    }
 }
 
 impl Cache {
@@ -122,7 +129,7 @@ impl Cache {
         entries.snapshots.retain(|_, snapshot| snapshot.read.elapsed() < SNAPSHOT_AGE);
         let (mut found, mut outdated) = (Vec::new(), Vec::new());
         for (cluster, snapshot) in &mut entries.snapshots {
-            let taken = snapshot.by_instance.remove(instance).unwrap_or_default();
+            let taken = snapshot.take(instance);
             if snapshot.read >= work_started || taken.iter().all(ContainerInstance::is_in_service) {
                 found.extend(taken);
             } else {
@@ -134,12 +141,16 @@ impl Cache {
 
     /// Like [`Cache::take_registrations`], for one cluster.
     pub(crate) fn take_from(&self, cluster: &ClusterName, instance: &InstanceId) -> Vec<ContainerInstance> {
-        let mut entries = self.lock();
-        entries
-            .snapshots
-            .get_mut(cluster)
-            .and_then(|snapshot| snapshot.by_instance.remove(instance))
-            .unwrap_or_default()
+        self.lock().snapshots.get_mut(cluster).map(|snapshot| snapshot.take(instance)).unwrap_or_default()
+    }
+
+    /// Whether a snapshot of a cluster that was read since then shows these instances, or shows that they are not there.
+    pub(crate) fn shows(&self, cluster: &ClusterName, instances: &[InstanceId], since: Instant) -> bool {
+        let entries = self.lock();
+        let snapshot = entries.snapshots.get(cluster);
+        let snapshot = snapshot.filter(|of| of.read >= since && of.read.elapsed() < SNAPSHOT_AGE);
+        let was_taken = |of: &Snapshot, id| of.by_instance.get(id).is_some_and(Vec::is_empty);
+        snapshot.is_some_and(|of| !instances.iter().any(|id| was_taken(of, id)))
     }
 
     /// The time at which a cluster's container instances were read, if they are cached.

@@ -113,7 +113,7 @@ impl Ecs {
         cluster: &ClusterName,
         instances: Vec<InstanceId>,
     ) -> Result<Registrations, Error> {
-        let was_read = || self.cache.snapshot_time(cluster).is_some_and(|read| read >= calls.work_started());
+        let was_read = || self.cache.shows(cluster, &instances, calls.work_started());
         if self.reads_whole_cluster(cluster, instances.len()) || was_read() {
             if !was_read() {
                 self.snapshot(calls, cluster).await?;

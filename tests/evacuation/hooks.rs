@@ -455,6 +455,23 @@ async fn evacuation_does_not_hold_up_other_instances_of_its_batch() {
     completed(&aws);
 }
 
+/// Its cluster is read as a whole, since it had no container instances when they were counted.
+#[tokio::test(start_paused = true)]
+async fn instance_of_a_cluster_that_was_read_is_found_by_the_next_look() {
+    let aws = standin().await;
+    let home = aws.home();
+    home.cluster(Cluster::new("web"));
+    for n in 0..5 {
+        home.container_instance(&format!("other-{n}"), ContainerInstance::new(format!("i-{n:017x}")));
+    }
+    let process = Process::start(&aws, &[HOOKS, ("CLUSTER_TAG", "cluster")]).await;
+    wait_with(&aws, 300, jobs(2, 60));
+    home.instance(Instance::new(ID).asg(GROUP).tag("cluster", "web"));
+    let event = home.begin_termination(ID).unwrap();
+    process.invoke(&event).await.unwrap();
+    assert!(completed(&aws) >= s(60), "{:?}", completed(&aws));
+}
+
 /// The node of `ID`, whose group has a hook.
 fn node(aws: &Standin, heartbeat_s: u64, pods: impl IntoIterator<Item = Pod>) -> String {
     let home = aws.home();
