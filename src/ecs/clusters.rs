@@ -72,7 +72,7 @@ impl Ecs {
     }
 
     /// Like `describe_clusters`, but never fails: without an answer, every cluster counts as undescribed.
-    pub(crate) async fn describe_named(&self, calls: &Calls, names: Vec<ClusterName>) -> Vec<Cluster> {
+    async fn describe_named(&self, calls: &Calls, names: Vec<ClusterName>) -> Vec<Cluster> {
         let ids: Vec<_> = names.iter().map(ToString::to_string).collect();
         self.describe_clusters(calls, &ids).await.unwrap_or_else(|error| {
             tracing::warn!(%error, "clusters could not be described: each of them may have container instances");
@@ -80,7 +80,7 @@ impl Ecs {
         })
     }
 
-    async fn describe_clusters(&self, calls: &Calls, ids: &[String]) -> Result<Vec<Cluster>, Error> {
+    pub(super) async fn describe_clusters(&self, calls: &Calls, ids: &[String]) -> Result<Vec<Cluster>, Error> {
         let mut clusters = Vec::with_capacity(ids.len());
         for ids in ids.chunks(PAGE) {
             let request = self.client.describe_clusters().set_clusters(Some(ids.to_vec())).include(ClusterField::Tags);

@@ -89,7 +89,8 @@ impl Ecs {
         (): (),
         clusters: Vec<ClusterName>,
     ) -> Result<HashMap<ClusterName, bool>, Error> {
-        let described = self.describe_named(&calls, clusters).await.into_iter();
+        let ids: Vec<_> = clusters.iter().map(ToString::to_string).collect();
+        let described = self.describe_clusters(&calls, &ids).await?.into_iter();
         let tags: HashMap<_, _> = described.map(|cluster| (cluster.name, cluster.has_batch_tag)).collect();
         for (cluster, has_batch_tag) in &tags {
             self.cache.insert_batch_tag(cluster.clone(), *has_batch_tag);

@@ -7,9 +7,9 @@ use aws_sdk_ecs::{
     types::{Task, TaskDefinitionField, TaskField},
 };
 
-use super::{Ecs, definition::Definition};
+use super::{Ecs, definition::Definition, none_failed};
 use crate::{
-    aws::{calls::Calls, coalesce::bisecting, operation::Operation},
+    aws::{calls::Calls, coalesce::bisecting, next, operation::Operation},
     error::Error,
     identifier::{ClusterName, TaskArn},
 };
@@ -46,11 +46,13 @@ impl Ecs {
             let arns = arns.iter().map(ToString::to_string).collect();
             let request = self.client.describe_tasks().cluster(cluster.as_str()).set_tasks(Some(arns));
             let request = request.include(TaskField::Tags);
-            calls.make(Operation::DescribeTasks, &cluster, || request.clone().send()).await
+            let answer = calls.make(Operation::DescribeTasks, &cluster, || request.clone().send()).await?;
+            none_failed(Operation::DescribeTasks, cluster.as_str(), answer.failures(), &["MISSING"])?;
+            Ok(answer.tasks.unwrap_or_default())
         };
         let mut found = HashMap::new();
         for (_, described) in bisecting(arns, describe).await {
-            for task in described?.tasks.unwrap_or_default() {
+            for task in described? {
                 if let Some(arn) = task.task_arn.clone().and_then(|arn| TaskArn::try_from(arn).ok()) {
                     found.insert(arn, Some(Arc::new(task)));
                 }
@@ -77,9 +79,17 @@ impl Ecs {
         cluster: &ClusterName,
         started_by: &str,
     ) -> Result<Option<TaskArn>, Error> {
-        let request = self.client.list_tasks().cluster(cluster.as_str()).started_by(started_by);
-        let answer = calls.make(Operation::ListTasks, cluster, || request.clone().send()).await?;
-        Ok(answer.task_arns.unwrap_or_default().into_iter().find_map(|arn| TaskArn::try_from(arn).ok()))
+        let mut request = self.client.list_tasks().cluster(cluster.as_str()).started_by(started_by);
+        loop {
+            let page = calls.make(Operation::ListTasks, cluster, || request.clone().send()).await?;
+            let listed = page.task_arns.unwrap_or_default();
+            let found = listed.into_iter().find_map(|arn| TaskArn::try_from(arn).ok());
+            match next(page.next_token) {
+                // A page may be empty although another one follows.
+                Some(token) if found.is_none() => request = request.next_token(token),
+                _ => return Ok(found),
+            }
+        }
     }
 
     /// Starts a task in the place of an old one.

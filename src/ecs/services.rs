@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use aws_sdk_ecs::types::SchedulingStrategy;
 
-use super::Ecs;
+use super::{Ecs, none_failed};
 use crate::{
     aws::{calls::Calls, operation::Operation},
     error::Error,
@@ -16,7 +16,7 @@ impl Ecs {
     ///
     /// # Errors
     ///
-    /// A transient error.
+    /// A transient error, or a failure in the answer.
     pub(crate) async fn is_daemon(&self, calls: &Calls, cluster: &ClusterName, service: &str) -> Result<bool, Error> {
         if let Some(known) = self.cache.is_daemon(cluster, service) {
             return Ok(known);
@@ -32,7 +32,10 @@ impl Ecs {
     ) -> Result<HashMap<String, bool>, Error> {
         let request = self.client.describe_services().cluster(cluster.as_str()).set_services(Some(services));
         let described = match calls.make(Operation::DescribeServices, &cluster, || request.clone().send()).await {
-            Ok(answer) => answer.services.unwrap_or_default(),
+            Ok(answer) => {
+                none_failed(Operation::DescribeServices, cluster.as_str(), answer.failures(), &["MISSING"])?;
+                answer.services.unwrap_or_default()
+            }
             Err(error) if error.is_transient() => return Err(error),
             Err(error) => {
                 tracing::warn!(%error, "services could not be described: none of them is treated as a daemon");
