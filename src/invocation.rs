@@ -21,7 +21,7 @@ use crate::{
         Ecs,
         act::act,
         container_instance::Status,
-        interrupted_task::handle as handle_task,
+        interrupted_task::{final_if_old, handle as handle_task},
         locate::{Located, is_launch, locate},
         plan::{Action, Change, plan},
         registrations::identify_stale,
@@ -66,7 +66,7 @@ impl<'a> Invocation<'a> {
     pub(crate) async fn handle(&self, event: &Event) -> EventOutcome {
         let handled = match event {
             Event::Interruption(interruption) => self.handle_interruption(interruption).await,
-            Event::Task(task) => self.handle_task(task).await,
+            Event::Task(task) => self.handle_task(task).await.map_err(|error| final_if_old(task, error)),
             Event::Rehearsal(_) | Event::Ignored(_) => Ok(EventOutcome::default()),
         };
         handled.unwrap_or_else(EventOutcome::failed)

@@ -77,13 +77,13 @@ pub(crate) async fn wait(
     if group != action.group.as_str() {
         return Ok(Wait::Over(format!("the instance is in another Auto Scaling group, {group}")));
     }
-    let state = state.strip_prefix(WARM_POOL).unwrap_or(&state);
-    if state != WAITS {
-        let is_old = BEFORE.contains(&state) && age < INCONSISTENT;
+    let phase = state.strip_prefix(WARM_POOL).unwrap_or(&state);
+    if phase != WAITS {
+        let is_old = BEFORE.contains(&phase) && age < INCONSISTENT;
         return Ok(if is_old {
             Wait::Soon
         } else {
-            Wait::Over(format!("the instance no longer waits: its lifecycle state is {state}"))
+            Wait::Over(format!("the instance does not wait for its end: its lifecycle state is {state}"))
         });
     }
     let hook = auto_scaling.hook(calls, action.group.as_str(), action.hook.as_str()).await?;

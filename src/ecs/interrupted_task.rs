@@ -3,8 +3,9 @@
 
 use std::time::{Duration, SystemTime};
 
+use aws_sdk_ecs::types::Task;
 use futures_util::future::join_all;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{
     Ecs,
@@ -40,6 +41,11 @@ const AGAIN_LATER: Duration = Duration::from_secs(30);
 /// not soon after its end.
 const AGAIN_LAST: Duration = Duration::from_mins(5);
 
+/// How long an address is the task's own: 25 s from its event on, since containers have 30 s to stop unless their stop
+/// timeout says otherwise, and 5 s after ECS has said that it is still stopping.
+const OWN_AFTER_EVENT: Duration = Duration::from_secs(25);
+const OWN_AFTER_LOOK: Duration = Duration::from_secs(5);
+
 /// Handles an interrupted task, in an invocation after which another one can continue or not.
 pub(crate) async fn handle(
     (ecs, ec2, load_balancing): (&Ecs, &Ec2, &LoadBalancing),
@@ -70,6 +76,14 @@ pub(crate) async fn handle(
     Ok(done(outcome))
 }
 
+/// The error of an event that is too old for another attempt is final.
+pub(crate) fn final_if_old(event: &InterruptedTask, error: Error) -> Error {
+    if event.detail.service.is_none() && event.age() > MAX_AGE && !error.is_final() {
+        return Error::NotRunAgain { task: event.detail.task.clone(), reason: error.to_string() };
+    }
+    error
+}
+
 fn done(task: TaskOutcome) -> EventOutcome {
     EventOutcome { task: Some(task), ..EventOutcome::default() }
 }
@@ -91,8 +105,7 @@ async fn deregister_targets(
         return Ok(TaskOutcome::repeated("its targets were deregistered with an earlier event"));
     }
     if event.age() > NOTICE {
-        let reason = "the event is older than its notice: the address may be that of another task";
-        return Ok(TaskOutcome::unchanged(Outcome::Skipped, reason));
+        return Ok(TaskOutcome::unchanged(Outcome::Skipped, "the event is older than its notice"));
     }
     let groups = ecs.target_groups(calls, &task.cluster, service).await?;
     if groups.is_empty() {
@@ -102,7 +115,7 @@ async fn deregister_targets(
         return Ok(TaskOutcome::unchanged(Outcome::DryRun, "its targets would be deregistered"));
     }
     let changes = &if is_from_queue { calls.retrying_soon() } else { calls.clone() };
-    let deregister = async |group: &TargetGroup| {
+    let deregister = async |changes: &Calls, group: &TargetGroup| {
         // A target group has addresses of one family, and deregistering one of the other has no effect.
         let id = match &task.addresses[..] {
             [_, v6] if load_balancing.is_ipv6(calls, &group.arn).await? => v6.clone(),
@@ -110,11 +123,32 @@ async fn deregister_targets(
         };
         load_balancing.deregister(changes, &group.arn, [Target { id, port: group.port }]).await
     };
-    let deregistered = join_all(groups.iter().map(deregister)).await;
-    deregistered.into_iter().collect::<Result<(), Error>>()?;
+    let mut own_until = Instant::now() + OWN_AFTER_EVENT.saturating_sub(event.age());
+    loop {
+        if own_until <= Instant::now() {
+            own_until = Instant::now() + OWN_AFTER_LOOK;
+            let described = ecs.described_task(calls, &task.cluster, &task.task).await?;
+            if !described.is_some_and(|described| has_address(&described)) {
+                let reason = "it has stopped: its address may be that of another task";
+                return Ok(TaskOutcome::unchanged(Outcome::Skipped, reason));
+            }
+        }
+        let changes = &changes.until(own_until);
+        let deregistered = join_all(groups.iter().map(|group| deregister(changes, group))).await;
+        match deregistered.into_iter().collect::<Result<(), Error>>() {
+            Ok(()) => break,
+            Err(error) if error.is_transient() && own_until < calls.deadline() => sleep_until(own_until).await,
+            Err(error) => return Err(error),
+        }
+    }
     ecs.cache.insert_deregistered(task.task.clone());
     let target_groups = groups.into_iter().map(|group| group.arn).collect();
     Ok(TaskOutcome { target_groups, changed: Some(SystemTime::now()), ..TaskOutcome::new(Outcome::TargetDeregistered) })
+}
+
+/// Whether a task still has its network interface.
+fn has_address(task: &Task) -> bool {
+    matches!(task.last_status(), Some("RUNNING" | "DEACTIVATING" | "STOPPING"))
 }
 
 /// Starts a standalone task again when it has stopped.

@@ -352,6 +352,15 @@ async fn what_is_no_longer_known_is_reported_and_not_guessed() {
     let error = process.invoke(&event).await.unwrap_err();
     assert!(error.error_type() == "NotRunAgain" && error.to_string().contains("55 minutes"), "{error}");
     assert!(aws.writes().is_empty());
+
+    // Without the permission to find out more. Another delivery would come in vain.
+    let aws = standin().await;
+    let task = job(&aws, tagged);
+    let event = crate::aged(&aws.home().interrupt_task(&task)[0], s(56 * 60));
+    aws.fault(Fault::on("DescribeTasks").always().error(400, "AccessDeniedException", "no"));
+    let process = Process::start(&aws, &[TAGGED]).await;
+    assert_eq!(process.invoke(&event).await.unwrap_err().error_type(), "NotRunAgain");
+    assert_eq!(process.invoke(&batch(&[event])).await.unwrap(), json!({"batchItemFailures": []}));
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use standin::{FargateTask, Fault, Service, SpotShape, Standin, TargetGroup, Task, TaskDefinition};
+use standin::{Container, FargateTask, Fault, Service, SpotShape, Standin, TargetGroup, Task, TaskDefinition};
 use tokio::time::sleep;
 
 use crate::{batch, in_process::Process, s, standin};
@@ -13,7 +13,8 @@ const HANDLE: (&str, &str) = ("FARGATE_SPOT", "handle");
 /// Starts two tasks of a blue/green service, and returns the first.
 fn start(aws: &Standin) -> String {
     let home = aws.home();
-    home.task_definition(TaskDefinition::new("api").awsvpc());
+    let container = Container::new("app").exits_after(s(30));
+    home.task_definition(TaskDefinition::new("api").container(container).awsvpc());
     let service = Service::new("api", 2).target_group("blue", "app", 8080).alternate_target_group("green");
     home.service("web", service.task_definition("api").capacity_provider("FARGATE_SPOT"));
     let tasks = [(); 2].map(|()| home.fargate_task("web", FargateTask::new(Task::of_service("api"))));
@@ -164,7 +165,7 @@ async fn tasks_of_many_services_share_calls() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn address_is_left_alone_when_it_may_be_another_tasks() {
+async fn address_is_left_alone_when_the_notice_is_over() {
     let aws = standin().await;
     let task = start(&aws);
     let process = Process::start(&aws, &[HANDLE]).await;
@@ -172,6 +173,39 @@ async fn address_is_left_alone_when_it_may_be_another_tasks() {
     let answer = process.invoke(&event).await.unwrap();
     assert!(answer["outcome"] == "skipped" && reason(&answer).contains("older than its notice"), "{answer}");
     assert_eq!(calls(&aws), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn late_event_is_handled_only_while_the_task_has_its_address() {
+    for (since_event, outcome, writes) in [(1, "target-deregistered", 2), (100, "skipped", 0)] {
+        let aws = standin().await;
+        let task = start(&aws);
+        let process = Process::start(&aws, &[HANDLE]).await;
+        let event = crate::aged(&aws.home().interrupt_task(&task)[0], s(26));
+        sleep(s(since_event)).await;
+        let answer = process.invoke(&event).await.unwrap();
+        assert_eq!(answer["outcome"], outcome, "{answer}");
+        let made = calls(&aws);
+        assert_eq!(
+            (&made[..2], aws.writes().len()),
+            (&["DescribeServices", "DescribeTasks"].map(Into::into)[..], writes)
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn address_is_given_up_when_the_task_stops_before_its_turn() {
+    let aws = standin().await;
+    let task = start(&aws);
+    let process = Process::start(&aws, &[HANDLE]).await;
+    let event = aws.home().interrupt_task(&task).remove(0);
+    aws.fault(Fault::on("DeregisterTargets").always().throttle());
+    let started = tokio::time::Instant::now();
+    let answer = process.invoke(&event).await.unwrap();
+    assert!(answer["outcome"] == "skipped" && reason(&answer).contains("another task"), "{answer}");
+    assert_eq!(aws.home().task_at(&task).unwrap().last_status, "STOPPED");
+    // 30 s, 5 s after the last look, and the backoff of the ECS agent's reports.
+    assert!(started.elapsed() < s(45), "{:?}", started.elapsed());
 }
 
 #[tokio::test(start_paused = true)]

@@ -196,7 +196,7 @@ def check_policies(checks):
         (
             "both",
             ORGANIZATION | accounts,
-            {"aws:ResourceOrgID": organization, "aws:ResourceAccount": [ACCOUNT, MEMBER]},
+            {"aws:ResourceAccount": [ACCOUNT, MEMBER]},
         ),
     ]:
         found = statements(Template("template.yaml", parameters).resources())["AssumeMemberRole"]
@@ -294,6 +294,7 @@ def check_permissions(checks):
             {"ecs:DescribeServices": [of_account("ecs", "service/*"), in_cluster]},
             {
                 "elasticloadbalancing:DeregisterTargets": [of_account("elasticloadbalancing", "targetgroup/*"), None],
+                "ecs:DescribeTasks": [of_account("ecs", "task/*"), in_cluster],
                 "elasticloadbalancing:DescribeTargetGroups": ["*", None],
             },
         ),
