@@ -113,10 +113,11 @@ identifier!(
 );
 
 /// What happens to a container instance whose EC2 instance is going to be terminated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Strategy {
     /// It is deregistered: ECS replaces its service tasks at once.
+    #[default]
     Deregister,
     /// It is set to `DRAINING`: ECS stops and replaces its service tasks within the limits of their services.
     Drain,

@@ -11,10 +11,9 @@ use std::{
 
 use crate::{
     aws::{
-        calls::{CallCounts, Calls},
+        calls::CallCounts,
         deadline::{Deadline, Now, less_margin},
     },
-    error::Error,
     event::Message,
     report::Report,
     scope::Scopes,
@@ -23,31 +22,27 @@ use crate::{
 /// The time limit for these calls, 5 s.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Has a message delivered again whose work goes on. Returns whether a new message takes its place.
+/// Has the message of a report delivered again if its work goes on. Returns whether a new message takes its place.
 ///
 /// A failure is logged: a message is delivered again in any case, when the queue's own visibility timeout is over.
 pub(crate) async fn deliver_again(
     scopes: &Scopes,
     function_ends: SystemTime,
-    message: &Message,
+    message: Option<&Message>,
     report: &Report,
 ) -> bool {
-    let Some(home) = scopes.home().filter(|_| report.again_after.is_some()) else { return false };
+    let (Some(message), Some(pause), Some(home)) = (message, report.again_after, scopes.home()) else { return false };
+    let Some(receipt) = &message.receipt else { return false };
     let left = Now::read().until(function_ends).map_or(TIMEOUT, less_margin);
     let calls = &home.calls(Deadline::after(TIMEOUT.min(left)), &Arc::new(CallCounts::default()));
-    continue_later(scopes, calls, message, report).await.unwrap_or_else(|error| {
+    let queue = scopes.queue(receipt.queue.clone());
+    let seconds = u32::try_from(pause.as_secs()).unwrap_or(u32::MAX);
+    let is_replaced = match report.recalled.as_ref().and_then(|recalled| message.event.with_recalled(recalled)) {
+        Some(event) => queue.send(calls, &event, seconds).await.map(|()| true),
+        None => queue.change_visibility(calls, &receipt.handle, seconds).await.map(|()| false),
+    };
+    is_replaced.unwrap_or_else(|error| {
         tracing::warn!(messageId = message.id, %error, "a message is delivered again later than it should be");
         false
     })
-}
-
-/// Returns whether a new message takes the place of this one.
-async fn continue_later(scopes: &Scopes, calls: &Calls, message: &Message, report: &Report) -> Result<bool, Error> {
-    let (Some(receipt), Some(pause)) = (&message.receipt, report.again_after) else { return Ok(false) };
-    let queue = scopes.queue(receipt.queue.clone());
-    let seconds = u32::try_from(pause.as_secs()).unwrap_or(u32::MAX);
-    match report.recalled.as_ref().and_then(|recalled| message.event.with_recalled(recalled)) {
-        Some(event) => queue.send(calls, &event, seconds).await.map(|()| true),
-        None => queue.change_visibility(calls, &receipt.handle, seconds).await.map(|()| false),
-    }
 }

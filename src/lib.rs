@@ -41,6 +41,7 @@ pub mod outcome_bus;
 pub(crate) mod continuation;
 
 pub mod aws;
+pub(crate) mod emf;
 pub mod error;
 pub mod function;
 pub mod identifier;
@@ -114,15 +115,8 @@ pub async fn handle(scopes: &Scopes, config: &Config, event: LambdaEvent<Payload
     let mut invocation = Invocation::new(scopes, config, &event.context);
     match event.payload {
         Payload::Event(event) => {
-            let event = Event::try_from(&event);
-            if let Ok(Event::Rehearsal(request)) = &event {
-                let report = Box::pin(rehearsal::rehearse(scopes, config, invocation.context, request)).await?;
-                return Ok(Response::Rehearsal(Box::new(report)));
-            }
-            let report = invocation.handle_all(vec![event], &[]).await.pop();
-            report.map_or(Ok(Response::batch([])), |(report, _)| {
-                Result::from(report).map(|answer| Response::Answer(Box::new(answer)))
-            })
+            let report = invocation.handle_all(vec![Event::try_from(&event)], &[]).await.pop();
+            report.map_or(Ok(Response::batch([])), |(report, _)| report.into())
         }
         Payload::Batch(messages) => {
             invocation.can_continue = messages.iter().all(|message| message.receipt.is_some());
@@ -197,12 +191,7 @@ impl Invocation<'_> {
             let message = messages.get(at);
             let report = self.report(event, message.map(|message| message.id.as_str()), &outcomes).await;
             // At once, since another event of the batch may hold the invocation for minutes.
-            let is_replaced = match message {
-                Some(message) => {
-                    continuation::deliver_again(self.scopes, self.context.deadline(), message, &report).await
-                }
-                None => false,
-            };
+            let is_replaced = continuation::deliver_again(self.scopes, self.context.deadline(), message, &report).await;
             (at, (report, is_replaced))
         });
         // Unconstrained: tokio's cooperative budget would have the first call made before every event has joined it.
@@ -225,10 +214,9 @@ impl Invocation<'_> {
     ) -> Report {
         let event = match event {
             Ok(Event::Ignored(ignored)) => return report::ignored(ignored, message),
-            // Of a queue: the report is in the log and in the metrics.
             Ok(Event::Rehearsal(request)) => {
                 return match Box::pin(rehearsal::rehearse(self.scopes, self.config, self.context, request)).await {
-                    Ok(_) => report::rehearsed(),
+                    Ok(rehearsal) => report::rehearsed(rehearsal),
                     Err(error) => report::invalid(error, message),
                 };
             }

@@ -12,10 +12,11 @@ use crate::{
 };
 
 /// The outcomes, in ascending order of significance: of several, the most significant one stands for the event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// The function does not react to such an event.
+    #[default]
     Ignored,
     /// The instance is in no cluster.
     NotFound,

@@ -29,11 +29,10 @@ use std::{
 use lambda_runtime::Context;
 
 use self::{
-    finding::Finding,
-    place::{Limits, Place},
+    finding::{Finding, name},
+    place::{Limits, Place, Survey},
     report::Report,
     request::{MAX_INSTANCES, Request},
-    tally::Tally,
 };
 use crate::{
     aws::{
@@ -74,17 +73,18 @@ pub(crate) async fn rehearse(
     let places = places(scopes, config, &function, request)?;
     let left = now.until(context.deadline()).map_or(UNKNOWN_TIME, less_margin);
     let counts = Arc::<CallCounts>::default();
-    let mut tally = Tally::new(places.len() > 1);
+    let mut surveys: Vec<Survey> = Vec::new();
     for (account, region) in places {
-        let most = MAX_INSTANCES.saturating_sub(tally.instances());
+        let known: usize = surveys.iter().map(|survey| survey.subjects.len()).sum();
+        let most = MAX_INSTANCES.saturating_sub(known);
         let limits = Limits { locate_until: now.instant + left.mul_f64(LOCATE_SHARE), until: now.instant + left, most };
         let place = Place { scopes, function: &function, config, makes_changes, account, region };
-        tally.add(place.survey(request, &counts, limits).await);
+        surveys.push(place.survey(request, &counts, limits).await);
     }
-    let report = tally.report(config, &counts, milliseconds(started.elapsed()));
+    let report = tally::report(surveys, config, &counts, milliseconds(started.elapsed()));
     metrics::write(&report);
     for Finding { kind, count, examples, what, what_to_do } in &report.findings {
-        let (kind, examples) = (kind.name(), examples.join(", "));
+        let (kind, examples) = (name(kind), examples.join(", "));
         tracing::warn!(kind, count, examples, what, whatToDo = what_to_do, "finding");
     }
     tracing::info!(

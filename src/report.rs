@@ -5,6 +5,7 @@ mod metrics;
 use std::time::Duration;
 
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use self::metrics::Measurement;
 use crate::{
@@ -29,34 +30,21 @@ pub enum Response {
     Answer(Box<Answer>),
     /// The answer to a rehearsal.
     Rehearsal(Box<rehearsal::report::Report>),
-    /// The answer to a batch from a queue.
-    Batch(BatchResponse),
-}
-
-/// The messages of a batch that failed, for SQS to deliver again.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct BatchResponse {
-    batch_item_failures: Vec<BatchItemFailure>,
-}
-
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct BatchItemFailure {
-    item_identifier: String,
+    /// The answer to a batch from a queue: the messages that failed, for SQS to deliver again.
+    Batch(Value),
 }
 
 impl Response {
     /// The answer to a batch of which these messages failed.
     #[must_use]
     pub fn batch(failed: impl IntoIterator<Item = String>) -> Self {
-        let failed = failed.into_iter().map(|item_identifier| BatchItemFailure { item_identifier });
-        Self::Batch(BatchResponse { batch_item_failures: failed.collect() })
+        let failed: Vec<_> = failed.into_iter().map(|id| json!({ "itemIdentifier": id })).collect();
+        Self::Batch(json!({ "batchItemFailures": failed }))
     }
 }
 
 /// The answer to an event. Fields without a value are left out.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -126,10 +114,12 @@ impl TaskAnswer {
 }
 
 /// The report on an event, with the error that Lambda is answered with, if there was one.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Report {
     /// The answer.
     pub answer: Answer,
+    /// The answer, if the event was a rehearsal.
+    pub rehearsal: Option<Box<rehearsal::report::Report>>,
     /// The error, if handling failed.
     pub error: Option<Error>,
     /// If handling goes on in another invocation, the time until then.
@@ -146,12 +136,13 @@ impl Report {
     }
 }
 
-impl From<Report> for Result<Answer, Error> {
+impl From<Report> for Result<Response, Error> {
     fn from(report: Report) -> Self {
-        match (report.error, report.again_after) {
-            (Some(error), _) => Err(error),
-            (None, Some(_)) => Err(Error::Unfinished),
-            (None, None) => Ok(report.answer),
+        match (report.error, report.again_after, report.rehearsal) {
+            (Some(error), ..) => Err(error),
+            (None, Some(_), _) => Err(Error::Unfinished),
+            (None, None, Some(rehearsal)) => Ok(Response::Rehearsal(rehearsal)),
+            (None, None, None) => Ok(Response::Answer(Box::new(report.answer))),
         }
     }
 }
@@ -164,14 +155,14 @@ pub(crate) fn invalid(error: Error, message: Option<&str>) -> Report {
         %error,
         "failed"
     );
-    let answer = Answer { error_type: Some(error.error_type()), ..Answer::without_instance(Outcome::Failed) };
+    let answer = Answer { error_type: Some(error.error_type()), outcome: Outcome::Failed, ..Answer::default() };
     metrics::write(answer.measurement());
-    Report { answer, error: Some(error), again_after: None, recalled: None }
+    Report { answer, error: Some(error), ..Report::default() }
 }
 
-/// Reports a rehearsal that came in a batch. It has reported itself.
-pub(crate) fn rehearsed() -> Report {
-    Report { answer: Answer::without_instance(Outcome::DryRun), error: None, again_after: None, recalled: None }
+/// Reports a rehearsal, which is in the log and in the metrics already.
+pub(crate) fn rehearsed(rehearsal: rehearsal::report::Report) -> Report {
+    Report { rehearsal: Some(Box::new(rehearsal)), ..Report::default() }
 }
 
 /// Reports an ignored event as a warning, since no rule should deliver it.
@@ -184,9 +175,9 @@ pub(crate) fn ignored(event: &IgnoredEvent, message: Option<&str>) -> Report {
         "ignored: this function, as it is configured, does not handle such events"
     );
     let (event, reason) = (Some(event), Some(reason));
-    let answer = Answer { event, account, region, reason, ..Answer::without_instance(Outcome::Ignored) };
+    let answer = Answer { event, account, region, outcome: Outcome::Ignored, reason, ..Answer::default() };
     metrics::write(answer.measurement());
-    Report { answer, error: None, again_after: None, recalled: None }
+    Report { answer, ..Report::default() }
 }
 
 /// Reports the outcome of an event: a summary line and a line of metrics.
@@ -206,35 +197,16 @@ pub(crate) fn handled(event: &Event, outcome: &EventOutcome, counts: &CallCounts
         });
     }
     let EventOutcome { error, again_after, recalled, .. } = outcome.clone();
-    Report { answer, error, again_after, recalled }
+    Report { answer, error, again_after, recalled, ..Report::default() }
 }
 
 impl Answer {
-    fn without_instance(outcome: Outcome) -> Self {
-        Self {
-            instance_id: None,
-            instance_action: None,
-            event: None,
-            account: None,
-            region: None,
-            outcome,
-            reason: None,
-            seconds_left: None,
-            error_type: None,
-            error: None,
-            container_instances: Vec::new(),
-            nodes: Vec::new(),
-            replacement: None,
-            lifecycle_action: None,
-            task: None,
-        }
-    }
-
     fn new(event: &Event, of: &EventOutcome) -> Self {
         let outcome = Self {
+            outcome: of.outcome(),
             error_type: of.error.as_ref().map(Error::error_type),
             error: of.error.as_ref().map(ToString::to_string),
-            ..Self::without_instance(of.outcome())
+            ..Self::default()
         };
         match event {
             Event::Interruption(interruption) => outcome.with_instance(interruption, of),
@@ -298,12 +270,8 @@ impl Answer {
         Measurement {
             outcome: self.outcome,
             error_type: self.error_type,
-            event: None,
-            is_repeated: false,
-            pool: None,
             cluster: self.clusters().next(),
-            changed: None,
-            calls: None,
+            ..Measurement::default()
         }
     }
 

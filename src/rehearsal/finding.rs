@@ -54,82 +54,64 @@ impl Kind {
         Self::StopTimeoutNotSet,
     ];
 
-    fn what(self) -> &'static str {
+    /// What would go wrong, and what to do about it.
+    fn text(self) -> (&'static str, &'static str) {
         match self {
-            Self::PermissionMissing => "calls that handling these instances takes are denied",
-            Self::EksNoAccessEntry => "EKS clusters that have no access entry for the function's role",
-            Self::EksUnreachable => "EKS clusters whose endpoint can't be reached",
-            Self::ScanOutOfQuota => {
-                "instances whose cluster is found only by a scan of all clusters, which uses up the request quotas in a wave"
-            }
-            Self::StandaloneTaskNotRestarted => {
-                "standalone tasks that end with their instance, and that nobody starts again"
-            }
-            Self::StopTimeoutTooLong => "task definitions whose containers take longer to stop than a notice leaves",
-            Self::DeregistrationDelayTooLong => {
-                "target groups with a deregistration delay that is longer than a notice: tasks get SIGTERM only after it"
-            }
-            Self::ServiceWithoutRoom => {
-                "services that may neither stop a task nor start another one before: a draining instance keeps their tasks to the end"
-            }
-            Self::PodGracePeriodTooLong => {
-                "pods with a grace period that is longer than a notice: they are killed before it is over"
-            }
-            Self::PodDisruptionBudgetNeverAllows => "pods with a PodDisruptionBudget that never allows an eviction",
-            Self::AutoScalingWaitsForHealthCheck => {
-                "Auto Scaling groups that launch a replacement only when the instance is gone and has failed its health check"
-            }
-            Self::StopTimeoutNotSet => {
-                "task definitions with containers without stopTimeout: they get the agent's default, 30 s"
-            }
+            Self::PermissionMissing => (
+                "calls that handling these instances takes are denied",
+                "allow the action in the function's role, or in the member's role: deploy the current template, and look for a permissions boundary or a service control policy. In an EKS cluster, apply kubernetes/access.yaml",
+            ),
+            Self::EksNoAccessEntry => (
+                "EKS clusters that have no access entry for the function's role",
+                "create an access entry for the role with the Kubernetes group spot-interruption-handler (docs/eks.md)",
+            ),
+            Self::EksUnreachable => (
+                "EKS clusters whose endpoint can't be reached",
+                "set SubnetIds and SecurityGroupIds, or allow the function's addresses in the cluster's publicAccessCidrs (docs/eks.md)",
+            ),
+            Self::ScanOutOfQuota => (
+                "instances whose cluster is found only by a scan of all clusters, which uses up the request quotas in a wave",
+                "give the instances a hint: set ClusterTag and tag them, or put their Auto Scaling groups behind capacity providers (docs/finding-the-cluster.md)",
+            ),
+            Self::StandaloneTaskNotRestarted => (
+                "standalone tasks that end with their instance, and that nobody starts again",
+                "run the task as a service or as an AWS Batch job, start it from a state machine that retries, or not on Spot",
+            ),
+            Self::StopTimeoutTooLong => (
+                "task definitions whose containers take longer to stop than a notice leaves",
+                "set a stopTimeout of 110 s or less in total, and have containers end sooner after SIGTERM",
+            ),
+            Self::DeregistrationDelayTooLong => (
+                "target groups with a deregistration delay that is longer than a notice: tasks get SIGTERM only after it",
+                "set deregistration_delay.timeout_seconds of the target group below the notice, such as 30",
+            ),
+            Self::ServiceWithoutRoom => (
+                "services that may neither stop a task nor start another one before: a draining instance keeps their tasks to the end",
+                "set minimumHealthyPercent below 100, or maximumPercent so high that one more task may start",
+            ),
+            Self::PodGracePeriodTooLong => (
+                "pods with a grace period that is longer than a notice: they are killed before it is over",
+                "set terminationGracePeriodSeconds to 110 or less, and have containers end sooner after SIGTERM",
+            ),
+            Self::PodDisruptionBudgetNeverAllows => (
+                "pods with a PodDisruptionBudget that never allows an eviction",
+                "let the budget allow one disruption, by another replica or a larger maxUnavailable; PodDisruptionBudgets=until-deadline deletes the pods at the end",
+            ),
+            Self::AutoScalingWaitsForHealthCheck => (
+                "Auto Scaling groups that launch a replacement only when the instance is gone and has failed its health check",
+                "set ReplaceInstances=detach, or turn on Capacity Rebalancing of the group",
+            ),
+            Self::StopTimeoutNotSet => (
+                "task definitions with containers without stopTimeout: they get the agent's default, 30 s",
+                "set stopTimeout to what the containers need after SIGTERM; Strategy=evacuate stops tasks accordingly",
+            ),
         }
     }
+}
 
-    fn what_to_do(self) -> &'static str {
-        match self {
-            Self::PermissionMissing => {
-                "allow the action in the function's role, or in the member's role: deploy the current template, and look for a permissions boundary or a service control policy. In an EKS cluster, apply kubernetes/access.yaml"
-            }
-            Self::EksNoAccessEntry => {
-                "create an access entry for the role with the Kubernetes group spot-interruption-handler (docs/eks.md)"
-            }
-            Self::EksUnreachable => {
-                "set SubnetIds and SecurityGroupIds, or allow the function's addresses in the cluster's publicAccessCidrs (docs/eks.md)"
-            }
-            Self::ScanOutOfQuota => {
-                "give the instances a hint: set ClusterTag and tag them, or put their Auto Scaling groups behind capacity providers (docs/finding-the-cluster.md)"
-            }
-            Self::StandaloneTaskNotRestarted => {
-                "run the task as a service or as an AWS Batch job, start it from a state machine that retries, or not on Spot"
-            }
-            Self::StopTimeoutTooLong => {
-                "set a stopTimeout of 110 s or less in total, and have containers end sooner after SIGTERM"
-            }
-            Self::DeregistrationDelayTooLong => {
-                "set deregistration_delay.timeout_seconds of the target group below the notice, such as 30"
-            }
-            Self::ServiceWithoutRoom => {
-                "set minimumHealthyPercent below 100, or maximumPercent so high that one more task may start"
-            }
-            Self::PodGracePeriodTooLong => {
-                "set terminationGracePeriodSeconds to 110 or less, and have containers end sooner after SIGTERM"
-            }
-            Self::PodDisruptionBudgetNeverAllows => {
-                "let the budget allow one disruption, by another replica or a larger maxUnavailable; PodDisruptionBudgets=until-deadline deletes the pods at the end"
-            }
-            Self::AutoScalingWaitsForHealthCheck => {
-                "set ReplaceInstances=detach, or turn on Capacity Rebalancing of the group"
-            }
-            Self::StopTimeoutNotSet => {
-                "set stopTimeout to what the containers need after SIGTERM; Strategy=evacuate stops tasks accordingly"
-            }
-        }
-    }
-
-    /// The kind as it is written in reports and metrics.
-    pub(crate) fn name(self) -> String {
-        serde_json::to_value(self).ok().and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
-    }
+/// A value as JSON writes it.
+pub(crate) fn name(of: &impl Serialize) -> String {
+    serde_json::to_value(of).ok().and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 /// What would go wrong, and what to do about it.
@@ -179,13 +161,14 @@ impl Findings {
     /// The findings, worst first.
     pub(crate) fn into_list(mut self) -> Vec<Finding> {
         let finding = |(kind, found): (Kind, BTreeSet<String>)| {
+            let (what, what_to_do) = kind.text();
             let detail = self.details.remove(&kind).map(|detail| format!(": {detail}")).unwrap_or_default();
             Finding {
                 kind,
                 count: found.len(),
                 examples: found.into_iter().take(EXAMPLES).collect(),
-                what: format!("{}{detail}", kind.what()),
-                what_to_do: kind.what_to_do().to_owned(),
+                what: format!("{what}{detail}"),
+                what_to_do: what_to_do.to_owned(),
             }
         };
         self.found.into_iter().map(finding).collect()
@@ -214,7 +197,8 @@ mod tests {
     #[test]
     fn each_kind_has_a_name_and_says_what_to_do() {
         for (at, kind) in Kind::ALL.into_iter().enumerate() {
-            assert!(!kind.name().is_empty() && !kind.what().is_empty() && !kind.what_to_do().is_empty());
+            let (what, what_to_do) = kind.text();
+            assert!(!name(&kind).is_empty() && !what.is_empty() && !what_to_do.is_empty());
             assert_eq!(kind as usize, at, "{kind:?} is listed in its place");
         }
     }

@@ -27,6 +27,12 @@ impl Notes {
         self.findings.add(kind, example);
     }
 
+    /// The answers of reads. Failed reads are noted.
+    pub(crate) fn answers<T>(&mut self, reads: Vec<Result<T, Error>>) -> Vec<T> {
+        let answer = |read: Result<T, Error>| read.inspect_err(|error| self.failed(error)).ok();
+        reads.into_iter().filter_map(answer).collect()
+    }
+
     /// Notes a failed read.
     pub(crate) fn failed(&mut self, error: &Error) {
         match (error, error.code()) {

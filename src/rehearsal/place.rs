@@ -14,7 +14,7 @@ use tokio::{
 use super::{
     finding::Kind,
     notes::Notes,
-    reads::{self, Counted},
+    reads,
     request::Request,
     subject::{Fate, Subject, notice},
     timeline::{NOTICE_S, PROCESSES, scan_seconds},
@@ -32,7 +32,7 @@ use crate::{
     },
     error::Error,
     function::Function,
-    identifier::{AccountId, ClusterName, Region},
+    identifier::{AccountId, ClusterName, InstanceId, Region},
     scope::{Scope, Scopes},
 };
 
@@ -68,7 +68,7 @@ pub(crate) struct Survey {
     pub(crate) calls_to_locate: u32,
     /// The number of calls of a scan of all clusters for all these instances.
     pub(crate) scan_calls: usize,
-    pub(crate) counted: Counted,
+    pub(crate) pods: HashMap<InstanceId, usize>,
     pub(crate) notes: Notes,
     /// Whether all instances are known.
     pub(crate) is_complete: bool,
@@ -85,7 +85,7 @@ impl Place<'_> {
             subjects: Vec::new(),
             calls_to_locate: 0,
             scan_calls: 0,
-            counted: Counted::default(),
+            pods: HashMap::new(),
             notes: Notes::default(),
             is_complete: false,
             error: None,
@@ -141,7 +141,7 @@ impl Place<'_> {
         if self.makes_changes {
             reads::check_permissions(scope, config, calls, &survey.subjects, &mut survey.notes).await;
         }
-        survey.counted = reads::read(scope, config, calls, &survey.subjects, &mut survey.notes).await;
+        survey.pods = reads::read(scope, config, calls, &survey.subjects, &mut survey.notes).await;
         Ok(())
     }
 

@@ -24,27 +24,21 @@ use crate::{
     scope::Scope,
 };
 
-/// What is on the instances.
-#[derive(Debug, Default)]
-pub(crate) struct Counted {
-    /// The number of pods to be evicted.
-    pub(crate) pods: HashMap<InstanceId, usize>,
-}
-
-/// Reads what the findings take, as far as the settings say so. What can't be read is noted.
+/// Reads what the findings take, as far as the settings say so. What can't be read is noted. Returns the number of pods
+/// to be evicted from each instance.
 pub(crate) async fn read(
     scope: &Scope,
     config: &Config,
     calls: &Calls,
     subjects: &[Subject],
     notes: &mut Notes,
-) -> Counted {
+) -> HashMap<InstanceId, usize> {
     let drained = subjects.iter().filter(|subject| subject.fate == Fate::Drained);
     let pods = pods::read(calls, drained).await;
-    let counted = Counted { pods: pods.counts() };
+    let counts = pods.counts();
     pods.find_long_grace_periods(notes);
     if config.rehearsal_reads == RehearsalReads::Few {
-        return counted;
+        return counts;
     }
     let container_instances = subjects.iter().flat_map(|subject| &subject.container_instances);
     let (tasks, budgets, groups) = tokio::join!(
@@ -63,5 +57,5 @@ pub(crate) async fn read(
     let target_groups = services::find_without_room(services, notes);
     let delays = target_groups::read(&scope.load_balancing, calls, &target_groups).await;
     target_groups::find_long_delays(delays, notes);
-    counted
+    counts
 }

@@ -2,7 +2,11 @@
 
 use std::{collections::BTreeMap, fmt::Write};
 
-use super::{finding::Finding, report::Report, timeline::Timeline};
+use super::{
+    finding::{Finding, name},
+    report::Report,
+    timeline::Timeline,
+};
 
 /// Writes the report as text, with lines that end in a line feed.
 pub(crate) fn write(report: &Report) -> String {
@@ -15,8 +19,7 @@ pub(crate) fn write(report: &Report) -> String {
 fn sections(text: &mut String, report: &Report) -> std::fmt::Result {
     let Report { instances, places, duration_ms, calls, .. } = report;
     let calls: u32 = calls.values().sum();
-    let strategy = serde_json::to_value(report.strategy).ok();
-    let strategy = strategy.as_ref().and_then(|name| name.as_str()).unwrap_or_default();
+    let strategy = name(&report.strategy);
     writeln!(
         text,
         "{instances} Spot Instances, strategy {strategy}: {calls} calls, {duration_ms} ms, nothing changed"
@@ -69,7 +72,7 @@ fn words(name: &str) -> String {
 
 fn write_finding(text: &mut String, finding: &Finding) -> std::fmt::Result {
     let Finding { kind, count, examples, what, what_to_do } = finding;
-    writeln!(text, "  {} ({count})", kind.name())?;
+    writeln!(text, "  {} ({count})", name(kind))?;
     writeln!(text, "    what:       {what}")?;
     writeln!(text, "    what to do: {what_to_do}")?;
     let more = if *count > examples.len() { ", ..." } else { "" };

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::aws::operation::Operation;
+use crate::{aws::operation::Operation, config::Strategy};
 
 /// The time that a notice waits for others to be handled with it, 1 s: the batching window of the queue.
 const BATCHING_S: f64 = 1.0;
@@ -51,16 +51,7 @@ pub(crate) struct Wave {
     /// The number of calls of a scan of all clusters; 0 if none is needed.
     pub(crate) scan_calls: usize,
     pub(crate) tasks: usize,
-    pub(crate) reaction: Reaction,
-}
-
-/// What happens to container instances.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Reaction {
-    #[default]
-    Deregister,
-    Drain,
-    Evacuate,
+    pub(crate) strategy: Strategy,
 }
 
 /// The time line of a wave. Times are in seconds after the notices.
@@ -111,10 +102,10 @@ impl Wave {
     /// When the last instance is acted on, if all are located at once, and by the quota of which operation.
     fn acted(&self) -> (f64, Operation) {
         let container_instances: usize = self.container_instances.values().sum();
-        let (operation, calls) = match self.reaction {
-            Reaction::Deregister => (Operation::DeregisterContainerInstance, container_instances),
-            Reaction::Evacuate => (Operation::StopTask, container_instances + self.tasks),
-            Reaction::Drain => {
+        let (operation, calls) = match self.strategy {
+            Strategy::Deregister => (Operation::DeregisterContainerInstance, container_instances),
+            Strategy::Evacuate => (Operation::StopTask, container_instances + self.tasks),
+            Strategy::Drain => {
                 let updates = self.container_instances.values().map(|count| count.div_ceil(UPDATE)).sum();
                 (Operation::UpdateContainerInstancesState, updates)
             }
@@ -132,7 +123,7 @@ impl Wave {
         // An instance is acted on as soon as it is located.
         let last = if acted.0 > located.0 { acted } else { located };
         let least_s = BATCHING_S + last.0;
-        let evacuates = self.reaction == Reaction::Evacuate && !self.container_instances.is_empty();
+        let evacuates = self.strategy == Strategy::Evacuate && !self.container_instances.is_empty();
         let handled_s = if evacuates { least_s.max(EVACUATED_S) } else { least_s };
         Timeline {
             instance_type: instance_type.to_owned(),
@@ -164,14 +155,14 @@ mod tests {
     use super::*;
 
     /// A wave of container instances, spread over clusters.
-    fn wave(instances: usize, clusters: usize, reaction: Reaction) -> Wave {
+    fn wave(instances: usize, clusters: usize, strategy: Strategy) -> Wave {
         let container_instances = (0..clusters).map(|n| (n.to_string(), instances / clusters)).collect();
-        Wave { instances, container_instances, reaction, ..Wave::default() }
+        Wave { instances, container_instances, strategy, ..Wave::default() }
     }
 
     #[test]
     fn quotas_decide_when_the_last_instance_is_handled() {
-        let deregister = |instances, clusters| wave(instances, clusters, Reaction::Deregister);
+        let deregister = |instances, clusters| wave(instances, clusters, Strategy::Deregister);
         let nodes =
             |nodes, pods| Wave { instances: nodes, nodes: [("a".into(), (nodes, pods))].into(), ..Wave::default() };
         for (wave, located_s, handled_s, limited_by) in [
@@ -180,9 +171,9 @@ mod tests {
             (deregister(1_000, 50), 1.0, 23.5, Some("DeregisterContainerInstance")),
             (deregister(500, 50), 1.0, 11.0, Some("DeregisterContainerInstance")),
             (deregister(5_000, 100), 6.0, 123.5, Some("DeregisterContainerInstance")),
-            (wave(1_000, 50, Reaction::Drain), 1.0, 1.0, None),
-            (wave(100, 10, Reaction::Evacuate), 1.0, 115.0, None),
-            (Wave { tasks: 10_000, ..wave(100, 10, Reaction::Evacuate) }, 1.0, 251.0, Some("StopTask")),
+            (wave(1_000, 50, Strategy::Drain), 1.0, 1.0, None),
+            (wave(100, 10, Strategy::Evacuate), 1.0, 115.0, None),
+            (Wave { tasks: 10_000, ..wave(100, 10, Strategy::Evacuate) }, 1.0, 251.0, Some("StopTask")),
             (Wave { user_data: 500, ..deregister(500, 50) }, 21.2, 21.2, Some("DescribeInstances")),
             (Wave { scan_calls: 1_000, ..deregister(100, 10) }, 96.0, 96.0, Some("ListContainerInstances")),
             (nodes(100, 3_000), 1.0, 30.0, Some("EvictPod")),

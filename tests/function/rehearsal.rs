@@ -453,4 +453,5 @@ async fn hub_rehearses_in_members_and_regions() {
     assert_eq!(outcomes(&report), [("deregistered", 2)].into(), "{report}");
     let (kind, message) = failed(&function, event(&json!({ "accounts": ["999999999999"] }))).await;
     assert!(kind == "InvalidEvent" && message.contains("detail.accounts"), "{message}");
+    assert!(function.logs().iter().any(|line| line.contains("InvalidEvent")), "{:?}", function.logs());
 }

@@ -42,14 +42,11 @@ impl StopTimeouts {
 }
 
 pub(super) fn find_stop_timeouts(read: Vec<Result<StopTimeouts, Error>>, notes: &mut Notes) {
-    for definition in read {
-        match definition {
-            Ok(StopTimeouts { name, longest_s, .. }) if longest_s > MAX_STOP_S => {
-                notes.add(Kind::StopTimeoutTooLong, &format!("{name} ({longest_s} s)"));
-            }
-            Ok(StopTimeouts { name, are_set: false, .. }) => notes.add(Kind::StopTimeoutNotSet, &name),
-            Ok(_) => {}
-            Err(error) => notes.failed(&error),
+    for StopTimeouts { name, longest_s, are_set } in notes.answers(read) {
+        if longest_s > MAX_STOP_S {
+            notes.add(Kind::StopTimeoutTooLong, &format!("{name} ({longest_s} s)"));
+        } else if !are_set {
+            notes.add(Kind::StopTimeoutNotSet, &name);
         }
     }
 }

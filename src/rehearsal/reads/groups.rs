@@ -27,11 +27,7 @@ pub(super) async fn read(auto_scaling: &AutoScaling, config: &Config, calls: &Ca
 }
 
 pub(super) fn find_waiting(read: Waiting, notes: &mut Notes) {
-    for group in read {
-        match group {
-            Ok(Some(group)) => notes.add(Kind::AutoScalingWaitsForHealthCheck, &group),
-            Ok(None) => {}
-            Err(error) => notes.failed(&error),
-        }
+    for group in notes.answers(read).into_iter().flatten() {
+        notes.add(Kind::AutoScalingWaitsForHealthCheck, &group);
     }
 }

@@ -70,18 +70,11 @@ fn has_no_room(service: &Service) -> bool {
 /// Finds services without room. Returns the target groups of all of them.
 pub(super) fn find_without_room(read: Vec<Result<Vec<Facts>, Error>>, notes: &mut Notes) -> BTreeSet<String> {
     let mut target_groups = BTreeSet::new();
-    for page in read {
-        match page {
-            Ok(services) => {
-                for service in services {
-                    if service.has_no_room {
-                        notes.add(Kind::ServiceWithoutRoom, &service.name);
-                    }
-                    target_groups.extend(service.target_groups);
-                }
-            }
-            Err(error) => notes.failed(&error),
+    for service in notes.answers(read).into_iter().flatten() {
+        if service.has_no_room {
+            notes.add(Kind::ServiceWithoutRoom, &service.name);
         }
+        target_groups.extend(service.target_groups);
     }
     target_groups
 }

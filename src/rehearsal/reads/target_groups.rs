@@ -29,13 +29,9 @@ pub(super) async fn read(
 }
 
 pub(super) fn find_long_delays(read: Vec<Result<Delay, Error>>, notes: &mut Notes) {
-    for delay in read {
-        match delay {
-            Ok((name, Some(delay))) if delay.as_secs() > MAX_STOP_S => {
-                notes.add(Kind::DeregistrationDelayTooLong, &format!("{name} ({} s)", delay.as_secs()));
-            }
-            Ok(_) => {}
-            Err(error) => notes.failed(&error),
+    for (name, delay) in notes.answers(read) {
+        if let Some(delay) = delay.filter(|delay| delay.as_secs() > MAX_STOP_S) {
+            notes.add(Kind::DeregistrationDelayTooLong, &format!("{name} ({} s)", delay.as_secs()));
         }
     }
 }
