@@ -71,7 +71,7 @@ def main():
 def check_metrics(checks, source, of_rehearsals):
     written = re.findall(r'"(\w+)", "(?:Count|Seconds)"', source + of_rehearsals)
     checks.same("metrics", sorted(METRICS | TASK_METRICS), sorted(written))
-    members = {name.title().replace("_", "") for name in re.findall(r"^    (\w+): ", source, re.MULTILINE)}
+    members = set(re.findall(r'^        "(\w+)": ', source, re.MULTILINE))
     checks.same("properties that it does not log", [], sorted(PROPERTIES - members))
 
 

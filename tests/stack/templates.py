@@ -285,16 +285,16 @@ def check_permissions(checks):
         "ecs:ListTasks": ["*", in_cluster],
         "ecs:DescribeTasks": [of_account("ecs", "task/*"), in_cluster],
     }
+    services_and_tasks = [of_account("ecs", what) for what in ("service/*", "task/*")]
     path = f"arn:aws:iam::{ACCOUNT}:role/ecs-tasks/*"
     roles = [f"arn:aws:iam::{ACCOUNT}:role/ecs-*", f"arn:aws:iam::{ACCOUNT}:role/jobs/report"]
     for name, parameters, reads, writes in [
         (
             "FargateSpot",
             {"FargateSpot": "handle"},
-            {"ecs:DescribeServices": [of_account("ecs", "service/*"), in_cluster]},
+            {f"ecs:Describe{what}": [services_and_tasks, in_cluster] for what in ("Services", "Tasks")},
             {
                 "elasticloadbalancing:DeregisterTargets": [of_account("elasticloadbalancing", "targetgroup/*"), None],
-                "ecs:DescribeTasks": [of_account("ecs", "task/*"), in_cluster],
                 "elasticloadbalancing:DescribeTargetGroups": ["*", None],
             },
         ),
@@ -323,7 +323,7 @@ def check_permissions(checks):
 def check_resources(checks):
     """Finds out which resources each parameter adds and which it changes, compared with the defaults."""
     continuation = [f"ContinuationQueue{part}" for part in ("", "ConsumerPolicy", "Mapping", "Policy")]
-    with_queue = ["DeadLetterQueuePolicy", "Function", "NoticeQueue"]
+    with_queue = ["DeadLetterQueuePolicy", "Function"]
     direct, hub = {"Delivery": "direct"}, ORGANIZATION
     for name, base, parameters, added, changed in [
         ("RunAgainOn and PassRoles alone", {}, {"RunAgainOn": "FARGATE", "PassRoles": "/ecs-tasks/"}, [], ["Function"]),
@@ -484,8 +484,8 @@ def check_times(checks):
         (eks | {"EksStrategy": "cordon"}, [60, 60, 2]),
         (eks | {"EksStrategy": "cordon", "Strategy": "evacuate"}, [120, 120, 50]),
         ({"FargateSpot": "handle"}, [60, 60, 2]),
-        (RUN_AGAIN, [120, 120, 2]),
-        (HOOKS, [120, 120, 2]),
+        (RUN_AGAIN, [60, 60, 2]),
+        (HOOKS, [60, 60, 2]),
         (HOOKS | {"Strategy": "evacuate"}, [120, 120, 50]),
     ]:
         created = {name: of["Properties"] for name, of in Template("template.yaml", parameters).resources().items()}
