@@ -112,10 +112,10 @@ impl TryFrom<&RawEvent> for Event {
             return Ok(Self::Ignored(IgnoredEvent { event, reason, account: None, region: None }));
         }
         let (source, detail_type) = kind(event)?;
-        if (source.as_str(), detail_type.as_str()) == (rehearsal::SOURCE, rehearsal::DETAIL_TYPE) {
+        if (source, detail_type) == (rehearsal::SOURCE, rehearsal::DETAIL_TYPE) {
             return Ok(Self::Rehearsal(Box::new(rehearsal::read(event)?)));
         }
-        let read = read(event, source.as_str(), detail_type.as_str())?;
+        let read = read(event, source, detail_type)?;
         let (account, region) = (required(event, "account"), required(event, "region"));
         Ok(match read {
             Ok(Subject::Instance((instance, kind), announced_end, lifecycle_action)) => {

@@ -68,34 +68,6 @@ pub(crate) fn quote(found: &str) -> String {
 pub(crate) use identifier;
 
 identifier!(
-    /// The source of an event.
-    EventSource,
-    "the source of an EventBridge event, such as aws.ec2",
-    |source| !source.is_empty()
-);
-
-identifier!(
-    /// The detail type of an event.
-    DetailType,
-    "the detail-type of an EventBridge event, such as EC2 Spot Instance Interruption Warning",
-    |detail_type| !detail_type.is_empty()
-);
-
-identifier!(
-    /// The state of an instance.
-    InstanceState,
-    "the state of an instance, such as running",
-    |state| !state.is_empty()
-);
-
-identifier!(
-    /// The desired or last status of a task.
-    TaskStatus,
-    "the status of a task, such as RUNNING",
-    |status| !status.is_empty()
-);
-
-identifier!(
     /// The name of an Auto Scaling group.
     GroupName,
     "the name of an Auto Scaling group (1 to 255 characters)",

@@ -45,6 +45,7 @@ pub(crate) mod emf;
 pub mod error;
 pub mod function;
 pub mod identifier;
+pub(crate) mod lock;
 pub mod log;
 pub(crate) mod mark;
 

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use aws_config::{ConfigLoader, SdkConfig, identity::IdentityCache};
@@ -28,6 +28,7 @@ use crate::{
     iam::Iam,
     identifier::{AccountId, QueueArn, Region},
     load_balancing::LoadBalancing,
+    lock::lock,
     queue::Queue,
 };
 
@@ -83,11 +84,12 @@ impl Scopes {
     /// The scope of the function's own account and Region, if the Region is known.
     #[must_use]
     pub fn home(&self) -> Option<Arc<Scope>> {
-        Some(self.in_own_account(&self.home_region()?))
+        Some(self.cached(None, &self.home_region()?, None))
     }
 
-    fn in_own_account(&self, region: &Region) -> Arc<Scope> {
-        self.lock().get((None, region.clone()), || Scope::new(&self.sdk, region, &self.connect, None, Share::All))
+    fn cached(&self, account: Option<&AccountId>, region: &Region, role: Option<AssumedRole>) -> Arc<Scope> {
+        let make = || Scope::new(&self.sdk, region, &self.connect, role, Share::All);
+        lock(&self.cache).get((account.cloned(), region.clone()), make)
     }
 
     /// Returns the scope of an account and Region. The function's own account uses its own credentials, any other the
@@ -103,12 +105,8 @@ impl Scopes {
         account: &AccountId,
         region: &Region,
     ) -> Result<Arc<Scope>, Error> {
-        if function.is_own_account(account) {
-            return Ok(self.in_own_account(region));
-        }
         let role = self.assumed_role(function, role, account).await?;
-        let make = || Scope::new(&self.sdk, region, &self.connect, Some(role), Share::All);
-        Ok(self.lock().get((Some(account.clone()), region.clone()), make))
+        Ok(self.cached(role.is_some().then_some(account), region, role))
     }
 
     /// Makes a scope that shares neither caches nor token buckets with any other, and uses half of each quota.
@@ -123,28 +121,28 @@ impl Scopes {
         account: &AccountId,
         region: &Region,
     ) -> Result<Scope, Error> {
-        let role = if function.is_own_account(account) {
-            None
-        } else {
-            Some(self.assumed_role(function, role, account).await?)
-        };
+        let role = self.assumed_role(function, role, account).await?;
         Ok(Scope::new(&self.sdk, region, &self.connect, role, Share::Half))
     }
 
+    /// The role for an account; `None` for the function's own.
     async fn assumed_role(
         &self,
         function: &Function,
         role: Option<&MemberRole>,
         account: &AccountId,
-    ) -> Result<AssumedRole, Error> {
+    ) -> Result<Option<AssumedRole>, Error> {
+        if function.is_own_account(account) {
+            return Ok(None);
+        }
         let role = role.ok_or_else(|| Error::ForeignAccount(account.clone()))?;
-        let cached = self.lock().roles.get(account).cloned();
+        let cached = lock(&self.cache).roles.get(account).cloned();
         if let Some(role) = cached {
-            return Ok(role);
+            return Ok(Some(role));
         }
         let role = AssumedRole::new(&self.sdk, function, role, account).await;
         // Another event of the same account may have been faster.
-        Ok(self.lock().roles.entry(account.clone()).or_insert(role).clone())
+        Ok(Some(lock(&self.cache).roles.entry(account.clone()).or_insert(role).clone()))
     }
 
     /// The function's Region, if it is known.
@@ -160,10 +158,6 @@ impl Scopes {
     /// A queue, with the function's own credentials.
     pub(crate) fn queue(&self, arn: QueueArn) -> Queue {
         Queue::new(&self.sdk, arn)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, ScopeCache> {
-        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -238,12 +232,12 @@ mod tests {
         let region = Region::try_from("us-east-1".to_owned()).unwrap();
         let function = Function { partition: "aws".into(), account: Some(id("123456789012".into())), name: "f".into() };
         let role = MemberRole { name: "member".into(), external_id: None };
-        let home = scopes.in_own_account(&region);
+        let home = scopes.cached(None, &region, None);
         for n in 0..2 * MAX_SCOPES {
             scopes.get(&function, Some(&role), &id(format!("{n:012}")), &region).await.unwrap();
-            assert!(Arc::ptr_eq(&home, &scopes.in_own_account(&region)), "the scope in use stays");
+            assert!(Arc::ptr_eq(&home, &scopes.cached(None, &region, None)), "the scope in use stays");
         }
-        let cache = scopes.lock();
+        let cache = lock(&scopes.cache);
         assert_eq!((cache.scopes.len(), cache.roles.len()), (MAX_SCOPES, MAX_SCOPES - 1));
     }
 }

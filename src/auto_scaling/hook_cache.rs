@@ -2,14 +2,17 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
 use tokio::time::Instant;
 
 use super::hook::Hook;
-use crate::aws::{coalesce::Coalesced, operation::Operation};
+use crate::{
+    aws::{coalesce::Coalesced, operation::Operation},
+    lock::lock,
+};
 
 /// How long the hooks of a group are relied on, 5 min.
 const CACHED_FOR: Duration = Duration::from_mins(5);
@@ -36,19 +39,15 @@ impl Default for HookCache {
 impl HookCache {
     /// The hooks of a group, if they were read lately.
     pub(super) fn get(&self, group: &str) -> Option<GroupHooks> {
-        let cache = self.lock();
+        let cache = lock(&self.cache);
         cache.get(group).filter(|(read, _)| read.elapsed() < CACHED_FOR).map(|(_, hooks)| Arc::clone(hooks))
     }
 
     pub(super) fn insert(&self, group: String, hooks: GroupHooks) {
-        let mut cache = self.lock();
+        let mut cache = lock(&self.cache);
         if cache.len() >= MOST_GROUPS {
             cache.clear();
         }
         cache.insert(group, (Instant::now(), hooks));
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, (Instant, GroupHooks)>> {
-        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -4,10 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Display,
     ops::RangeBounds,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
-    },
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -17,7 +14,10 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::{
     deadline::Deadline, failure::call_error, operation::Operation, session::Session, token_bucket::TokenBuckets,
 };
-use crate::error::{Error, ErrorClass};
+use crate::{
+    error::{Error, ErrorClass},
+    lock::lock,
+};
 
 /// The time limit of one attempt, 5 s: ECS and EC2 answer reads and writes within a second. An attempt that takes this
 /// long is lost, and there must be time for others.
@@ -87,15 +87,22 @@ enum Attempts {
 
 /// The number of requests that an invocation has sent so far, counting each attempt.
 #[derive(Debug, Default)]
-pub(crate) struct CallCounts {
-    made: AtomicU32,
-    throttled: AtomicU32,
-    /// How many of them the metrics include already, and whether there are metrics yet.
-    reported: (AtomicU32, AtomicU32),
-    is_reported: AtomicBool,
-    by_operation: Mutex<BTreeMap<Operation, u32>>,
+pub(crate) struct CallCounts(Mutex<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    by_operation: BTreeMap<Operation, u32>,
+    throttled: u32,
+    /// The requests and the throttled ones that the metrics include already, if there are metrics yet.
+    reported: Option<(u32, u32)>,
     /// The operations that the role may not call, with the resources.
-    denied: Mutex<BTreeSet<(Operation, String)>>,
+    denied: BTreeSet<(Operation, String)>,
+}
+
+impl Counts {
+    fn made(&self) -> u32 {
+        self.by_operation.values().sum()
+    }
 }
 
 /// The most denied calls that are kept, 1,000.
@@ -104,27 +111,26 @@ const MAX_DENIED: usize = 1_000;
 impl CallCounts {
     /// All requests.
     pub(crate) fn made(&self) -> u32 {
-        self.made.load(Relaxed)
+        lock(&self.0).made()
     }
 
     /// All requests, by operation.
     pub(crate) fn by_operation(&self) -> BTreeMap<Operation, u32> {
-        self.by_operation.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.0).by_operation.clone()
     }
 
     /// Adds the requests of others.
     pub(crate) fn add(&self, others: &Self) {
-        self.made.fetch_add(others.made.load(Relaxed), Relaxed);
-        self.throttled.fetch_add(others.throttled.load(Relaxed), Relaxed);
-        let mut counts = self.by_operation.lock().unwrap_or_else(PoisonError::into_inner);
-        for (operation, made) in others.by_operation() {
-            *counts.entry(operation).or_default() += made;
+        let (mut counts, others) = (lock(&self.0), lock(&others.0));
+        counts.throttled += others.throttled;
+        for (operation, made) in &others.by_operation {
+            *counts.by_operation.entry(*operation).or_default() += made;
         }
     }
 
     /// The operations that were denied, with the resources; those that the caller had an alternative for, too.
     pub(crate) fn denied(&self) -> BTreeSet<(Operation, String)> {
-        self.denied.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.0).denied.clone()
     }
 
     fn record_denial(&self, error: &Error) {
@@ -133,7 +139,7 @@ impl CallCounts {
         if let Error::Call { operation, resource, class: ErrorClass::Denied, .. } = error
             && is_known
         {
-            let mut denied = self.denied.lock().unwrap_or_else(PoisonError::into_inner);
+            let denied = &mut lock(&self.0).denied;
             if denied.len() < MAX_DENIED {
                 denied.insert((*operation, resource.clone()));
             }
@@ -141,20 +147,21 @@ impl CallCounts {
     }
 
     fn count(&self, operation: Operation) {
-        self.made.fetch_add(1, Relaxed);
-        *self.by_operation.lock().unwrap_or_else(PoisonError::into_inner).entry(operation).or_default() += 1;
+        *lock(&self.0).by_operation.entry(operation).or_default() += 1;
+    }
+
+    fn count_throttled(&self) {
+        lock(&self.0).throttled += 1;
     }
 
     /// All requests and the throttled requests since the last call of this method; `None` if there were none, except
     /// for the first time.
     pub(crate) fn take_unreported(&self) -> Option<(u32, u32)> {
-        let take = |all: &AtomicU32, reported: &AtomicU32| {
-            let all = all.load(Relaxed);
-            all - reported.swap(all, Relaxed)
-        };
-        let (made, throttled) = (take(&self.made, &self.reported.0), take(&self.throttled, &self.reported.1));
-        let is_first = !self.is_reported.swap(true, Relaxed);
-        (is_first || made > 0).then_some((made, throttled))
+        let mut counts = lock(&self.0);
+        let all = (counts.made(), counts.throttled);
+        let before = counts.reported.replace(all);
+        let (made, throttled) = before.map_or(all, |before| (all.0 - before.0, all.1 - before.1));
+        (before.is_none() || made > 0).then_some((made, throttled))
     }
 }
 
@@ -363,7 +370,7 @@ impl Calls {
                 }
             }
             let retry_for = if class == ErrorClass::Throttled {
-                self.counts.throttled.fetch_add(1, Relaxed);
+                self.counts.count_throttled();
                 permit.as_ref().inspect(|permit| permit.throttled());
                 Duration::MAX
             } else {

@@ -7,7 +7,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     hash::Hash,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        Arc, Mutex, Weak,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
@@ -20,7 +20,10 @@ use tokio::{
 };
 
 use super::{calls::Calls, operation::Operation};
-use crate::error::{Error, ErrorClass};
+use crate::{
+    error::{Error, ErrorClass},
+    lock::lock,
+};
 
 /// How long after its deadline a caller waits for the error of the call, which has the same deadline, 50 ms.
 const GRACE: Duration = Duration::from_millis(50);
@@ -224,6 +227,7 @@ impl<G, K, V> std::fmt::Debug for Coalesced<G, K, V> {
 }
 
 /// A batch that others may join until it is closed.
+#[derive(Clone)]
 pub(crate) struct OpenBatch<G, K, V> {
     batches: Batches<G, K, V>,
     group: G,
@@ -246,16 +250,6 @@ impl<G: Clone + Eq + Hash, K: Clone + Ord, V> OpenBatch<G, K, V> {
         if batches.get(&self.group).is_some_and(|current| Arc::ptr_eq(current, &self.batch)) {
             batches.remove(&self.group);
         }
-    }
-}
-
-impl<G, K, V> Clone for OpenBatch<G, K, V>
-where
-    G: Clone,
-{
-    fn clone(&self) -> Self {
-        let (batches, batch) = (Arc::clone(&self.batches), Arc::clone(&self.batch));
-        Self { batches, group: self.group.clone(), batch, is_shared: self.is_shared }
     }
 }
 
@@ -307,10 +301,6 @@ where
         }
     }
     answers
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

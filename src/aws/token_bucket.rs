@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     ops::RangeBounds,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
@@ -14,6 +14,7 @@ use tokio::{
 };
 
 use super::operation::{Operation, Quota};
+use crate::lock::lock;
 
 /// The share of a quota that is used, 98 %: clocks differ, and others call the same APIs. A slow quota is used up, since a
 /// call that is throttled costs less than one that is not made.
@@ -249,17 +250,17 @@ impl TokenBucket {
 
     /// Whether AWS has throttled a call since a time.
     pub(super) fn throttled_since(&self, then: Instant) -> bool {
-        self.lock().throttled_at.is_some_and(|throttled| throttled >= then)
+        lock(&self.state).throttled_at.is_some_and(|throttled| throttled >= then)
     }
 
     /// The number of calls that AWS has answered so far.
     pub(super) fn answered(&self) -> u64 {
-        self.lock().answered
+        lock(&self.state).answered
     }
 
     /// Announces calls that have to be made by a time, in place of the number that was announced before.
     pub(super) fn announce(&self, operation: Operation, by: Instant, before: usize, calls: usize) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         let announced = state.announced.entry((operation, by)).or_default();
         *announced = *announced + calls - before;
         if *announced == 0 {
@@ -269,13 +270,13 @@ impl TokenBucket {
 
     /// The number of calls that are announced for a range of times.
     pub(super) fn announced(&self, operation: Operation, times: &impl RangeBounds<Instant>) -> usize {
-        let state = self.lock();
+        let state = lock(&self.state);
         let announced = state.announced.iter().filter(|((of, by), _)| *of == operation && times.contains(by));
         announced.map(|(_, calls)| calls).sum()
     }
 
     fn refilled(&self, now: Instant) -> MutexGuard<'_, State> {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         let elapsed = now.saturating_duration_since(state.refilled_at).as_secs_f64();
         if let Some(since) = state.short_since {
             let is_over = state.tokens + elapsed * state.rate >= UNCONTENDED;
@@ -289,10 +290,6 @@ impl TokenBucket {
         state.tokens = (state.tokens + elapsed * state.rate).min(self.burst * state.scale);
         state.refilled_at = state.refilled_at.max(now);
         state
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -341,7 +338,7 @@ impl Permit<'_> {
     pub(super) fn answered(&self) {
         let full_rate = self.0.full_rate;
         let recovery = RECOVERY[usize::from(self.0.is_slow)];
-        let mut state = self.0.lock();
+        let mut state = lock(&self.0.state);
         state.answered += 1;
         state.rate = (state.rate + full_rate * recovery).min(full_rate * state.scale);
     }
@@ -349,7 +346,7 @@ impl Permit<'_> {
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        let mut state = self.0.lock();
+        let mut state = lock(&self.0.state);
         state.in_flight -= 1;
         state.wake_first();
     }
@@ -357,7 +354,7 @@ impl Drop for Permit<'_> {
 
 impl Drop for QueuedCaller<'_> {
     fn drop(&mut self) {
-        let mut state = self.bucket.lock();
+        let mut state = lock(&self.bucket.state);
         state.waiting.remove(&self.ticket);
         state.wake_first();
     }
@@ -503,7 +500,7 @@ mod tests {
                     permit.throttled();
                     throttled += 1;
                 } else {
-                    quota.lock().tokens -= 1.0;
+                    lock(&quota.state).tokens -= 1.0;
                     permit.answered();
                     made += 1;
                 }

@@ -4,7 +4,7 @@ use std::{
     collections::{HashMap, HashSet},
     hash::Hash,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Mutex,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     time::{Duration, Instant},
@@ -15,7 +15,10 @@ use super::{
     cluster_list::ClusterList,
     container_instance::ContainerInstance,
 };
-use crate::identifier::{ClusterName, InstanceId, TaskArn};
+use crate::{
+    identifier::{ClusterName, InstanceId, TaskArn},
+    lock::lock,
+};
 
 /// The most entries of a kind, 1,000: one name each, some 100 kB. A full map is cleared, and its entries are read
 /// again.
@@ -74,37 +77,32 @@ impl Snapshot {
 }
 
 impl Cache {
-    fn lock(&self) -> MutexGuard<'_, Entries> {
-        // Each change is one insertion or removal: a panic leaves no inconsistent state.
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     pub(crate) fn clusters(&self) -> Option<ClusterList> {
-        self.lock().clusters.clone().filter(ClusterList::is_current)
+        lock(&self.entries).clusters.clone().filter(ClusterList::is_current)
     }
 
     pub(crate) fn set_clusters(&self, clusters: ClusterList) {
-        self.lock().clusters = Some(clusters);
+        lock(&self.entries).clusters = Some(clusters);
     }
 
     pub(crate) fn group(&self, group: &str) -> Option<ClusterName> {
-        self.lock().groups.get(group).cloned()
+        lock(&self.entries).groups.get(group).cloned()
     }
 
     pub(crate) fn insert_group(&self, group: String, cluster: ClusterName) {
-        insert(&mut self.lock().groups, group, cluster);
+        insert(&mut lock(&self.entries).groups, group, cluster);
     }
 
     /// Removes a group that led to the wrong cluster.
     pub(crate) fn remove_group(&self, group: &str, wrong: &ClusterName) {
-        let groups = &mut self.lock().groups;
+        let groups = &mut lock(&self.entries).groups;
         if groups.get(group) == Some(wrong) {
             groups.remove(group);
         }
     }
 
     pub(crate) fn has_groups(&self) -> bool {
-        !self.lock().groups.is_empty()
+        !lock(&self.entries).groups.is_empty()
     }
 
     pub(crate) fn has_other_platforms(&self) -> bool {
@@ -125,7 +123,7 @@ impl Cache {
         instance: &InstanceId,
         work_started: Instant,
     ) -> (Vec<ContainerInstance>, Vec<ClusterName>) {
-        let mut entries = self.lock();
+        let mut entries = lock(&self.entries);
         entries.snapshots.retain(|_, snapshot| snapshot.read.elapsed() < SNAPSHOT_AGE);
         let (mut found, mut outdated) = (Vec::new(), Vec::new());
         for (cluster, snapshot) in &mut entries.snapshots {
@@ -141,12 +139,12 @@ impl Cache {
 
     /// Like [`Cache::take_registrations`], for one cluster.
     pub(crate) fn take_from(&self, cluster: &ClusterName, instance: &InstanceId) -> Vec<ContainerInstance> {
-        self.lock().snapshots.get_mut(cluster).map(|snapshot| snapshot.take(instance)).unwrap_or_default()
+        lock(&self.entries).snapshots.get_mut(cluster).map(|snapshot| snapshot.take(instance)).unwrap_or_default()
     }
 
     /// Whether a snapshot of a cluster that was read since then shows these instances, or shows that they are not there.
     pub(crate) fn shows(&self, cluster: &ClusterName, instances: &[InstanceId], since: Instant) -> bool {
-        let entries = self.lock();
+        let entries = lock(&self.entries);
         let snapshot = entries.snapshots.get(cluster);
         let snapshot = snapshot.filter(|of| of.read >= since && of.read.elapsed() < SNAPSHOT_AGE);
         let was_taken = |of: &Snapshot, id| of.by_instance.get(id).is_some_and(Vec::is_empty);
@@ -155,7 +153,11 @@ impl Cache {
 
     /// The time at which a cluster's container instances were read, if they are cached.
     pub(crate) fn snapshot_time(&self, cluster: &ClusterName) -> Option<Instant> {
-        self.lock().snapshots.get(cluster).map(|snapshot| snapshot.read).filter(|read| read.elapsed() < SNAPSHOT_AGE)
+        lock(&self.entries)
+            .snapshots
+            .get(cluster)
+            .map(|snapshot| snapshot.read)
+            .filter(|read| read.elapsed() < SNAPSHOT_AGE)
     }
 
     pub(crate) fn insert_snapshot(&self, cluster: ClusterName, read: Instant, found: Vec<ContainerInstance>) {
@@ -163,56 +165,56 @@ impl Cache {
         for found in found {
             by_instance.entry(found.instance.clone()).or_default().push(found);
         }
-        self.lock().snapshots.insert(cluster, Snapshot { read, by_instance });
+        lock(&self.entries).snapshots.insert(cluster, Snapshot { read, by_instance });
     }
 
     pub(crate) fn capacity_provider(&self, name: &CapacityProviderName) -> Option<CapacityProvider> {
-        let entries = self.lock();
+        let entries = lock(&self.entries);
         let (read, provider) = entries.capacity_providers.get(name)?;
         (read.elapsed() < PROVIDER_AGE).then(|| provider.clone())
     }
 
     /// The capacity providers of an Auto Scaling group.
     pub(crate) fn capacity_providers_of(&self, auto_scaling_group: &str) -> Vec<CapacityProviderName> {
-        let entries = self.lock();
+        let entries = lock(&self.entries);
         let providers = entries.capacity_providers.iter();
         providers.filter(|(_, (_, of))| of.has_group(auto_scaling_group)).map(|(name, _)| name.clone()).collect()
     }
 
     pub(crate) fn insert_capacity_provider(&self, name: CapacityProviderName, provider: CapacityProvider) {
-        self.lock().capacity_providers.insert(name, (Instant::now(), provider));
+        lock(&self.entries).capacity_providers.insert(name, (Instant::now(), provider));
     }
 
     pub(crate) fn stop_timeout(&self, task_definition: &str) -> Option<Duration> {
-        self.lock().stop_timeouts.get(task_definition).copied()
+        lock(&self.entries).stop_timeouts.get(task_definition).copied()
     }
 
     pub(crate) fn insert_stop_timeout(&self, task_definition: String, timeout: Duration) {
-        insert(&mut self.lock().stop_timeouts, task_definition, timeout);
+        insert(&mut lock(&self.entries).stop_timeouts, task_definition, timeout);
     }
 
     pub(crate) fn lists_by_instance(&self, cluster: &ClusterName) -> bool {
-        self.lock().by_instance.contains(cluster)
+        lock(&self.entries).by_instance.contains(cluster)
     }
 
     pub(crate) fn set_lists_by_instance(&self, cluster: ClusterName) {
-        self.lock().by_instance.insert(cluster);
+        lock(&self.entries).by_instance.insert(cluster);
     }
 
     pub(crate) fn has_batch_tag(&self, cluster: &ClusterName) -> Option<bool> {
-        self.lock().batch_tags.get(cluster).copied()
+        lock(&self.entries).batch_tags.get(cluster).copied()
     }
 
     pub(crate) fn insert_batch_tag(&self, cluster: ClusterName, has_batch_tag: bool) {
-        insert(&mut self.lock().batch_tags, cluster, has_batch_tag);
+        insert(&mut lock(&self.entries).batch_tags, cluster, has_batch_tag);
     }
 
     pub(crate) fn is_deregistered(&self, task: &TaskArn) -> bool {
-        self.lock().deregistered.contains(task)
+        lock(&self.entries).deregistered.contains(task)
     }
 
     pub(crate) fn insert_deregistered(&self, task: TaskArn) {
-        let deregistered = &mut self.lock().deregistered;
+        let deregistered = &mut lock(&self.entries).deregistered;
         if deregistered.len() >= MAX_ENTRIES {
             deregistered.clear();
         }
@@ -220,11 +222,11 @@ impl Cache {
     }
 
     pub(crate) fn is_daemon(&self, cluster: &ClusterName, service: &str) -> Option<bool> {
-        self.lock().daemons.get(&(cluster.clone(), service.to_owned())).copied()
+        lock(&self.entries).daemons.get(&(cluster.clone(), service.to_owned())).copied()
     }
 
     pub(crate) fn insert_daemon(&self, cluster: ClusterName, service: String, is_daemon: bool) {
-        insert(&mut self.lock().daemons, (cluster, service), is_daemon);
+        insert(&mut lock(&self.entries).daemons, (cluster, service), is_daemon);
     }
 }
 

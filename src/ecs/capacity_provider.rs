@@ -11,20 +11,13 @@ pub(crate) struct CapacityProviderName(Arc<str>);
 /// The kind of a capacity provider: what launches and terminates its instances.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum CapacityProvider {
-    /// An Auto Scaling group.
-    AutoScalingGroup { group: String, managed_draining: ManagedDraining },
+    /// An Auto Scaling group, and whether ECS sets its interrupted instances to `DRAINING`.
+    AutoScalingGroup { group: String, is_drained: bool },
     /// Amazon ECS: deregistering such an instance terminates it.
     ManagedInstances,
     /// The provider no longer exists.
     #[default]
     Missing,
-}
-
-/// Whether ECS sets a provider's interrupted instances to `DRAINING`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ManagedDraining {
-    Enabled,
-    Disabled,
 }
 
 impl CapacityProviderName {
@@ -51,10 +44,7 @@ impl CapacityProvider {
             _ if described.status == Some(CapacityProviderStatus::Inactive) => Some(Self::Missing),
             Some(group) => Some(Self::AutoScalingGroup {
                 group: group_name(&group.auto_scaling_group_arn).to_owned(),
-                managed_draining: match group.managed_draining {
-                    Some(types::ManagedDraining::Enabled) => ManagedDraining::Enabled,
-                    _ => ManagedDraining::Disabled,
-                },
+                is_drained: group.managed_draining == Some(types::ManagedDraining::Enabled),
             }),
             None => None,
         }

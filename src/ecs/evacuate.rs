@@ -87,13 +87,12 @@ pub(super) async fn evacuate(
     let (mut planned_stops, mut deregistration) =
         (calls.announce(StopTask, ends), calls.announce(DeregisterContainerInstance, ends));
     deregistration.set(1);
-    let reruns = Reruns::new((ecs, ec2), calls, found.cluster.clone(), &evacuation);
     let target = Arc::new(Target {
         ecs: ecs.clone(),
         calls: calls.clone(),
         found: found.clone(),
         reason,
-        reruns: reruns.clone(),
+        reruns: Reruns::new((ecs, ec2), calls, found.cluster.clone(), evacuation),
     });
     // Dropping the set aborts all steps.
     let mut in_flight = JoinSet::new();
@@ -119,12 +118,12 @@ pub(super) async fn evacuate(
             Some(Ok(completion)) = in_flight.join_next() => match completion {
                 // The deregistration of an empty instance is retried while there is time.
                 Completion::Deregistered(Err(error)) if !error.is_transient() || Instant::now() + CHECK >= ends => {
-                    reruns.finish().await;
+                    target.reruns.finish().await;
                     return Err(error);
                 }
                 completion => {
                     if let Some(reached) = tracked.record(completion, Instant::now()) {
-                        let tasks_run_again = reruns.finish().await;
+                        let tasks_run_again = target.reruns.finish().await;
                         let (reached, tasks_stopped, tasks_left) = tracked.conclude(reached)?;
                         return Ok(Evacuated { reached, tasks_stopped, tasks_left, tasks_run_again });
                     }
@@ -177,11 +176,9 @@ async fn perform(target: Arc<Target>, step: Step) -> Completion {
             }
             Completion::Stopped(task, stopped)
         }
-        Step::Deregister { until: Some(until), due } => {
-            Completion::Deregistered(deregister(ecs, &calls.at_least_once(until).due_at(due), found).await)
-        }
-        Step::Deregister { until: None, due } => {
-            Completion::Deregistered(deregister(ecs, &retried().due_at(due), found).await)
+        Step::Deregister { until, due } => {
+            let calls = until.map_or_else(retried, |until| calls.at_least_once(until)).due_at(due);
+            Completion::Deregistered(deregister(ecs, &calls, found).await)
         }
     }
 }

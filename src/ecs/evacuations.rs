@@ -1,13 +1,10 @@
 //! The evacuations in progress in an account and Region, for what they share.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::BTreeMap, sync::Mutex};
 
 use tokio::time::Instant;
 
-use crate::identifier::ClusterName;
+use crate::{identifier::ClusterName, lock::lock};
 
 /// The evacuations in progress in an account and Region.
 #[derive(Debug)]
@@ -32,25 +29,21 @@ impl Default for Evacuations {
 
 impl Evacuations {
     pub(crate) fn begin(&self, cluster: &ClusterName) -> Evacuating<'_> {
-        *self.lock().entry(cluster.clone()).or_default() += 1;
+        *lock(&self.clusters).entry(cluster.clone()).or_default() += 1;
         Evacuating { all: self, cluster: cluster.clone() }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<ClusterName, usize>> {
-        self.clusters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Evacuating<'_> {
     /// The number of clusters with evacuations.
     pub(crate) fn clusters(&self) -> usize {
-        self.all.lock().len()
+        lock(&self.all.clusters).len()
     }
 }
 
 impl Drop for Evacuating<'_> {
     fn drop(&mut self) {
-        let mut clusters = self.all.lock();
+        let mut clusters = lock(&self.all.clusters);
         if let Some(evacuations) = clusters.get_mut(&self.cluster) {
             *evacuations -= 1;
             if *evacuations == 0 {

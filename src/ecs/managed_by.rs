@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::{
     Ecs,
-    capacity_provider::{CapacityProvider, CapacityProviderName, ManagedDraining},
+    capacity_provider::{CapacityProvider, CapacityProviderName},
     cluster_list::BATCH_TAG,
     container_instance::{ContainerInstance, Status},
 };
@@ -58,7 +58,7 @@ impl Ecs {
         if let Some(name) = &found.capacity_provider {
             match (self.capacity_provider(calls, &found.cluster, name).await?, instance) {
                 (CapacityProvider::ManagedInstances, _) => managed_by.push(ManagedBy::ManagedInstances),
-                (CapacityProvider::AutoScalingGroup { managed_draining: ManagedDraining::Enabled, .. }, _) => {
+                (CapacityProvider::AutoScalingGroup { is_drained: true, .. }, _) => {
                     managed_by.push(ManagedBy::ManagedDraining(name.clone()));
                 }
                 // It may have been a provider of ECS Managed Instances.

@@ -26,7 +26,7 @@ impl Ecs {
             return Ok(Remaining { running, ..Remaining::default() });
         }
         let listed = self.stopping_tasks_on(calls, cluster, arn).await?;
-        let tasks = try_join_all(listed.iter().map(|(task, _)| self.task(calls, cluster, task))).await?;
+        let tasks = try_join_all(listed.iter().map(|task| self.task(calls, cluster, task))).await?;
         let stopping = tasks.iter().flatten().filter(|task| task.progress != Progress::Stopped).count();
         Ok(Remaining { stopping, ..Remaining::default() })
     }

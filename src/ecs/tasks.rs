@@ -46,9 +46,8 @@ impl Ecs {
         calls: &Calls,
         cluster: &ClusterName,
         arn: &ContainerInstanceArn,
-    ) -> Result<Vec<Listed>, Error> {
-        let listed = self.list_tasks(calls, cluster, Some(arn), DesiredStatus::Stopped).await?;
-        Ok(listed.into_iter().map(|task| (task, None)).collect())
+    ) -> Result<Vec<TaskArn>, Error> {
+        self.list_tasks(calls, cluster, Some(arn), DesiredStatus::Stopped).await
     }
 
     /// Describes a task; `None` if it is no longer known, since it stopped more than an hour ago.

@@ -99,7 +99,7 @@ pub(crate) async fn act(
                 }
             };
             let changed = is_changed.then(SystemTime::now);
-            return Ok((NodeOutcome { pods, changed, reason, ..outcome(kind, None) }, error));
+            return Ok((NodeOutcome { reason, pods, changed, ..outcome(kind, None) }, error));
         }
     };
     Ok((done, None))

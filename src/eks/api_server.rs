@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     time::{Duration, SystemTime},
@@ -23,6 +23,7 @@ use crate::{
     aws::{calls::Calls, failure::with_causes, operation::Operation, token_bucket::TokenBuckets},
     error::{BoxError, Error, ErrorClass},
     identifier::ClusterName,
+    lock::lock,
 };
 
 /// The time limit of one attempt, 5 s as for AWS.
@@ -198,7 +199,7 @@ impl ApiServer {
             return;
         }
         match self.control_plane.endpoint(&calls.once(), &self.cluster).await {
-            Ok(Some(endpoint)) => *self.endpoint.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(endpoint),
+            Ok(Some(endpoint)) => *lock(&self.endpoint) = Arc::new(endpoint),
             Ok(None) => self.is_deleted.store(true, Relaxed),
             Err(error) => tracing::debug!(%error, "the endpoint could not be read again"),
         }
@@ -225,7 +226,7 @@ impl ApiServer {
     }
 
     fn endpoint(&self) -> Arc<Endpoint> {
-        Arc::clone(&self.endpoint.lock().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&lock(&self.endpoint))
     }
 }
 

@@ -1,12 +1,9 @@
 //! The API servers that are known, by cluster.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, MutexGuard, PoisonError},
-};
+use std::sync::Arc;
 
 use super::{Eks, api_server::ApiServer};
-use crate::{aws::calls::Calls, error::Error, identifier::ClusterName};
+use crate::{aws::calls::Calls, error::Error, identifier::ClusterName, lock::lock};
 
 impl Eks {
     /// The API server of a cluster; `None` if there is no such cluster, or it has no API server yet.
@@ -15,7 +12,7 @@ impl Eks {
         calls: &Calls,
         cluster: &ClusterName,
     ) -> Result<Option<Arc<ApiServer>>, Error> {
-        let known = self.api_servers().get(cluster).filter(|known| !known.is_deleted()).cloned();
+        let known = lock(&self.0.api_servers).get(cluster).filter(|known| !known.is_deleted()).cloned();
         match known {
             Some(known) => Ok(Some(known)),
             None => self.0.describing.get_one(self, calls, cluster, Self::find).await,
@@ -25,11 +22,7 @@ impl Eks {
     async fn find(self, calls: Calls, cluster: ClusterName) -> Result<Option<Arc<ApiServer>>, Error> {
         let Some(endpoint) = self.0.control_plane.endpoint(&calls, &cluster).await? else { return Ok(None) };
         let api_server = Arc::new(ApiServer::new(&self.0.control_plane, cluster.clone(), endpoint));
-        self.api_servers().insert(cluster, Arc::clone(&api_server));
+        lock(&self.0.api_servers).insert(cluster, Arc::clone(&api_server));
         Ok(Some(api_server))
-    }
-
-    fn api_servers(&self) -> MutexGuard<'_, HashMap<ClusterName, Arc<ApiServer>>> {
-        self.0.api_servers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

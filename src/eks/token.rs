@@ -3,7 +3,7 @@
 
 use std::{
     fmt,
-    sync::{Mutex, PoisonError},
+    sync::Mutex,
     time::{Duration, SystemTime},
 };
 
@@ -22,6 +22,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use crate::{
     error::BoxError,
     identifier::{ClusterName, Region},
+    lock::lock,
 };
 
 /// The age at which a token is replaced, 14 min: a cluster accepts it for 15 minutes.
@@ -128,21 +129,17 @@ pub(crate) struct CachedToken(Mutex<Option<(Token, SystemTime)>>);
 
 impl CachedToken {
     pub(crate) async fn get(&self, signer: &Signer, cluster: &ClusterName) -> Result<Token, BoxError> {
-        if let Some((token, _)) = self.lock().as_ref().filter(|(_, renewal)| SystemTime::now() < *renewal) {
+        if let Some((token, _)) = lock(&self.0).as_ref().filter(|(_, renewal)| SystemTime::now() < *renewal) {
             return Ok(token.clone());
         }
         let (token, renewal) = signer.sign(cluster).await?;
-        *self.lock() = Some((token.clone(), renewal));
+        *lock(&self.0) = Some((token.clone(), renewal));
         Ok(token)
     }
 
     /// Drops a token that the cluster rejected.
     pub(crate) fn drop(&self, rejected: &Token) {
-        self.lock().take_if(|(token, _)| token == rejected);
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<(Token, SystemTime)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0).take_if(|(token, _)| token == rejected);
     }
 }
 

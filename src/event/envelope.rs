@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::wrapped;
 use crate::{
     error::Error,
-    identifier::{DetailType, EventSource, ParseError, QueueArn},
+    identifier::{ParseError, QueueArn, quote},
     interrupted_task::Recalled,
 };
 
@@ -52,10 +52,12 @@ pub struct Receipt {
 }
 
 /// Reads the source and the detail type of an event. The error for a payload that wraps an event explains the wrapper.
-pub(super) fn kind(event: &Value) -> Result<(EventSource, DetailType), Error> {
+pub(super) fn kind(event: &Value) -> Result<(&str, &str), Error> {
     let read = || {
         if event.is_object() {
-            Ok((required(event, "source")?, required(event, "detail-type")?))
+            let source = text(event, "source", "the source of an EventBridge event, such as aws.ec2")?;
+            let expected = "the detail-type of an EventBridge event, such as EC2 Spot Instance Interruption Warning";
+            Ok((source, text(event, "detail-type", expected)?))
         } else {
             let found = ParseError { found: kind_of(event), expected: "an EventBridge event" };
             Err(Error::InvalidEvent(found.to_string()))
@@ -74,9 +76,23 @@ pub(super) fn detail(event: &Value) -> Result<&Value, Error> {
     Err(Error::InvalidEvent(format!("detail: {found}")))
 }
 
+/// Reads a field of an event, or of its `detail`, with a text that is not empty.
+pub(super) fn text<'a>(of: &'a Value, path: &str, expected: &'static str) -> Result<&'a str, Error> {
+    let found = match field(of, path) {
+        Value::String(text) if !text.is_empty() => return Ok(text),
+        Value::String(text) => quote(text),
+        other => kind_of(other),
+    };
+    Err(Error::InvalidEvent(format!("{path}: {}", ParseError { found, expected })))
+}
+
+fn field<'a>(of: &'a Value, path: &str) -> &'a Value {
+    of.get(path.strip_prefix("detail.").unwrap_or(path)).unwrap_or(&Value::Null)
+}
+
 /// Reads a field of an event, or of its `detail`, that the events handled here always have.
 pub(super) fn required<T: TryFrom<String, Error = ParseError>>(of: &Value, path: &str) -> Result<T, Error> {
-    let read = match of.get(path.strip_prefix("detail.").unwrap_or(path)).unwrap_or(&Value::Null) {
+    let read = match field(of, path) {
         Value::String(text) => T::try_from(text.clone()),
         // An empty text is invalid for all of these types, and its error names the expectation.
         other => T::try_from(String::new()).map_err(|error| ParseError { found: kind_of(other), ..error }),

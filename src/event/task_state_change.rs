@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use super::envelope::required;
+use super::envelope::{required, text};
 use crate::{
     error::Error,
-    identifier::{ClusterName, TaskArn, TaskStatus, quote},
+    identifier::{ClusterName, TaskArn, quote},
     interrupted_task::{Cause, EVACUATION_REASON, TaskDetail},
 };
 
@@ -21,20 +21,20 @@ const HOST_REASON: &str = "Host EC2";
 
 /// Reads the task. The inner error is the reason to ignore any other state change.
 pub(super) fn read(detail: &Value) -> Result<Result<TaskDetail, String>, Error> {
-    let desired: TaskStatus = required(detail, "detail.desiredStatus")?;
-    let last: TaskStatus = required(detail, "detail.lastStatus")?;
+    let status = |path| text(detail, path, "the status of a task, such as RUNNING");
+    let (desired, last) = (status("detail.desiredStatus")?, status("detail.lastStatus")?);
     let task: TaskArn = required(detail, "detail.taskArn")?;
     let cluster = required::<ClusterArn>(detail, "detail.clusterArn")?.0;
-    let text = |field: &str| detail.get(field).and_then(Value::as_str);
-    let Some(cause) = cause(text("stopCode"), text("stoppedReason").unwrap_or_default()) else {
-        let reason = text("stoppedReason").or(text("stopCode")).map_or("nothing".to_owned(), quote);
+    let member = |field: &str| detail.get(field).and_then(Value::as_str);
+    let Some(cause) = cause(member("stopCode"), member("stoppedReason").unwrap_or_default()) else {
+        let reason = member("stoppedReason").or(member("stopCode")).map_or("nothing".to_owned(), quote);
         return Ok(Err(format!("the task was not interrupted: its reason to stop is {reason}")));
     };
-    if desired.as_str() != "STOPPED" {
-        return Ok(Err(format!("its desired status is {}: handled is STOPPED", quote(desired.as_str()))));
+    if desired != "STOPPED" {
+        return Ok(Err(format!("its desired status is {}: handled is STOPPED", quote(desired))));
     }
-    let service = text("group").and_then(|group| group.strip_prefix("service:")).map(str::to_owned);
-    let (has_stopped, addresses) = (last.as_str() == "STOPPED", addresses(detail));
+    let service = member("group").and_then(|group| group.strip_prefix("service:")).map(str::to_owned);
+    let (has_stopped, addresses) = (last == "STOPPED", addresses(detail));
     Ok(Ok(TaskDetail { task, cluster, service, cause, has_stopped, addresses }))
 }
 

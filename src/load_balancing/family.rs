@@ -1,7 +1,5 @@
 //! The IP address type of target groups.
 
-use std::sync::PoisonError;
-
 use super::LoadBalancing;
 use crate::{
     aws::{
@@ -10,6 +8,7 @@ use crate::{
         query::{Parameters, answer::List},
     },
     error::Error,
+    lock::lock,
 };
 
 const LIST: List = List::new("*/TargetGroups/member", &["IpAddressType"]);
@@ -21,7 +20,7 @@ impl LoadBalancing {
     ///
     /// If the call failed.
     pub(crate) async fn is_ipv6(&self, calls: &Calls, target_group_arn: &str) -> Result<bool, Error> {
-        let known = self.are_ipv6.lock().unwrap_or_else(PoisonError::into_inner).get(target_group_arn).copied();
+        let known = lock(&self.are_ipv6).get(target_group_arn).copied();
         match known {
             Some(is_ipv6) => Ok(is_ipv6),
             None => self.descriptions.get_one(self, calls, &target_group_arn.to_owned(), Self::describe).await,
@@ -32,7 +31,7 @@ impl LoadBalancing {
         let parameters = Parameters::default().with("TargetGroupArns.member.1", &arn);
         let found = self.client.call(&calls, Operation::DescribeTargetGroups, &arn, &parameters, &LIST).await?;
         let is_ipv6 = found.first().and_then(|group| group.get("IpAddressType")) == Some("ipv6");
-        self.are_ipv6.lock().unwrap_or_else(PoisonError::into_inner).insert(arn, is_ipv6);
+        lock(&self.are_ipv6).insert(arn, is_ipv6);
         Ok(is_ipv6)
     }
 }

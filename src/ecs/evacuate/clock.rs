@@ -76,19 +76,12 @@ pub(super) struct Clock {
     pub(super) epoch: Instant,
 }
 
-/// The order in which tasks are stopped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Rank {
-    Ordinary,
-    /// A daemon, which may collect the logs or carry the traffic of other tasks.
-    Daemon,
-}
-
 /// A task that is to be stopped.
 #[derive(Clone, Copy, Debug)]
 struct PlannedStop<'a> {
     task: &'a TaskArn,
-    rank: Rank,
+    /// Whether it may collect the logs or carry the traffic of other tasks.
+    is_daemon: bool,
     /// How long before the end it is to be stopped, without margins; at once if `None`.
     before_end: Option<Duration>,
     /// Until when it waits for details that are being read, if there is time.
@@ -157,11 +150,9 @@ impl Clock {
             wakes.extend([next.checked_sub(CHECK).unwrap_or(now), next]);
         }
         for (task, due) in self.due(tracked, now) {
-            let mut may_be_standalone = false;
-            if let Some(task) = tracked.tasks.get_mut(&task) {
-                task.stop = StopRequest::InFlight;
-                may_be_standalone = task.may_be_standalone();
-            }
+            let Some(known) = tracked.tasks.get_mut(&task) else { continue };
+            known.stop = StopRequest::InFlight;
+            let may_be_standalone = known.may_be_standalone();
             steps.push(Step::Stop { task, due, may_be_standalone });
         }
     }
@@ -171,8 +162,8 @@ impl Clock {
     fn due(&self, tracked: &Tracked, now: Instant) -> Vec<(TaskArn, Instant)> {
         let mut due: Vec<_> = stops(tracked, now).filter(|stop| self.due_at(stop, now) <= now).collect();
         let is_being_stopped = |task: &TrackedTask| task.stop == StopRequest::InFlight && !task.is_daemon();
-        if due.iter().any(|stop| stop.rank == Rank::Ordinary) || tracked.tasks.values().any(is_being_stopped) {
-            due.retain(|stop| stop.rank == Rank::Ordinary);
+        if due.iter().any(|stop| !stop.is_daemon) || tracked.tasks.values().any(is_being_stopped) {
+            due.retain(|stop| !stop.is_daemon);
         }
         due.sort_by_key(|stop| Reverse(stop.before_end));
         let at = |stop: &PlannedStop| self.ends.checked_sub(stop.before_end.unwrap_or_default()).unwrap_or(now);
@@ -307,13 +298,10 @@ fn stops(tracked: &Tracked, now: Instant) -> impl Iterator<Item = PlannedStop<'_
     let longest = daemons.map(|(_, task)| task.timeout()).max().unwrap_or_default();
     let only_daemons = tracked.is_listed() && tracked.has_only_daemons();
     to_stop.map(move |(arn, task)| {
-        if task.is_daemon() {
-            let before_end = (!only_daemons).then(|| task.timeout());
-            PlannedStop { task: arn, rank: Rank::Daemon, before_end, read_by: before_end.and(read_by(task)) }
-        } else {
-            let before_end = Some(task.timeout().max(longest));
-            PlannedStop { task: arn, rank: Rank::Ordinary, before_end, read_by: read_by(task) }
-        }
+        let is_daemon = task.is_daemon();
+        let least = if is_daemon { Duration::ZERO } else { longest };
+        let before_end = (!only_daemons).then(|| task.timeout().max(least));
+        PlannedStop { task: arn, is_daemon, before_end, read_by: before_end.and(read_by(task)) }
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -15,7 +15,7 @@ use tokio::{task::JoinSet, time::timeout};
 
 use crate::{
     aws::calls::Calls,
-    config::{RunAgainOn, RunAgainPolicy, StandaloneTasks},
+    config::{RunAgainPolicy, StandaloneTasks},
     ec2::Ec2,
     ecs::{
         Ecs,
@@ -25,6 +25,7 @@ use crate::{
     error::Error,
     identifier::{ClusterName, TaskArn},
     interrupted_task::Recalled,
+    lock::lock,
 };
 
 /// How long reading a task may delay stopping it, 1 s.
@@ -37,17 +38,12 @@ type Stopping = Option<(Arc<Task>, Recalled)>;
 type Reading = Shared<BoxFuture<'static, Stopping>>;
 
 /// Starts tasks again that an evacuation stopped.
-#[derive(Clone)]
-pub(super) struct Reruns(Arc<Inner>);
-
-struct Inner {
+pub(super) struct Reruns {
     ecs: Ecs,
     ec2: Ec2,
     calls: Calls,
     cluster: ClusterName,
-    policy: RunAgainPolicy,
-    on: RunAgainOn,
-    standalone_tasks: StandaloneTasks,
+    evacuation: Evacuation,
     reading: Mutex<HashMap<TaskArn, Reading>>,
     readers: Mutex<JoinSet<()>>,
     /// Each returns whether it started a task.
@@ -55,55 +51,53 @@ struct Inner {
 }
 
 impl Reruns {
-    pub(super) fn new((ecs, ec2): (&Ecs, &Ec2), calls: &Calls, cluster: ClusterName, evacuation: &Evacuation) -> Self {
-        Self(Arc::new(Inner {
+    pub(super) fn new((ecs, ec2): (&Ecs, &Ec2), calls: &Calls, cluster: ClusterName, evacuation: Evacuation) -> Self {
+        Self {
             ecs: ecs.clone(),
             ec2: ec2.clone(),
             calls: calls.clone(),
             cluster,
-            policy: evacuation.run_again,
-            on: evacuation.run_again_on,
-            standalone_tasks: evacuation.standalone_tasks,
+            evacuation,
             reading: Mutex::default(),
             readers: Mutex::default(),
             running: Mutex::default(),
-        }))
+        }
     }
 
     fn of(&self, task: &TaskArn) -> RunAgain {
-        let Inner { ecs, ec2, cluster, policy, on, .. } = &*self.0;
-        let (ecs, ec2, cluster) = (ecs.clone(), ec2.clone(), cluster.clone());
-        RunAgain { ecs, ec2, cluster, task: task.clone(), policy: *policy, on: *on }
+        let Evacuation { run_again: policy, run_again_on: on, .. } = self.evacuation;
+        let (ecs, ec2, cluster) = (self.ecs.clone(), self.ec2.clone(), self.cluster.clone());
+        RunAgain { ecs, ec2, cluster, task: task.clone(), policy, on }
     }
 
     /// Begins to read a task that may have to be stopped, since stopping it deletes its tags and can't wait.
     pub(super) fn prepare(&self, task: &TaskArn) {
-        if self.0.policy == RunAgainPolicy::Never || self.0.standalone_tasks == StandaloneTasks::Leave {
-            return;
+        let Evacuation { run_again, standalone_tasks, .. } = self.evacuation;
+        if run_again != RunAgainPolicy::Never && standalone_tasks != StandaloneTasks::Leave {
+            drop(self.reading(task));
         }
-        drop(self.reading(task));
     }
 
     fn reading(&self, task: &TaskArn) -> Reading {
         let start = || {
-            let reading = read(self.of(task), self.0.calls.clone()).boxed().shared();
-            lock(&self.0.readers).spawn(reading.clone().map(drop));
+            let reading = read(self.of(task), self.calls.clone()).boxed().shared();
+            lock(&self.readers).spawn(reading.clone().map(drop));
             reading
         };
-        lock(&self.0.reading).entry(task.clone()).or_insert_with(start).clone()
+        lock(&self.reading).entry(task.clone()).or_insert_with(start).clone()
     }
 
     /// What it takes to start a task again that is about to be stopped. What can't be read in time is left to the event
     /// that follows.
     pub(super) async fn recall(&self, task: &TaskArn) -> Stopping {
-        if self.0.policy == RunAgainPolicy::Never {
+        if self.evacuation.run_again == RunAgainPolicy::Never {
             return None;
         }
         let read = async {
             match self.reading(task).await {
                 // It may have had no network interface yet.
                 Some((described, _)) if described.last_status() != Some("RUNNING") => {
-                    read(self.of(task), self.0.calls.clone()).await
+                    read(self.of(task), self.calls.clone()).await
                 }
                 read => read,
             }
@@ -113,7 +107,7 @@ impl Reruns {
 
     /// Starts a task again when it has stopped.
     pub(super) fn start(&self, arn: TaskArn, (task, recalled): (Arc<Task>, Recalled)) {
-        let (run_again, calls) = (self.of(&arn), self.0.calls.clone());
+        let (run_again, calls) = (self.of(&arn), self.calls.clone());
         let run = async move {
             let started = start(&run_again, &calls, task, &recalled).await;
             started.unwrap_or_else(|error| {
@@ -122,14 +116,14 @@ impl Reruns {
                 false
             })
         };
-        lock(&self.0.running).spawn(run);
+        lock(&self.running).spawn(run);
     }
 
     /// Waits for all of them. Returns how many were started, if that is asked for.
     pub(super) async fn finish(&self) -> Option<usize> {
-        let running = std::mem::take(&mut *lock(&self.0.running));
+        let running = std::mem::take(&mut *lock(&self.running));
         let started = running.join_all().await.into_iter().filter(|is_started| *is_started).count();
-        (self.0.policy != RunAgainPolicy::Never).then_some(started)
+        (self.evacuation.run_again != RunAgainPolicy::Never).then_some(started)
     }
 }
 
@@ -139,10 +133,6 @@ async fn read(run_again: RunAgain, calls: Calls) -> Stopping {
         |error| tracing::warn!(task = %run_again.task, %error, "a task could not be described before it is stopped"),
     );
     read.ok()?.ok()
-}
-
-fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
-    of.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 async fn start(run_again: &RunAgain, calls: &Calls, task: Arc<Task>, recalled: &Recalled) -> Result<bool, Error> {

@@ -43,7 +43,7 @@ pub(super) enum Completion {
     Drained(Result<ChangeOutcome, Error>),
     Counted(Result<Option<ContainerInstance>, Error>),
     ListedRunning(Result<Vec<Listed>, Error>),
-    ListedStopping(Result<Vec<Listed>, Error>),
+    ListedStopping(Result<Vec<TaskArn>, Error>),
     Described(TaskArn, Result<Option<Task>, Error>),
     StopTimeout(TaskArn, Result<Duration, Error>),
     Daemon(TaskArn, Result<bool, Error>),

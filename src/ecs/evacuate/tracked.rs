@@ -278,8 +278,8 @@ impl Tracked {
         self.counted = self.tasks.values().filter(is_running).count();
     }
 
-    fn record_stopping(&mut self, listed: Vec<Listed>) {
-        for (arn, _) in listed {
+    fn record_stopping(&mut self, listed: Vec<TaskArn>) {
+        for arn in listed {
             self.record_listed(arn);
         }
         self.stopping = ListState::Done;

@@ -8,7 +8,6 @@ pub(super) enum Destination {
     /// The agent's configuration file, or an argument of its command.
     Agent,
     OtherFile,
-    Unknown,
 }
 
 impl Destination {
@@ -28,11 +27,6 @@ impl Destination {
             previous = Some(token);
         }
         destination
-    }
-
-    /// Text in quotes or a here-document is for the agent, unless another destination is known.
-    pub(super) fn or_agent(self) -> Self {
-        if self == Self::Unknown { Self::Agent } else { self }
     }
 }
 

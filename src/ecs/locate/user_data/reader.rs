@@ -6,10 +6,10 @@ use super::{
     assignment::{Assignment, ConfiguredCluster},
     destination::{Destination, is_other_file},
     here_document::{HereDocument, without_comments},
-    sed::{Edit, edit, is_in_place},
+    sed::{edit, is_in_place},
     tokens::{Token, VARIABLE, begins_command, is_first, tokens},
     unpack::{LINE, MAX_UNPACKED, TOKEN, Unpacked, after_prefix},
-    values::{END, UNKNOWN, arguments, ends_with, expression, formatted, set_value, value, without_gap},
+    values::{END, arguments, ends_with, expression, formatted, set_value, value, without_gap},
     variables::{ScriptScope, Variables},
 };
 
@@ -28,7 +28,7 @@ pub(super) fn read(unpacked: &Unpacked) -> ConfiguredCluster {
         assignment: None,
         may_be_fetched: unpacked.is_cut,
         remaining: Some(MAX_UNPACKED),
-        destination: Destination::Unknown,
+        destination: None,
         file_number: 0,
         table: String::new(),
         hash: None,
@@ -49,7 +49,8 @@ struct Reader {
     may_be_fetched: bool,
     /// The bytes that may still be read; `None` if there was more.
     remaining: Option<usize>,
-    destination: Destination,
+    /// `None` if it is not known.
+    destination: Option<Destination>,
     /// The number of the file that a line is written to; the script itself is 0.
     file_number: usize,
     /// The TOML table.
@@ -93,7 +94,7 @@ impl Reader {
                     let here = HereDocument::new(line).filter(|here| here.is_quoted || last.get(here.end) > Some(&at));
                     self.line(line, &tokens);
                     if let Some(here) = here {
-                        self.destination = Destination::of(&tokens).unwrap_or(destination.or_agent());
+                        self.destination = Destination::of(&tokens).or(destination).or(Some(Destination::Agent));
                         self.file_number = self.variables.next();
                         inside = Some((here, self.variables.enter_scope()));
                     }
@@ -170,20 +171,16 @@ impl Reader {
     }
 
     /// Reads the destination of a command's output.
-    fn redirect(&mut self, command: &[Token], destination: Destination, file_number: usize) {
-        self.destination = Destination::of(command).unwrap_or(destination);
-        let is_other = destination == Destination::Unknown && self.destination == Destination::OtherFile;
+    fn redirect(&mut self, command: &[Token], destination: Option<Destination>, file_number: usize) {
+        self.destination = Destination::of(command).or(destination);
+        let is_other = destination.is_none() && self.destination == Some(Destination::OtherFile);
         self.file_number = if is_other { self.variables.next() } else { file_number };
     }
 
     /// Reads a quoted text. Its assignments are an argument, unless it is a whole script.
     fn quoted(&mut self, text: &str) {
         let (destination, blocks) = (self.destination, self.variables.blocks.len());
-        if text.starts_with("#!") {
-            self.destination = Destination::Unknown;
-        } else {
-            self.destination = destination.or_agent();
-        }
+        self.destination = if text.starts_with("#!") { None } else { destination.or(Some(Destination::Agent)) };
         self.text(text);
         self.variables.blocks.truncate(blocks);
         self.destination = destination;
@@ -265,7 +262,7 @@ impl Reader {
 
     fn edit(&mut self, arguments: &[String]) {
         let Some(file) = arguments.last() else { return };
-        if !is_in_place(arguments) && self.destination != Destination::Agent {
+        if !is_in_place(arguments) && self.destination != Some(Destination::Agent) {
             return;
         }
         for script in arguments {
@@ -273,10 +270,8 @@ impl Reader {
                 Some(Assignment { cluster: ConfiguredCluster::Cluster(name), .. }) => Some(name.as_str()),
                 _ => None,
             };
-            match edit(script, file.contains("ecs.config"), cluster) {
-                Edit::Nothing => {}
-                Edit::Value(value) => self.assign(VARIABLE, &value, !is_other_file(file)),
-                Edit::Unknown => self.assign(VARIABLE, UNKNOWN, !is_other_file(file)),
+            if let Some(value) = edit(script, file.contains("ecs.config"), cluster) {
+                self.assign(VARIABLE, &value, !is_other_file(file));
             }
         }
     }
@@ -315,9 +310,9 @@ impl Reader {
             let is_setting = match self.destination {
                 // Escaped text is for a script that is run later.
                 _ if value.contains('\\') => false,
-                Destination::Agent => true,
-                Destination::OtherFile => false,
-                Destination::Unknown => !is_bare,
+                Some(Destination::Agent) => true,
+                Some(Destination::OtherFile) => false,
+                None => !is_bare,
             };
             self.assign(name, &value, is_setting);
             // `@{` or `[ordered]@{`

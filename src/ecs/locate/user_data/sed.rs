@@ -1,6 +1,6 @@
 //! The effect of `sed` on the line that sets the cluster.
 
-use super::tokens::VARIABLE;
+use super::{tokens::VARIABLE, values::UNKNOWN};
 
 /// Whether `sed` or `perl` edits its files in place, as with `-i`, `-Ei.bak` or `--in-place`.
 pub(super) fn is_in_place(arguments: &[String]) -> bool {
@@ -10,19 +10,11 @@ pub(super) fn is_in_place(arguments: &[String]) -> bool {
     })
 }
 
-/// The effect of a script on the line.
-pub(super) enum Edit {
-    Nothing,
-    /// The script assigns this value, which may contain variables.
-    Value(String),
-    /// The script changes the line in another way.
-    Unknown,
-}
-
-/// Reads a script that edits `ecs.config` or another file, given the cluster that the line names so far.
-pub(super) fn edit(script: &str, is_ecs_config: bool, cluster: Option<&str>) -> Edit {
+/// Reads a script that edits `ecs.config` or another file, given the cluster that the line names so far. Returns the
+/// value that it assigns, which may contain variables; `UNKNOWN` if it changes the line in another way.
+pub(super) fn edit(script: &str, is_ecs_config: bool, cluster: Option<&str>) -> Option<String> {
     let names_setting = names_setting(script);
-    let otherwise = if names_setting { Edit::Unknown } else { Edit::Nothing };
+    let otherwise = names_setting.then(|| UNKNOWN.to_owned());
     let Some((pattern, replacement)) = substitution(script) else { return otherwise };
     let pattern = pattern.trim_start_matches('^').trim_end_matches('$');
     let is_literal = !pattern.is_empty() && !pattern.contains(|c| "\\*[]+?{}()|^$".contains(c));
@@ -30,14 +22,14 @@ pub(super) fn edit(script: &str, is_ecs_config: bool, cluster: Option<&str>) -> 
         Some(cluster) if is_literal && (is_ecs_config || names_setting) => {
             let line = format!("{VARIABLE}={cluster}");
             if !line.contains(pattern) {
-                return Edit::Nothing;
+                return None;
             }
             line.replacen(pattern, replacement, 1)
         }
         _ => replacement.to_owned(),
     };
     let value = line.strip_prefix(VARIABLE).and_then(|line| line.strip_prefix('='));
-    value.map_or(otherwise, |value| Edit::Value(value.trim_matches(['"', '\'']).to_owned()))
+    value.map(|value| value.trim_matches(['"', '\'']).to_owned()).or(otherwise)
 }
 
 /// Splits `s/pattern/replacement/flags`.
