@@ -32,7 +32,10 @@ fn assert_valid(line: &Value) {
             assert!(line[metric["Name"].as_str().unwrap()].is_number(), "{metric} is not there: {line}");
         }
         for dimension in directive["Dimensions"].as_array().unwrap().iter().flat_map(|set| set.as_array().unwrap()) {
-            assert!(line[dimension.as_str().unwrap()].is_string(), "{dimension} is not there: {line}");
+            assert!(
+                line[dimension.as_str().unwrap()].as_str().is_some_and(|value| !value.is_empty()),
+                "{dimension}: {line}"
+            );
             assert_ne!(dimension, "InstanceId");
         }
     }
@@ -215,4 +218,16 @@ async fn batch_publishes_ten_outcomes_per_call() {
     let function = function(&aws, &[("OUTCOME_BUS", BUS)]).await;
     handled(&function, json!({ "Records": (0..25).map(record).collect::<Vec<_>>() })).await;
     assert_eq!((aws.events().len(), aws.calls_to("PutEvents").len()), (25, 3));
+}
+
+#[tokio::test]
+async fn dimension_without_a_value_is_left_out() {
+    let aws = standin().await;
+    let function = function(&aws, &[("FARGATE_SPOT", "handle")]).await;
+    let mut event: Value = serde_json::from_str(include_str!("../../events/fargate-spot.json")).unwrap();
+    event["detail"]["group"] = "service:".into();
+    function.invoke(&event).await.unwrap();
+    let [line] = &metrics(&function)[..] else { panic!("{:?}", function.logs()) };
+    assert_valid(line);
+    assert_eq!(dimensions(line, "InterruptedTasks"), Some(json!([[], ["Cluster"]])), "{line}");
 }
