@@ -30,6 +30,30 @@ async fn hundred_instances_in_a_batch_take_at_most_8_calls_each() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn batch_shares_calls_and_stays_below_the_quotas() {
+    for (strategy, most_for_ten) in [("drain", 5), ("deregister", 15)] {
+        let aws = start(Standin::builder().quotas(Quotas::aws())).await;
+        let home = aws.home();
+        let ids: Vec<_> = (0..400).map(|n| format!("i-{n:017x}")).collect();
+        for (n, id) in ids.iter().enumerate() {
+            home.instance(Instance::new(id).asg(format!("group-{}", n % 10)));
+            home.container_instance(&format!("cluster-{}", n % 10), ContainerInstance::new(id));
+        }
+        let process = Process::start(&aws, &[("STRATEGY", strategy)]).await;
+        let notices: Vec<_> = ids.iter().map(|id| home.interrupt(id, "terminate")).collect();
+        let answer = process.invoke(&batch(&notices)).await.unwrap();
+        assert_eq!(answer["batchItemFailures"].as_array().unwrap().len(), 0, "{answer}");
+        let status = if strategy == "drain" { "DRAINING" } else { "INACTIVE" };
+        assert!(home.container_instances().iter().all(|found| found.status == status), "{strategy}");
+        let calls = aws.calls();
+        assert!(calls.len() * 10 <= most_for_ten * ids.len(), "{:?}", aws.calls_by_api());
+        // The function probes once whether the quota is larger.
+        let throttled = calls.iter().filter(|call| call.is_throttled()).count();
+        assert!(throttled <= 20, "{throttled} of {:?}", aws.calls_by_api());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn five_hundred_tasks_on_one_instance_are_stopped() {
     let aws = start(Standin::builder().quotas(Quotas::aws())).await;
     register(&aws, (0..500).map(|n| if n % 2 == 0 { standalone("report") } else { Task::of_service("search") }));

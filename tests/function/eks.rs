@@ -326,7 +326,8 @@ fn metrics_of(function: &Environment) -> Vec<Value> {
 async fn cluster_and_outcome_are_in_the_metrics_and_the_log_and_the_token_is_not() {
     let (aws, name) = prod(app_pods(3)).await;
     let function = function(&aws, &[EKS[0], ("AWS_LAMBDA_LOG_LEVEL", "DEBUG")]).await;
-    handled(&function, notice(ID, "terminate")).await;
+    let notice = notice(ID, "terminate");
+    handled(&function, notice.clone()).await;
     let metrics = metrics_of(&function);
     assert_eq!((&metrics[0]["Cluster"], &metrics[0]["Outcome"]), (&"prod".into(), &"drained".into()), "{metrics:?}");
     assert!(metrics[0]["SecondsToSpare"].as_f64().unwrap() > 100.0);
@@ -335,7 +336,7 @@ async fn cluster_and_outcome_are_in_the_metrics_and_the_log_and_the_token_is_not
         assert!(logs.contains(part), "{logs}");
     }
     // Once more: there is nothing left to change.
-    handled(&function, notice(ID, "terminate")).await;
+    handled(&function, notice).await;
     let again = metrics_of(&function).remove(1);
     assert!(again["Outcome"] == "drained" && again["SecondsToAct"].is_null(), "{again}");
     assert!(!logs.contains("k8s-aws-v1") && !logs.contains("X-Amz-Signature"));

@@ -102,24 +102,6 @@ async fn rejected_container_instance_fails_alone() {
 }
 
 #[tokio::test]
-async fn batch_shares_calls_and_stays_below_the_quotas() {
-    for (strategy, most_for_ten) in [("drain", 5), ("deregister", 15)] {
-        let aws = standin().await;
-        let notices = fleet(&aws, 10, 40);
-        let function = function(&aws, &[("STRATEGY", strategy)]).await;
-        aws.set_quotas(standin::Quotas::aws());
-        assert!(failed_messages(&function, &notices).await.is_empty());
-        let status = if strategy == "drain" { "DRAINING" } else { "INACTIVE" };
-        assert_eq!(statuses(&aws), BTreeSet::from([status.to_owned()]));
-        let calls = aws.calls();
-        assert!(calls.len() * 10 <= most_for_ten * notices.len(), "{:?}", aws.calls_by_api());
-        // Delays on a busy machine look like a larger quota, which the function then probes once.
-        let throttled = calls.iter().filter(|call| call.is_throttled()).count();
-        assert!(throttled <= 40, "calls stay below the quotas: {throttled} of {:?}", aws.calls_by_api());
-    }
-}
-
-#[tokio::test]
 async fn earliest_deadline_goes_first() {
     let aws = standin().await;
     let mut notices = fleet(&aws, 1, 150);

@@ -147,7 +147,7 @@ def check_stack(checks, name, parameters, policies):
     config = awslambda.get_function_configuration(FunctionName=function)
     checks.same("runtime", "provided.al2023", config["Runtime"])
     checks.same("architecture", [parameters["Architecture"]], config["Architectures"])
-    timeout = 60 if queued and not is_long_running and not continues else 120
+    timeout = 60 if queued and not is_long_running else 120
     memory = int(parameters["MemorySize"])
     checks.same("memory in MB, timeout in s", [memory, timeout], [config["MemorySize"], config["Timeout"]])
     checks.same(
@@ -226,7 +226,7 @@ def check_stack(checks, name, parameters, policies):
     continuation = [m for m in mappings if m["EventSourceArn"] == deployed.get("ContinuationQueueArn")]
     mappings = [m for m in mappings if m not in continuation]
     if continues:
-        check_continuation(checks, name, deployed, continuation, continued_arns)
+        check_continuation(checks, name, deployed, continuation, continued_arns, timeout)
     else:
         outputs_of_queue = {"ContinuationQueueArn", "ContinuationQueueUrl"}
         checks.same("outputs of the continuation queue", [], sorted(outputs_of_queue & deployed.keys()))
@@ -276,7 +276,7 @@ def check_delivery(checks, name, deployed, mappings, rule_arns, timeout, concurr
     checks.same("failed messages are moved before they expire", True, is_moved_in_time)
 
 
-def check_continuation(checks, name, deployed, mappings, rule_arns):
+def check_continuation(checks, name, deployed, mappings, rule_arns, timeout):
     [mapping] = mappings
     expected = {
         "FunctionArn": deployed["FunctionArn"],
@@ -289,7 +289,7 @@ def check_continuation(checks, name, deployed, mappings, rule_arns):
     checks.same(
         "continuation: window in s, concurrency", [0, 50], [mapping["MaximumBatchingWindowInSeconds"], concurrency]
     )
-    times = {"VisibilityTimeout": 120, "MessageRetentionPeriod": 3 * 86_400}
+    times = {"VisibilityTimeout": timeout, "MessageRetentionPeriod": 3 * 86_400}
     check_queue(checks, "continuation queue", deployed["ContinuationQueueUrl"], rule_arns, times)
     redrive = template(name)["Resources"]["ContinuationQueue"]["Properties"]["RedrivePolicy"]
     target, receives = redrive["deadLetterTargetArn"], redrive["maxReceiveCount"]
