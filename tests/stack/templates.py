@@ -174,6 +174,7 @@ def check_regions(checks):
     accounts = {"Accounts": f"{ACCOUNT},{MEMBER}"}
     for name, parameters, expected in [
         ("no organization", {}, [REGION]),
+        ("RehearsalReads", {"FargateSpot": "ignore", "RehearsalReads": "all"}, [REGION]),
         ("OrganizationId", {"OrganizationId": ORGANIZATION["OrganizationId"]}, [REGION, MEMBER_REGION]),
         ("MemberRoleName", {"MemberRoleName": "any"} | accounts, [REGION, MEMBER_REGION]),
         ("Accounts", accounts, [REGION]),
