@@ -35,8 +35,8 @@ use crate::{
 /// The most instances in a `DescribeAutoScalingInstances` call.
 const INSTANCES: usize = 50;
 
-/// The most groups in a `DescribeAutoScalingGroups` call.
-const GROUPS: usize = 100;
+/// The most groups in a `DescribeAutoScalingGroups` call without `MaxRecords`.
+const GROUPS: usize = 50;
 
 /// The most instances in a `DetachInstances` call.
 const DETACHED: usize = 20;

@@ -57,7 +57,11 @@ pub(crate) struct ApiServer {
     is_deleted: AtomicBool,
     token: CachedToken,
     buckets: Arc<TokenBuckets>,
+    lists: Semaphore,
 }
+
+/// The most lists of one server that are read at the same time, half of those of an account and Region.
+const LISTS: usize = 2;
 
 /// The `Status` with which the API server answers where it has nothing else to return.
 #[derive(Debug, Default, Deserialize)]
@@ -88,7 +92,8 @@ impl ApiServer {
         let read = tokio::sync::Mutex::new(SystemTime::now());
         let (is_deleted, token) = (AtomicBool::new(false), CachedToken::default());
         let buckets = Arc::new(TokenBuckets::new(control_plane.share));
-        Self { control_plane, cluster, endpoint, read, is_deleted, token, buckets }
+        let lists = Semaphore::new(LISTS);
+        Self { control_plane, cluster, endpoint, read, is_deleted, token, buckets, lists }
     }
 
     /// Reads an object; `None` if there is none.
@@ -135,9 +140,10 @@ impl ApiServer {
         }
     }
 
-    /// Limits the lists that are read at the same time.
-    pub(super) fn lists(&self) -> &Semaphore {
-        &self.control_plane.lists
+    /// Limits the lists that are read at the same time. The server's own limit comes first, so that one that does not
+    /// answer leaves permits to others.
+    pub(super) async fn permits_to_list(&self) -> impl Sized {
+        (self.lists.acquire().await, self.control_plane.lists.acquire().await)
     }
 
     /// Whether the cluster turned out to be deleted.

@@ -36,8 +36,8 @@ impl ApiServer {
         keep: impl Fn(T) -> Option<K>,
     ) -> Result<Vec<K>, Error> {
         let fails = |class, cause| Error::call(operation, &self.cluster, class, cause);
-        let permit = timeout_at(calls.deadline(), self.lists().acquire()).await;
-        let _permit = permit.map_err(|_| fails(ErrorClass::Unavailable, "other lists took until the deadline"))?;
+        let permits = timeout_at(calls.deadline(), self.permits_to_list()).await;
+        let _permits = permits.map_err(|_| fails(ErrorClass::Unavailable, "other lists took until the deadline"))?;
         let (mut kept, mut next, mut restarts) = (Vec::new(), None::<String>, 0);
         loop {
             let page = match &next {

@@ -72,7 +72,10 @@ impl Clock {
             Next::Complete(Some("tasks or pods were left at the end of the global timeout"))
         } else {
             let is_extended = !evacuates && remaining.blocked == 0;
-            Next::Wait { pause, is_heartbeat_due: is_extended && self.is_heartbeat_due(pause) }
+            Next::Wait {
+                pause,
+                is_heartbeat_due: is_extended && (self.is_last_chance(pause) || self.is_heartbeat_due(pause)),
+            }
         }
     }
 
@@ -84,6 +87,12 @@ impl Clock {
         let until_last_phase = self.heartbeat_timeout.saturating_sub(self.age + self.last_phase);
         let pause = if until_last_phase.is_zero() { pause } else { pause.min(until_last_phase) };
         pause.min(self.heartbeat_timeout / HEARTBEATS).max(Duration::from_secs(1))
+    }
+
+    /// Whether the heartbeat timeout may end before the look after the next one. None may have been recorded so far, if
+    /// pods were blocked when one was due.
+    fn is_last_chance(&self, pause: Duration) -> bool {
+        self.age < self.heartbeat_timeout && self.age + pause * 2 + LOOKS >= self.heartbeat_timeout
     }
 
     /// Whether a third of the heartbeat timeout has ended since the look before the last one. The last heartbeat is not
@@ -172,6 +181,15 @@ mod tests {
         };
         assert!(is_due(RUNNING, false) && is_due(STOPPING, false));
         assert!(!is_due(RUNNING, true) && !is_due(BLOCKED, false));
+    }
+
+    #[test]
+    fn heartbeat_that_was_left_out_while_pods_were_blocked_is_made_up() {
+        let is_due = |age_s| match clock(age_s, 300).next(STOPPING, false) {
+            Next::Wait { is_heartbeat_due, .. } => is_heartbeat_due,
+            Next::Complete(_) => unreachable!(),
+        };
+        assert!(!is_due(260) && is_due(288) && is_due(299));
     }
 
     proptest! {

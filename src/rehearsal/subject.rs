@@ -162,10 +162,9 @@ impl Subject {
             }
         };
         let cluster = clusters.first().cloned();
-        if let Some(error) = clusters.iter().find_map(|cluster| closed.get(cluster)) {
-            return Self { fate: Fate::Failed, cluster, error: Some(error.clone()), ..self };
-        }
-        match eks_locate::locate(eks, calls, &clusters, (&self.id, &instance)).await {
+        let (shut, open): (Vec<_>, Vec<_>) = clusters.into_iter().partition(|cluster| closed.contains_key(cluster));
+        let unread = shut.first().and_then(|cluster| closed.get(cluster)).cloned();
+        match eks_locate::locate(eks, calls, &open, (&self.id, &instance)).await {
             Ok(Some(located)) => {
                 let action = eks_plan::plan(&located.node, instance.start, interruption, config);
                 let (fate, skipped_by) = match action {
@@ -177,7 +176,8 @@ impl Subject {
                 let node = fate.is_handled().then_some(NodeOf { api_server: located.api_server, name });
                 Self { fate, skipped_by, way: Some(Way::Tag), cluster, node, ..self }
             }
-            Ok(None) => Self { fate: Fate::NotFound, cluster, ..self },
+            Ok(None) if unread.is_none() => Self { fate: Fate::NotFound, cluster, ..self },
+            Ok(None) => Self { fate: Fate::Failed, cluster, error: unread, ..self },
             Err(error) => Self { fate: Fate::Failed, cluster, error: Some(error), ..self },
         }
     }

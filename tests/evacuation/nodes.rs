@@ -361,6 +361,35 @@ async fn unreachable_cluster_does_not_delay_a_node_in_another_one() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn cluster_that_lists_nothing_does_not_delay_a_node_in_another_one() {
+    let aws = standin().await;
+    let home = aws.home();
+    home.eks_cluster(EksCluster::new("blue"));
+    let mut notices = Vec::new();
+    for n in 0..8 {
+        let instance = Instance::new(format!("i-{n:017x}")).tag("aws:eks:cluster-name", "blue");
+        let (id, name) = (instance.id.clone(), instance.private_dns_in(home.name()));
+        home.instance(instance).node("blue", Node::new(&name, &id));
+        notices.push(home.interrupt(&id, "terminate"));
+    }
+    node(&aws, [pod("web", 30)]);
+    aws.fault(Fault::on("ListPods").matching(|params| params["cluster"] == "blue").always().delay(s(600)));
+    notices.push(home.interrupt(ID, "terminate"));
+    let process = Process::start(&aws, EKS).await;
+    let started = Instant::now();
+    let web = async {
+        while calls(&aws, "EvictPod") == 0 {
+            sleep(s(1)).await;
+        }
+        started.elapsed()
+    };
+    let batch = batch(&notices);
+    let (answer, evicted) = tokio::join!(process.invoke(&batch), web);
+    assert_eq!(answer.unwrap()["batchItemFailures"].as_array().unwrap().len(), 8);
+    assert!(evicted < s(5), "{evicted:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn node_that_can_not_be_cordoned_is_drained_all_the_same() {
     let aws = standin().await;
     node(&aws, [pod("web", 30), pod("db", 30)]);

@@ -342,6 +342,39 @@ async fn dry_run_needs_no_permission_for_changes() {
     assert_eq!(outcomes(&report)["deregistered"], 8);
 }
 
+/// Auto Scaling describes 50 groups in a call.
+#[tokio::test]
+async fn each_of_many_groups_is_judged() {
+    let aws = standin().await;
+    let home = aws.home();
+    for n in 0..60 {
+        let (id, group) = (format!("i-{n:017x}"), format!("group-{n}"));
+        home.container_instance("web", ContainerInstance::new(&id));
+        home.instance(Instance::new(&id).asg(&group)).auto_scaling_group(AutoScalingGroup::new(&group));
+    }
+    let function = function(&aws, &[ALL]).await;
+    let report = rehearsed(&aws, &function, json!({})).await;
+    let of_groups = |of: &&Value| of["kind"] == "auto-scaling-waits-for-health-check";
+    let finding = report["findings"].as_array().unwrap().iter().find(of_groups);
+    assert_eq!((&finding.unwrap()["count"], &report["incomplete"]), (&json!(60), &json!([])), "{report}");
+}
+
+#[tokio::test]
+async fn node_is_looked_for_in_the_clusters_that_can_be_read() {
+    let aws = standin().await;
+    let home = aws.home();
+    home.eks_cluster(EksCluster::new("blue").no_access_entry());
+    home.eks_cluster(EksCluster::new("prod"));
+    let both = [("kubernetes.io/cluster/blue", "shared"), ("kubernetes.io/cluster/prod", "owned")];
+    let tagged = |id| both.into_iter().fold(Instance::new(id), |instance, (tag, value)| instance.tag(tag, value));
+    let found = tagged(ID);
+    home.node("prod", Node::new(found.private_dns_in(home.name()), ID));
+    home.instance(found).instance(tagged(OTHER));
+    let function = function(&aws, &[EKS]).await;
+    let report = rehearsed(&aws, &function, json!({})).await;
+    assert_eq!(outcomes(&report), [("drained", 1), ("failed", 1)].into(), "{report}");
+}
+
 #[tokio::test]
 async fn replacement_at_once_needs_no_capacity_rebalancing() {
     for (setting, expected) in [("leave", &["waits", "stuck"][..]), ("detach", &["stuck"])] {

@@ -69,10 +69,10 @@ fn show_member(context: &CallContext<'_>, entry: &Entry<'_>) -> String {
 }
 
 pub(super) fn groups(context: &CallContext<'_>, params: &Value) -> Result<String, ApiError> {
-    let names = bounded(params, "AutoScalingGroupNames", 100)?;
+    let names = bounded(params, "AutoScalingGroupNames", 50)?;
     let found = visible(context, params).map(|group| group.model.name.as_str());
     let found = found.filter(|name| names.is_empty() || names.contains(name));
-    let page = paginate(context, "DescribeAutoScalingGroups", params, 100, found)?;
+    let page = paginate(context, "DescribeAutoScalingGroups", params, 50, found)?;
     let items: String = page.items.iter().map(|name| show_group(context, &context.resources.groups[*name])).collect();
     Ok(element("AutoScalingGroups", &items) + &next(page.next))
 }
