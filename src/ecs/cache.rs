@@ -70,6 +70,13 @@ struct Snapshot {
     by_instance: HashMap<InstanceId, Vec<ContainerInstance>>,
 }
 
+impl Entries {
+    /// The snapshot of a cluster, unless it is too old.
+    fn snapshot(&self, cluster: &ClusterName) -> Option<&Snapshot> {
+        self.snapshots.get(cluster).filter(|snapshot| snapshot.read.elapsed() < SNAPSHOT_AGE)
+    }
+}
+
 impl Snapshot {
     fn take(&mut self, instance: &InstanceId) -> Vec<ContainerInstance> {
         self.by_instance.get_mut(instance).map(std::mem::take).unwrap_or_default()
@@ -144,20 +151,14 @@ impl Cache {
 
     /// Whether a snapshot of a cluster that was read since then shows these instances, or shows that they are not there.
     pub(crate) fn shows(&self, cluster: &ClusterName, instances: &[InstanceId], since: Instant) -> bool {
+        let is_shown = |of: &Snapshot, id| of.by_instance.get(id).is_none_or(|found| !found.is_empty());
         let entries = lock(&self.entries);
-        let snapshot = entries.snapshots.get(cluster);
-        let snapshot = snapshot.filter(|of| of.read >= since && of.read.elapsed() < SNAPSHOT_AGE);
-        let was_taken = |of: &Snapshot, id| of.by_instance.get(id).is_some_and(Vec::is_empty);
-        snapshot.is_some_and(|of| !instances.iter().any(|id| was_taken(of, id)))
+        entries.snapshot(cluster).is_some_and(|of| of.read >= since && instances.iter().all(|id| is_shown(of, id)))
     }
 
     /// The time at which a cluster's container instances were read, if they are cached.
     pub(crate) fn snapshot_time(&self, cluster: &ClusterName) -> Option<Instant> {
-        lock(&self.entries)
-            .snapshots
-            .get(cluster)
-            .map(|snapshot| snapshot.read)
-            .filter(|read| read.elapsed() < SNAPSHOT_AGE)
+        lock(&self.entries).snapshot(cluster).map(|snapshot| snapshot.read)
     }
 
     pub(crate) fn insert_snapshot(&self, cluster: ClusterName, read: Instant, found: Vec<ContainerInstance>) {
