@@ -22,6 +22,7 @@ BESIDE = [
     "docs/*",
     "events/*.json",
     "examples/*/*.yaml",
+    "examples/cdk/*.js*",
     "examples/*/*.md",
     "kubernetes/*.yaml",
     "member.yaml",

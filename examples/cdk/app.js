@@ -1,6 +1,6 @@
 // Takes the packaged template into a CDK app. docs/install.md says how to make packaged.yaml.
 //
-//     npm ci && npx aws-cdk deploy --app "node app.js packaged.yaml"
+//     npm ci && npx aws-cdk deploy --app "node app.js ../../packaged.yaml"
 import { App, Stack } from "aws-cdk-lib";
 import { CfnInclude } from "aws-cdk-lib/cloudformation-include";
 
