@@ -91,6 +91,13 @@ struct Group {
     reason_to_leave: Option<&'static str>,
 }
 
+/// Whether an interrupted instance that is in a group is replaced at once.
+pub(crate) fn is_replaced(config: &Config, interruption: &Interruption) -> bool {
+    config.replacement == ReplacementPolicy::Detach
+        && config.mode == Mode::Change
+        && interruption.kind == Kind::Notice(InstanceAction::Terminate)
+}
+
 impl AutoScaling {
     pub(crate) fn new(sdk: &SdkConfig) -> Self {
         let coalesced = CoalescedCalls {
@@ -114,10 +121,7 @@ impl AutoScaling {
         interruption: &Interruption,
         instance: &Instance,
     ) -> Result<Option<Replacement>, Error> {
-        let is_wanted = config.replacement == ReplacementPolicy::Detach
-            && config.mode == Mode::Change
-            && interruption.kind == Kind::Notice(InstanceAction::Terminate);
-        if !is_wanted || instance.auto_scaling_group().is_none() {
+        if !is_replaced(config, interruption) || instance.auto_scaling_group().is_none() {
             return Ok(None);
         }
         let left = |group: Option<&str>, reason: &str| {

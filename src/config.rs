@@ -312,6 +312,12 @@ impl Config {
         })
     }
 
+    /// Whether an invocation may take as long as a notice, so that a queue is served by many processes, not by two.
+    pub(crate) fn is_long_running(&self) -> bool {
+        let drains_nodes = !self.eks_clusters.is_empty() && self.eks_strategy == EksStrategy::Drain;
+        self.strategy == Strategy::Evacuate || drains_nodes
+    }
+
     /// The setting that has an event of an account ignored, if there is one.
     #[must_use]
     pub fn reason_to_ignore_account(&self, account: &AccountId) -> Option<&'static str> {

@@ -70,6 +70,19 @@ impl Ec2 {
         self.instances.get(self, calls, &(), id.clone(), Self::describe).await
     }
 
+    /// Describes an instance again if EC2 did not answer the first time, when there was an alternative.
+    pub(crate) async fn instance_again(
+        &self,
+        calls: &Calls,
+        id: &InstanceId,
+        described: Result<Option<Arc<Instance>>, Error>,
+    ) -> Result<Option<Arc<Instance>>, Error> {
+        match described {
+            Err(error) if error.is_transient() => self.instance(calls, id).await,
+            described => described,
+        }
+    }
+
     async fn describe(
         self,
         calls: Calls,

@@ -74,18 +74,25 @@ pub struct IgnoredEvent {
     pub account: Option<AccountId>,
     /// The Region in the event, if there is one.
     pub region: Option<Region>,
+    /// Whether the stack's rules deliver such events, since they can't tell them from others.
+    pub is_expected: bool,
 }
 
 impl IgnoredEvent {
     /// An event that is ignored because of a setting.
     pub(crate) fn by_setting(event: &Event, reason: &str) -> Self {
+        let is_expected = match event {
+            Event::Interruption(of) => of.lifecycle_action.is_some(),
+            Event::Task(_) => true,
+            Event::Rehearsal(_) | Event::Ignored(_) => false,
+        };
         let (event, account, region) = match event {
             Event::Interruption(of) => (of.kind.to_string(), Some(&of.account), Some(&of.region)),
             Event::Task(of) => (task_state_change::DETAIL_TYPE.to_owned(), Some(&of.account), Some(&of.region)),
             Event::Rehearsal(_) => (rehearsal::DETAIL_TYPE.to_owned(), None, None),
             Event::Ignored(of) => (of.event.clone(), of.account.as_ref(), of.region.as_ref()),
         };
-        Self { event, reason: reason.to_owned(), account: account.cloned(), region: region.cloned() }
+        Self { event, reason: reason.to_owned(), account: account.cloned(), region: region.cloned(), is_expected }
     }
 }
 
@@ -109,7 +116,7 @@ impl TryFrom<&RawEvent> for Event {
         if event.get("Event").and_then(Value::as_str) == Some(lifecycle_action::TEST) {
             let reason = "it only tests the notification target of a lifecycle hook".to_owned();
             let event = lifecycle_action::TEST.to_owned();
-            return Ok(Self::Ignored(IgnoredEvent { event, reason, account: None, region: None }));
+            return Ok(Self::Ignored(IgnoredEvent { event, reason, account: None, region: None, is_expected: false }));
         }
         let (source, detail_type) = kind(event)?;
         if (source, detail_type) == (rehearsal::SOURCE, rehearsal::DETAIL_TYPE) {
@@ -137,7 +144,8 @@ impl TryFrom<&RawEvent> for Event {
             }
             Err(reason) => {
                 let event = detail_type.to_string();
-                Self::Ignored(IgnoredEvent { event, reason, account: account.ok(), region: region.ok() })
+                let (account, region) = (account.ok(), region.ok());
+                Self::Ignored(IgnoredEvent { event, reason, account, region, is_expected: false })
             }
         })
     }

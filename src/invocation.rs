@@ -10,6 +10,7 @@ use lambda_runtime::Context;
 use tokio::time::sleep;
 
 use crate::{
+    auto_scaling::is_replaced,
     aws::{
         calls::{CallCounts, Calls},
         deadline::{Deadline, Now, less_margin},
@@ -143,9 +144,8 @@ impl<'a> Invocation<'a> {
             Wait::Over(reason) => return Ok(lifecycle::over(action, reason)),
         };
         let clock = Clock::new(age, calls.left(), &hook);
-        let ends = less_margin(hook.heartbeat_timeout.saturating_sub(age));
-        let drain = if clock.is_last_phase && !ends.is_zero() { &calls.until(now.instant + ends) } else { short };
-        let announced_end = clock.is_last_phase.then(|| interruption.time + hook.heartbeat_timeout);
+        let drain = if clock.is_last_phase { &calls.until(now.instant + less_margin(clock.left())) } else { short };
+        let announced_end = clock.is_last_phase.then(|| now.system + clock.left());
         let interruption = Interruption { announced_end, ..interruption.clone() };
         let drained = self.locate_and_act(scope, drain, now, &interruption).await;
         let services = (&scope.auto_scaling, &scope.ecs, &scope.eks);
@@ -196,10 +196,13 @@ impl<'a> Invocation<'a> {
         };
         let react = |located| self.react((ecs, ec2), calls, now, located, interruption);
         let is_acted_on = located.iter().any(|of| plan(of, interruption, self.config).is_effective());
-        let known = instance.ok().flatten();
+        let known = instance.as_ref().ok().cloned().flatten();
         let replace = async {
-            match known.as_deref().filter(|_| is_acted_on) {
-                Some(instance) => auto_scaling.replace(self.config, calls, interruption, instance).await,
+            if !is_acted_on || !is_replaced(self.config, interruption) {
+                return Ok(None);
+            }
+            match ec2.instance_again(calls, &interruption.instance, instance).await? {
+                Some(instance) => auto_scaling.replace(self.config, calls, interruption, &instance).await,
                 None => Ok(None),
             }
         };

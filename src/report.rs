@@ -165,18 +165,24 @@ pub(crate) fn rehearsed(rehearsal: rehearsal::report::Report) -> Report {
     Report { rehearsal: Some(Box::new(rehearsal)), ..Report::default() }
 }
 
-/// Reports an ignored event as a warning, since no rule should deliver it.
+/// Reports an ignored event, as a warning if no rule should deliver it.
 pub(crate) fn ignored(event: &IgnoredEvent, message: Option<&str>) -> Report {
-    let IgnoredEvent { event, reason, account, region } = event.clone();
-    tracing::warn!(
-        messageId = message,
-        event,
-        reason,
-        "ignored: this function, as it is configured, does not handle such events"
-    );
+    let IgnoredEvent { event, reason, account, region, is_expected } = event.clone();
+    if is_expected {
+        tracing::info!(messageId = message, event, reason, "ignored");
+    } else {
+        tracing::warn!(
+            messageId = message,
+            event,
+            reason,
+            "ignored: this function, as it is configured, does not handle such events"
+        );
+    }
     let (event, reason) = (Some(event), Some(reason));
     let answer = Answer { event, account, region, outcome: Outcome::Ignored, reason, ..Answer::default() };
-    metrics::write(answer.measurement());
+    if !is_expected {
+        metrics::write(answer.measurement());
+    }
     Report { answer, ..Report::default() }
 }
 

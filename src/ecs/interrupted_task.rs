@@ -114,7 +114,8 @@ async fn deregister_targets(
     if config.mode == Mode::DryRun {
         return Ok(TaskOutcome::unchanged(Outcome::DryRun, "its targets would be deregistered"));
     }
-    let changes = &if is_from_queue { calls.retrying_soon() } else { calls.clone() };
+    // A queue has few processes, unless the function is long-running.
+    let changes = &if is_from_queue && !config.is_long_running() { calls.retrying_soon() } else { calls.clone() };
     let deregister = async |changes: &Calls, group: &TargetGroup| {
         // A target group has addresses of one family, and deregistering one of the other has no effect.
         let id = match &task.addresses[..] {

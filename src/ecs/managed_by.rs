@@ -1,6 +1,6 @@
 //! Who else manages a container instance.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use super::{
     Ecs,
@@ -14,6 +14,9 @@ use crate::{
     error::Error,
     identifier::ClusterName,
 };
+
+/// How long the read of a cluster's tags may delay a change, 3 s.
+const BATCH_TAG_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A manager of a container instance's tasks other than this function.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,7 +72,8 @@ impl Ecs {
         Ok(managed_by)
     }
 
-    /// Whether a cluster belongs to AWS Batch, by its name or its tag. The tag of an unknown cluster is read once.
+    /// Whether a cluster belongs to AWS Batch, by its name or its tag. The tag of an unknown cluster is read. It counts
+    /// as absent if it can't be read in time, since Batch tags its instances as well.
     pub(crate) async fn is_batch(&self, calls: &Calls, cluster: &ClusterName) -> bool {
         let name = cluster.as_str();
         let known = self.cache.clusters().and_then(|known| Some(known.get(cluster)?.has_batch_tag));
@@ -77,7 +81,7 @@ impl Ecs {
             _ if name.starts_with("AWSBatch-") || name.contains("_Batch_") => true,
             Some(has_batch_tag) => has_batch_tag,
             None => {
-                let tags = &self.coalesced.batch_tags;
+                let (tags, calls) = (&self.coalesced.batch_tags, &calls.with_fallback_after(BATCH_TAG_TIMEOUT));
                 tags.get(self, calls, &(), cluster.clone(), Self::read_batch_tags).await.unwrap_or_default()
             }
         }

@@ -133,18 +133,17 @@ impl Ecs {
         let pages = arns.chunks(PAGE).map(|arns| self.describe_tasks(calls, cluster, arns.to_vec()));
         // A task that can't be described is listed at least.
         let mut tasks: HashMap<_, _> = join_all(pages).await.into_iter().flatten().flatten().collect();
-        let mut with_tasks = |arns: Vec<TaskArn>| {
-            let describe = |arn| {
-                let task = tasks.remove(&arn);
-                (arn, task)
-            };
-            arns.into_iter().map(describe).collect()
+        let mut with_tasks = |instance: &CountedInstance, arns: Vec<TaskArn>| {
+            let described = arns.into_iter().map(|arn| (arn.clone(), tasks.remove(&arn)));
+            // The proof that a task may be stopped is its own description, not the list.
+            let is_on_it = |task: &Task| task.container_instance == instance.0.as_str();
+            described.filter(|(_, task)| task.as_ref().is_none_or(is_on_it)).collect()
         };
-        instances
-            .into_iter()
-            .zip(listed)
-            .map(|(instance, listed)| (instance, Some(listed.map(&mut with_tasks))))
-            .collect()
+        let listed = instances.into_iter().zip(listed).map(|(instance, listed)| {
+            let listed = listed.map(|arns| with_tasks(&instance, arns));
+            (instance, Some(listed))
+        });
+        listed.collect()
     }
 
     async fn list_tasks(

@@ -7,6 +7,7 @@ use std::{
 
 use futures_util::future::try_join_all;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::{
     api_server::ApiServer,
@@ -61,19 +62,22 @@ pub(crate) async fn act(
         },
         Action::Apply(Change::Cordon { mark, comes_back, drain: Some(plan) }) => {
             let mark = node.cordon(mark, comes_back);
-            let cordon = async || match &mark {
-                Some(mark) => patch(&calls.retrying_for(CORDON_TIMEOUT), api_server, node, mark, true).await,
+            let cordon = async |calls: &Calls| match &mark {
+                Some(mark) => patch(calls, api_server, node, mark, true).await,
                 None => Ok(Patched::Done),
             };
-            let mut cordoned = cordon().await;
+            let cordoned = cordon(&calls.until(Instant::now() + CORDON_TIMEOUT)).await;
             if matches!(cordoned, Ok(Patched::Gone)) {
                 return Ok((gone(), None));
             }
-            let drained = drain(calls, now, api_server, node.name(), plan).await;
-            // Its pods got their time even if the node could not be cordoned.
-            if cordoned.is_err() {
-                cordoned = cordon().await;
-            }
+            // Its pods get their time even if the node can't be cordoned.
+            let cordon_again = async {
+                match cordoned {
+                    Err(error) if error.is_transient() => cordon(calls).await,
+                    cordoned => cordoned,
+                }
+            };
+            let (drained, cordoned) = tokio::join!(drain(calls, now, api_server, node.name(), plan), cordon_again);
             let is_marked = mark.is_some() && cordoned.is_ok();
             let (drained, unlisted) = match drained {
                 Ok(drained) => (drained, None),

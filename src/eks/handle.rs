@@ -9,7 +9,7 @@ use super::{
     plan::{Action, clusters_to_search, left_alone, plan},
 };
 use crate::{
-    auto_scaling::AutoScaling,
+    auto_scaling::{AutoScaling, is_replaced},
     aws::{calls::Calls, deadline::Now, milliseconds},
     config::Config,
     ec2::{Ec2, instance::Instance},
@@ -28,17 +28,15 @@ pub(crate) async fn handle(
     described: Result<Option<Arc<Instance>>, Error>,
 ) -> EventOutcome {
     let started = Instant::now();
+    let is_needed = !config.eks_clusters.is_empty() || is_replaced(config, interruption);
     let described = match described {
-        // ECS had an alternative to the description. Here there is none.
-        Err(error) if error.is_transient() && !config.eks_clusters.is_empty() => {
-            ec2.instance(calls, &interruption.instance).await
-        }
-        described => described,
+        Err(_) if !is_needed => Ok(None),
+        described => ec2.instance_again(calls, &interruption.instance, described).await,
     };
     let instance = match described {
         Ok(Some(instance)) => instance,
-        Err(error) if !config.eks_clusters.is_empty() => return EventOutcome::failed(error),
-        Ok(None) | Err(_) => return EventOutcome::default(),
+        Ok(None) => return EventOutcome::default(),
+        Err(error) => return EventOutcome::failed(error),
     };
     let outcome = EventOutcome { pool: Some(instance.pool.clone()), ..EventOutcome::default() };
     let replace = auto_scaling.replace(config, calls, interruption, &instance);

@@ -55,6 +55,13 @@ impl Clock {
         Self { age, heartbeat_timeout, global_timeout, last_phase: left, is_last_phase }
     }
 
+    /// The time that is left until the heartbeat timeout ends. If it is over, heartbeats were recorded in each third of
+    /// it, and at least a third is left.
+    pub(crate) fn left(&self) -> Duration {
+        let left = self.heartbeat_timeout.saturating_sub(self.age);
+        if left.is_zero() { self.heartbeat_timeout / HEARTBEATS } else { left }
+    }
+
     /// The same clock later in the same look.
     pub(crate) fn at(self, age: Duration) -> Self {
         Self { age, ..self }

@@ -75,7 +75,7 @@ impl Kind {
             ),
             Self::StandaloneTaskNotRestarted => (
                 "standalone tasks that end with their instance, and that nobody starts again",
-                "run the task as a service or as an AWS Batch job, start it from a state machine that retries, or not on Spot",
+                "have the task run again with RunAgain, run it as a service or as an AWS Batch job, start it from a state machine that retries, or not on Spot",
             ),
             Self::StopTimeoutTooLong => (
                 "task definitions whose containers take longer to stop than a notice leaves",
@@ -94,8 +94,8 @@ impl Kind {
                 "set terminationGracePeriodSeconds to 110 or less, and have containers end sooner after SIGTERM",
             ),
             Self::PodDisruptionBudgetNeverAllows => (
-                "pods with a PodDisruptionBudget that never allows an eviction",
-                "let the budget allow one disruption, by another replica or a larger maxUnavailable; PodDisruptionBudgets=until-deadline deletes the pods at the end",
+                "pods with a PodDisruptionBudget that never allows an eviction, or with several, which has the same effect",
+                "have one budget cover a pod, and let it allow one disruption, by another replica or a larger maxUnavailable; PodDisruptionBudgets=until-deadline deletes the pods at the end",
             ),
             Self::AutoScalingWaitsForHealthCheck => (
                 "Auto Scaling groups that launch a replacement only when the instance is gone and has failed its health check",

@@ -48,7 +48,7 @@ pub(crate) async fn read(
     );
     budgets.find_closed(&pods, notes);
     groups::find_waiting(groups, notes);
-    tasks.find_standalone(notes);
+    tasks.find_standalone(config, notes);
     let (definitions, services) = tokio::join!(
         definitions::read(&scope.ecs, calls, &tasks.definitions),
         services::read(&scope.ecs, calls, &tasks.services),

@@ -16,6 +16,7 @@ mod replacements;
 mod resumed;
 mod run_again;
 mod scans;
+mod slow_searches;
 mod stop_order;
 mod successors;
 mod targets;

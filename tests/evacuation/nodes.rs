@@ -64,10 +64,10 @@ async fn blocked_pods_are_deleted_while_their_grace_period_fits() {
     let answer = handle(&aws, EKS).await;
     assert_eq!(answer["outcome"], "drained", "{answer}");
     assert_eq!(answer["nodes"][0]["podsDeleted"], 4);
-    for (grace, told_at) in [(5, 105), (30, 80), (90, 20), (300, 1)] {
+    for (grace, asked_at) in [(5, 105), (30, 80), (90, 20), (300, 1)] {
         let fate = fate(&aws, &format!("g{grace}"));
         let sigterm = fate.sigterm.unwrap().as_secs();
-        assert!((told_at - 1..=told_at + 1).contains(&sigterm), "{fate:?}");
+        assert!((asked_at - 1..=asked_at + 1).contains(&sigterm), "{fate:?}");
         assert_eq!(fate.stop_request, StopRequest::Deleted);
         assert!(fate.is_graceful(), "{fate:?}");
     }
@@ -405,6 +405,31 @@ async fn node_that_can_not_be_cordoned_is_drained_all_the_same() {
     sleep(s(121)).await;
     for app in ["web", "db"] {
         assert!(fate(&aws, app).is_graceful(), "{:?}", fate(&aws, app));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn cordon_that_fails_for_seconds_is_retried_beside_the_draining() {
+    for blocked in [false, true] {
+        let aws = standin().await;
+        node(&aws, [pod("web", 30)]);
+        if blocked {
+            aws.home().pdb("prod", never("web"));
+        }
+        aws.fault(Fault::on("PatchNode").times(40).status(500));
+        let process = Process::start(&aws, EKS).await;
+        let notice = aws.home().interrupt(ID, "terminate");
+        let cordoned = async {
+            let started = Instant::now();
+            while calls(&aws, "PatchNode") <= 40 {
+                sleep(s(1)).await;
+            }
+            started.elapsed()
+        };
+        let (answer, cordoned) = tokio::join!(process.invoke(&notice), cordoned);
+        assert_eq!(answer.unwrap()["outcome"], "drained");
+        assert!(cordoned < s(40), "{cordoned:?}");
+        assert_eq!(calls(&aws, "PatchNode"), 41);
     }
 }
 

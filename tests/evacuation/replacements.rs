@@ -109,6 +109,22 @@ async fn instance_without_a_cluster_is_replaced_if_it_is_tagged() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn instance_that_ec2_does_not_describe_for_seconds_is_replaced_all_the_same() {
+    for (in_cluster, outcome) in [(true, "deregistered"), (false, "not-found")] {
+        let aws = standin().await;
+        aws.home().instance(Instance::new(ID).asg(GROUP).tag("spot-interruption-handler:replace", "true"));
+        aws.home().auto_scaling_group(group());
+        if in_cluster {
+            aws.home().container_instance("web", ContainerInstance::new(ID));
+        }
+        aws.fault(Fault::on("DescribeInstances").times(10).status(503));
+        let answer = handle(&aws, &[DETACH]).await;
+        assert_eq!((&answer["outcome"], &answer["replacement"]["isStarted"]), (&outcome.into(), &true.into()));
+        assert!(seconds_to_launch(&aws)[0] < 60, "{:?}", seconds_to_launch(&aws));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn replacement_of_a_node_does_not_wait_for_its_pods() {
     let aws = standin().await;
     let home = aws.home();

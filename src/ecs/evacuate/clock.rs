@@ -82,6 +82,7 @@ struct PlannedStop<'a> {
     task: &'a TaskArn,
     /// Whether it may collect the logs or carry the traffic of other tasks.
     is_daemon: bool,
+    timeout: Duration,
     /// How long before the end it is to be stopped, without margins; at once if `None`.
     before_end: Option<Duration>,
     /// Until when it waits for details that are being read, if there is time.
@@ -158,12 +159,15 @@ impl Clock {
     }
 
     /// The tasks that are due, in the order in which they are stopped, and the time at which each was due. No daemon is
-    /// due while another task is due or being stopped.
+    /// due while another task is due or being stopped, unless its own time would run out.
     fn due(&self, tracked: &Tracked, now: Instant) -> Vec<(TaskArn, Instant)> {
         let mut due: Vec<_> = stops(tracked, now).filter(|stop| self.due_at(stop, now) <= now).collect();
         let is_being_stopped = |task: &TrackedTask| task.stop == StopRequest::InFlight && !task.is_daemon();
-        if due.iter().any(|stop| !stop.is_daemon) || tracked.tasks.values().any(is_being_stopped) {
+        if due.iter().any(|stop| !stop.is_daemon) {
             due.retain(|stop| !stop.is_daemon);
+        } else if tracked.tasks.values().any(is_being_stopped) {
+            let margin = DEREGISTER_BEFORE + self.deregister_backlog + SIGTERM_DELAY / 2;
+            due.retain(|stop| self.ends <= now + stop.timeout + margin);
         }
         due.sort_by_key(|stop| Reverse(stop.before_end));
         let at = |stop: &PlannedStop| self.ends.checked_sub(stop.before_end.unwrap_or_default()).unwrap_or(now);
@@ -178,7 +182,7 @@ impl Clock {
     /// The time at which a task is due; at the earliest `now`. Details that are being read are waited for, if there is
     /// time.
     fn due_at(&self, stop: &PlannedStop, now: Instant) -> Instant {
-        let margin = DEREGISTER_BEFORE + SIGTERM_DELAY + self.stop_backlog;
+        let margin = DEREGISTER_BEFORE + self.deregister_backlog + SIGTERM_DELAY + self.stop_backlog;
         let before_end = |time| self.ends.checked_sub(time + margin);
         let read_by = stop.read_by.min(before_end(Duration::ZERO));
         stop.before_end.and_then(before_end).max(read_by).map_or(now, |at| at.max(now))
@@ -301,7 +305,8 @@ fn stops(tracked: &Tracked, now: Instant) -> impl Iterator<Item = PlannedStop<'_
         let is_daemon = task.is_daemon();
         let least = if is_daemon { Duration::ZERO } else { longest };
         let before_end = (!only_daemons).then(|| task.timeout().max(least));
-        PlannedStop { task: arn, is_daemon, before_end, read_by: before_end.and(read_by(task)) }
+        let (timeout, read_by) = (task.timeout(), before_end.and(read_by(task)));
+        PlannedStop { task: arn, is_daemon, timeout, before_end, read_by }
     })
 }
 
@@ -386,12 +391,13 @@ mod tests {
     }
 
     #[test]
-    fn backlog_of_stops_begins_earlier() {
+    fn backlog_of_stops_or_deregistrations_begins_earlier() {
         let tracked = tracked(StandaloneTasks::Stop, vec![running("web", Some("web"), 30)]);
         let (clock, now) = clock(50);
         assert!(due(&tracked, (clock, now)).is_empty());
         let backlog = Duration::from_secs(12);
         assert_eq!(due(&tracked, (Clock { stop_backlog: backlog, ..clock }, now)), ["web"]);
+        assert_eq!(due(&tracked, (Clock { deregister_backlog: backlog, ..clock }, now)), ["web"]);
     }
 
     #[test]
@@ -401,6 +407,16 @@ mod tests {
         assert_eq!(due(&tracked, clock), ["job", "web"]);
         stop(&mut tracked, clock);
         assert_eq!(due(&tracked, clock), ["logs"]);
+    }
+
+    #[test]
+    fn daemon_does_not_wait_longer_for_other_tasks_than_its_own_timeout_allows() {
+        let tasks = vec![daemon("logs", 30), running("job", None, 60)];
+        let mut tracked = tracked(StandaloneTasks::Stop, tasks);
+        let hanging = tracked.tasks.values_mut().filter(|task| !task.is_daemon());
+        hanging.for_each(|task| task.stop = StopRequest::InFlight);
+        assert!(due(&tracked, clock(36)).is_empty());
+        assert_eq!(due(&tracked, clock(35)), ["logs"]);
     }
 
     #[test]

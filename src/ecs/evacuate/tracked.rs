@@ -229,8 +229,9 @@ impl Tracked {
                 }
             }
             Err(error) if error.is_transient() => self.drained = DrainState::Pending(Some(now + RETRY_AFTER)),
+            // It is evacuated without.
             Err(error) => {
-                tracing::warn!(%error, "the container instance could not be drained: it is evacuated without");
+                self.warn(error);
                 self.drained = DrainState::Refused;
             }
         }

@@ -14,11 +14,11 @@ use super::{
     way::Way,
 };
 use crate::{
-    aws::calls::Calls,
+    aws::{calls::Calls, operation::Operation},
     config::Config,
     ec2::{Ec2, instance::Instance},
     ecs::{Ecs, cluster_list::ClusterList, container_instance::ContainerInstance},
-    error::Error,
+    error::{Error, ErrorClass},
     identifier::{ClusterName, InstanceId},
     interruption::{Interruption, Kind},
 };
@@ -57,7 +57,7 @@ pub(super) struct Search<'a> {
     ec2: &'a Ec2,
     ecs: &'a Ecs,
     config: &'a Config,
-    calls: &'a Calls,
+    calls: Calls,
     id: &'a InstanceId,
     /// Whether the instance is alive. If so, only a registration with a connected agent ends the search.
     is_alive: bool,
@@ -82,7 +82,7 @@ impl<'a> Search<'a> {
     ) -> Self {
         let is_alive = *kind != Kind::Terminated;
         let (found, way, read, failed) = (Vec::new(), Way::Cache, BTreeSet::new(), BTreeMap::new());
-        Self { ec2, ecs, config, calls, id, is_alive, described: None, found, way, read, failed }
+        Self { ec2, ecs, config, calls: calls.clone(), id, is_alive, described: None, found, way, read, failed }
     }
 
     /// Whether the search is over. A registration without a connected agent may be a stale one, so the search goes on.
@@ -99,6 +99,10 @@ impl<'a> Search<'a> {
 
     /// The latest description of a container instance counts.
     fn add(&mut self, found: Vec<ContainerInstance>) {
+        if self.found.is_empty() && !found.is_empty() {
+            // The rest of the search may be in vain, and must leave time to act on what was found.
+            self.calls = self.calls.until(Instant::now() + self.calls.left() / 2);
+        }
         self.found.retain(|(known, _)| found.iter().all(|found| found.arn != known.arn));
         self.found.extend(found.into_iter().map(|found| (found, self.way)));
     }
@@ -187,7 +191,7 @@ impl<'a> Search<'a> {
             return;
         }
         self.way = Way::Scan;
-        self.ecs.wait_for_other_scans(self.calls, known, self.ecs.searches.load(Relaxed)).await;
+        self.ecs.wait_for_other_scans(&self.calls, known, self.ecs.searches.load(Relaxed)).await;
         self.use_cache().await;
         // A cluster that is cached would have shown the instance, unless it was registered since.
         let (cached, unread) =
@@ -197,15 +201,19 @@ impl<'a> Search<'a> {
         self.search_clusters(calls, unread).await;
         self.search_clusters(calls, cached).await;
         // ... but is retried afterwards for the time that is left.
+        if self.calls.left().is_zero() {
+            return;
+        }
         let failed = self.failed.iter().filter(|(_, error)| error.is_transient());
         let failed: Vec<_> = failed.map(|(cluster, _)| cluster.clone()).collect();
-        self.search_clusters(self.calls, failed).await;
+        self.search_clusters(&self.calls.clone(), failed).await;
     }
 
     /// Reads the clusters again unless they are fresh, and searches those that had no container instances before. Only
     /// then is it certain that the instance is in no cluster.
     async fn rescan(&mut self, known: &ClusterList) -> Result<(), Error> {
-        if self.is_over() {
+        let is_given_up = !self.found.is_empty() && !self.failed.is_empty() && self.calls.left().is_zero();
+        if self.is_over() || is_given_up {
             return Ok(());
         }
         let mut known = known.clone();
@@ -217,7 +225,7 @@ impl<'a> Search<'a> {
         self.way = Way::Scan;
         let others: Vec<_> = known.without_instances().cloned().collect();
         if self.is_young() || others.len() <= CHEAP_SCAN {
-            self.search_clusters(self.calls, others).await;
+            self.search_clusters(&self.calls.clone(), others).await;
         }
         Ok(())
     }
@@ -227,7 +235,7 @@ impl<'a> Search<'a> {
     }
 
     async fn read_clusters(&self) -> Result<ClusterList, Error> {
-        self.ecs.read_clusters(self.calls, &self.config.clusters).await
+        self.ecs.read_clusters(&self.calls, &self.config.clusters).await
     }
 
     /// Tries the hints that EC2 has, cheapest first. An EC2 that does not answer costs the hints and nothing else.
@@ -338,6 +346,7 @@ impl<'a> Search<'a> {
             };
             search.boxed()
         };
+        let all = clusters.clone();
         let mut clusters = clusters.into_iter();
         let mut searches = Vec::with_capacity(MAX_LISTS_IN_FLIGHT);
         while !self.is_over() {
@@ -349,7 +358,11 @@ impl<'a> Search<'a> {
                 return;
             }
             // A `FuturesUnordered` would wake its poller, and concurrent searches would no longer share calls.
-            let ((cluster, found), _, others) = select_all(searches).await;
+            let until = self.calls.deadline() + IN_FLIGHT_GRACE;
+            let Ok(((cluster, found), _, others)) = timeout_at(until, select_all(searches)).await else {
+                self.give_up(all);
+                return;
+            };
             searches = others;
             if found.as_ref().is_err_and(Error::is_unsent) {
                 clusters = Vec::new().into_iter();
@@ -362,6 +375,15 @@ impl<'a> Search<'a> {
         {
             searches = others;
             self.record(cluster, found);
+        }
+    }
+
+    /// Records that these clusters could not be read in time, unless they were read.
+    fn give_up(&mut self, clusters: Vec<ClusterName>) {
+        for cluster in clusters.into_iter().filter(|cluster| !self.read.contains(cluster)) {
+            let cause = "it was not read in the time for the rest of the search";
+            let error = Error::call(Operation::ListContainerInstances, &cluster, ErrorClass::Unavailable, cause);
+            self.failed.entry(cluster).or_insert(error);
         }
     }
 

@@ -25,15 +25,17 @@ pub(super) async fn read(calls: &Calls, pods: &NodePods) -> ClusterBudgets {
 }
 
 impl ClusterBudgets {
-    /// Finds pods whose budget never allows an eviction.
+    /// Finds pods whose budget never allows an eviction, and pods of several budgets, which Kubernetes does not evict.
     pub(super) fn find_closed(&self, pods: &NodePods, notes: &mut Notes) {
         for error in self.0.values().filter_map(|budgets| budgets.as_ref().err()) {
             notes.failed(error);
         }
         for (api_server, pod) in pods.iter() {
             let budgets = self.0.get(&api_server.cluster).into_iter().flatten().flatten();
-            for budget in budgets.filter(|budget| budget.never_allows() && budget.covers(pod)) {
-                let example = format!("{}: {pod} (budget {})", api_server.cluster, budget.name());
+            let budgets: Vec<_> = budgets.filter(|budget| budget.covers(pod)).collect();
+            if budgets.len() > 1 || budgets.iter().any(|budget| budget.never_allows()) {
+                let names: Vec<_> = budgets.iter().map(|budget| budget.name()).collect();
+                let example = format!("{}: {pod} (budget {})", api_server.cluster, names.join(", "));
                 notes.add(Kind::PodDisruptionBudgetNeverAllows, &example);
             }
         }

@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 
 use crate::{
     aws::calls::Calls,
-    config::{Config, ReplacementPolicy, ResumedPolicy, Strategy},
+    config::{Config, FargateSpotPolicy, RehearsalReads, ReplacementPolicy, ResumedPolicy, RunAgainPolicy, Strategy},
     ecs::container_instance::ContainerInstance,
     error::{Error, ErrorClass},
     iam::{Denied, Iam, Simulation},
@@ -27,6 +27,9 @@ struct Changes {
 /// Simulates the changes, if the role may do that. What can't be simulated is noted as not checked.
 pub(crate) async fn check(scope: &Scope, config: &Config, calls: &Calls, subjects: &[Subject], notes: &mut Notes) {
     let changes = changes(config, subjects);
+    let is_simulated = |action: &str| changes.iter().any(|changes| changes.actions.contains(&action));
+    let untried = untried(config).into_iter().filter(|action| !is_simulated(action));
+    notes.not_checked.extend(untried.map(str::to_owned));
     let of_nodes = subjects.iter().any(|subject| matches!(subject.fate, Fate::Drained | Fate::Cordoned));
     if of_nodes {
         notes.not_checked.insert("changes of nodes and pods in EKS clusters".to_owned());
@@ -68,6 +71,37 @@ async fn simulate(iam: &Iam, calls: &Calls, role_arn: &str, changes: &[Changes])
     let mut simulated = vec![first];
     simulated.extend(join_all(others.iter().map(one)).await);
     simulated
+}
+
+/// The actions that these settings need and that a rehearsal neither tries nor simulates, since it has no tasks, hooks or
+/// targets to do it with.
+fn untried(config: &Config) -> Vec<&'static str> {
+    let (reads_few, replaces) =
+        (config.rehearsal_reads == RehearsalReads::Few, config.replacement == ReplacementPolicy::Detach);
+    let (runs_again, completes) = (config.run_again != RunAgainPolicy::Never, !config.lifecycle_hooks.is_empty());
+    let of: [(bool, &[&str]); 6] = [
+        (
+            config.strategy == Strategy::Evacuate && reads_few,
+            &["ecs:ListTasks", "ecs:DescribeTasks", "ecs:DescribeServices", "ecs:DescribeTaskDefinition"],
+        ),
+        (
+            config.fargate_spot == FargateSpotPolicy::Handle,
+            &["elasticloadbalancing:DeregisterTargets", "elasticloadbalancing:DescribeTargetGroups"],
+        ),
+        (runs_again, &["ecs:RunTask", "ecs:TagResource", "iam:PassRole", "ec2:DescribeNetworkInterfaces"]),
+        (replaces && reads_few, &["autoscaling:DescribeAutoScalingGroups"]),
+        (replaces, &["autoscaling:DetachInstances", "autoscaling:DescribeAutoScalingInstances"]),
+        (
+            completes,
+            &[
+                "autoscaling:CompleteLifecycleAction",
+                "autoscaling:RecordLifecycleActionHeartbeat",
+                "autoscaling:DescribeAutoScalingInstances",
+                "autoscaling:DescribeLifecycleHooks",
+            ],
+        ),
+    ];
+    of.into_iter().filter(|(is_needed, _)| *is_needed).flat_map(|(_, actions)| actions).copied().collect()
 }
 
 /// The changes that would be made by these settings, each on one of its resources.

@@ -7,6 +7,7 @@ use tokio::task::unconstrained;
 
 use crate::{
     aws::calls::Calls,
+    config::{Config, RunAgainPolicy},
     ecs::{
         Ecs,
         container_instance::ContainerInstance,
@@ -17,9 +18,8 @@ use crate::{
     rehearsal::{finding::Kind, notes::Notes},
 };
 
-/// What `startedBy` begins with where the starter starts a task again, now or at its next time: Amazon `EventBridge` rules
-/// and schedules, and AWS Step Functions.
-const STARTERS: [&str; 3] = ["events-rule/", "chronos-schedule/", "AWS Step Functions"];
+/// The `startedBy` of tasks that AWS Step Functions started, whose state machines decide whether to start them again.
+const STEP_FUNCTIONS: &str = "AWS Step Functions";
 
 /// The tasks of an account and Region.
 #[derive(Debug, Default)]
@@ -58,10 +58,9 @@ impl Tasks {
         if task.progress != Progress::Running {
             return;
         }
-        let is_started_again = |by: &String| STARTERS.iter().any(|starter| by.starts_with(starter));
         match task.service {
             Some(service) => drop(self.services.entry(cluster.clone()).or_default().insert(service)),
-            None if task.started_by.as_ref().is_some_and(is_started_again) => {}
+            None if task.started_by.as_deref() == Some(STEP_FUNCTIONS) => {}
             None => {
                 let id = task.arn.as_str().rsplit('/').next().unwrap_or_default();
                 self.standalone.insert(format!("{cluster}/{id} ({})", family(&task.definition)));
@@ -70,8 +69,11 @@ impl Tasks {
         self.definitions.insert(task.definition);
     }
 
-    pub(super) fn find_standalone(&self, notes: &mut Notes) {
+    pub(super) fn find_standalone(&self, config: &Config, notes: &mut Notes) {
         self.errors.iter().for_each(|error| notes.failed(error));
+        if config.run_again == RunAgainPolicy::All {
+            return;
+        }
         self.standalone.iter().for_each(|task| notes.add(Kind::StandaloneTaskNotRestarted, task));
     }
 }
