@@ -154,20 +154,12 @@ impl AutoScaling {
     }
 
     /// Finds the group that an instance is in; `None` if it is in none.
-    ///
-    /// # Errors
-    ///
-    /// If the call failed.
     pub(crate) async fn membership(&self, calls: &Calls, id: &InstanceId) -> Result<Option<Member>, Error> {
         self.coalesced.instances.get(self, calls, &(), id.clone(), Self::describe_instances).await
     }
 
     /// Whether a group launches the replacement of an interrupted instance only when its health check has found that the
     /// instance is gone, or not at all.
-    ///
-    /// # Errors
-    ///
-    /// If the call failed.
     pub(crate) async fn waits_for_health_check(
         &self,
         calls: &Calls,

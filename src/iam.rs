@@ -66,11 +66,7 @@ impl Iam {
         Self(Client::new(&sdk, &SERVICE))
     }
 
-    /// The actions that a role is not allowed.
-    ///
-    /// # Errors
-    ///
-    /// If the simulation itself is not allowed, or failed.
+    /// The actions that a role is not allowed; an error if the simulation itself is not allowed.
     pub(crate) async fn denied(&self, calls: &Calls, of: &Simulation<'_>) -> Result<Denied, Error> {
         let Simulation { role_arn, actions, resource, context } = of;
         let parameters = Parameters::default()

@@ -59,10 +59,6 @@ pub(crate) enum Wait {
 }
 
 /// Finds out whether an instance still waits in the hook of an event of this age.
-///
-/// # Errors
-///
-/// If a call failed.
 pub(crate) async fn wait(
     auto_scaling: &AutoScaling,
     calls: &Calls,

@@ -67,10 +67,6 @@ impl LoadBalancing {
     }
 
     /// Takes targets out of a target group. A target that is not in it is no error.
-    ///
-    /// # Errors
-    ///
-    /// If a call for one of these targets failed.
     pub(crate) async fn deregister(
         &self,
         calls: &Calls,

@@ -30,11 +30,7 @@ impl Queue {
     }
 
     /// Has a message that was received become visible this many seconds from now, unless it is deleted before: 0 s to
-    /// 12 h after it was received.
-    ///
-    /// # Errors
-    ///
-    /// If the call failed, such as for a message that is visible again already.
+    /// 12 h after it was received. Fails for one that is visible again already.
     pub(crate) async fn change_visibility(
         &self,
         calls: &Calls,
@@ -45,11 +41,8 @@ impl Queue {
         self.call(calls, Operation::ChangeMessageVisibility, parameters).await
     }
 
-    /// Sends a message that becomes visible this many seconds from now: 0 s to 15 min.
-    ///
-    /// # Errors
-    ///
-    /// If the call failed. The message may have been sent all the same.
+    /// Sends a message that becomes visible this many seconds from now: 0 s to 15 min. It may have been sent even if
+    /// the call failed.
     pub(crate) async fn send(&self, calls: &Calls, body: &str, delay_seconds: u32) -> Result<(), Error> {
         let parameters = json!({"MessageBody": body, "DelaySeconds": delay_seconds});
         self.call(calls, Operation::SendMessage, parameters).await

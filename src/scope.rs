@@ -93,12 +93,8 @@ impl Scopes {
     }
 
     /// Returns the scope of an account and Region. The function's own account uses its own credentials, any other the
-    /// member role.
-    ///
-    /// # Errors
-    ///
-    /// If the account is another one and no member role is configured. The role is not assumed yet.
-    pub async fn get(
+    /// member role, which is not assumed yet; an error if none is configured.
+    pub(crate) async fn get(
         &self,
         function: &Function,
         role: Option<&MemberRole>,
@@ -110,10 +106,7 @@ impl Scopes {
     }
 
     /// Makes a scope that shares neither caches nor token buckets with any other, and uses half of each quota.
-    ///
-    /// # Errors
-    ///
-    /// As [`Scopes::get`].
+    /// Fails as [`Scopes::get`] does.
     pub(crate) async fn rehearsal(
         &self,
         function: &Function,

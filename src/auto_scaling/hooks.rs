@@ -17,10 +17,6 @@ const OPERATION: Operation = Operation::DescribeLifecycleHooks;
 
 impl AutoScaling {
     /// The lifecycle hooks of a group; none if there is no such group.
-    ///
-    /// # Errors
-    ///
-    /// If the call failed.
     pub(crate) async fn hooks(&self, calls: &Calls, group: &str) -> Result<GroupHooks, Error> {
         match self.hooks.get(group) {
             Some(hooks) => Ok(hooks),
@@ -29,10 +25,6 @@ impl AutoScaling {
     }
 
     /// A lifecycle hook of a group; `None` if there is no such hook or group. A hook that is not cached may be new.
-    ///
-    /// # Errors
-    ///
-    /// If the call failed.
     pub(crate) async fn hook(&self, calls: &Calls, group: &str, name: &str) -> Result<Option<Hook>, Error> {
         let find = |hooks: GroupHooks| hooks.iter().find(|hook| hook.name == name).cloned();
         match self.hooks.get(group).and_then(find) {

@@ -16,10 +16,6 @@ pub(super) const VALIDATION_ERROR: &str = "ValidationError";
 
 impl AutoScaling {
     /// Has an instance go on that waits in a hook. Returns whether it was still waiting.
-    ///
-    /// # Errors
-    ///
-    /// If the call failed.
     pub(crate) async fn continue_action(
         &self,
         calls: &Calls,
@@ -32,10 +28,6 @@ impl AutoScaling {
     }
 
     /// Restarts the heartbeat timeout of an instance that waits in a hook. Returns whether it was still waiting.
-    ///
-    /// # Errors
-    ///
-    /// If the call failed.
     pub(crate) async fn record_heartbeat(
         &self,
         calls: &Calls,

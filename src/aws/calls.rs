@@ -306,10 +306,6 @@ impl Calls {
     }
 
     /// Makes a call, and retries transient failures until the deadline.
-    ///
-    /// # Errors
-    ///
-    /// The error of the last attempt.
     pub(crate) async fn make<T, E, F>(
         &self,
         operation: Operation,

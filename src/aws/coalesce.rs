@@ -98,11 +98,8 @@ where
     /// Returns what `load` finds for a key; the default if it finds nothing.
     ///
     /// `load` receives the context, the group and the keys of all callers. Its calls have the strictest limits of all
-    /// callers; callers with more time start over after a transient error.
-    ///
-    /// # Errors
-    ///
-    /// The errors of `load`, and an error if this caller's deadline has passed.
+    /// callers; callers with more time start over after a transient error. Fails, too, if this caller's deadline has
+    /// passed.
     pub(crate) async fn get<C, L, F>(&self, context: &C, calls: &Calls, group: &G, key: K, load: L) -> Result<V, Error>
     where
         C: Clone + Send + Sync + 'static,

@@ -141,10 +141,6 @@ impl Client {
     }
 
     /// Makes a call, and retries transient failures until the deadline. Returns the members of a list in the answer.
-    ///
-    /// # Errors
-    ///
-    /// The error of the last attempt.
     pub(crate) async fn call(
         &self,
         calls: &Calls,
@@ -170,10 +166,6 @@ impl Client {
     }
 
     /// Makes a call, and retries transient failures until the deadline. Returns the answer; `Null` if it is empty.
-    ///
-    /// # Errors
-    ///
-    /// The error of the last attempt.
     pub(crate) async fn call_json(
         &self,
         calls: &Calls,

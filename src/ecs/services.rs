@@ -12,11 +12,8 @@ use crate::{
 };
 
 impl Ecs {
-    /// Whether a service of a cluster is a daemon. A service that is gone, or can't be read, counts as none.
-    ///
-    /// # Errors
-    ///
-    /// A transient error, or a failure in the answer.
+    /// Whether a service of a cluster is a daemon. A service that is gone, or can't be read, counts as none, unless the
+    /// error is transient or a failure in the answer.
     pub(crate) async fn is_daemon(&self, calls: &Calls, cluster: &ClusterName, service: &str) -> Result<bool, Error> {
         if let Some(known) = self.cache.is_daemon(cluster, service) {
             return Ok(known);

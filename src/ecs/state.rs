@@ -19,11 +19,7 @@ type Answers = HashMap<ContainerInstanceArn, ItemAnswer<Option<usize>>>;
 
 impl Ecs {
     /// Sets a container instance to `ACTIVE` or `DRAINING`. Returns the number of tasks that ECS counts on it, if the
-    /// answer has it.
-    ///
-    /// # Errors
-    ///
-    /// An error of the call, or [`Error::Unchanged`] if its answer does not show the container instance in that state.
+    /// answer has it; [`Error::Unchanged`] if the answer does not show the container instance in that state.
     pub(crate) async fn set_state(
         &self,
         calls: &Calls,

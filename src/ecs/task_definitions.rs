@@ -13,11 +13,7 @@ use crate::{
 
 impl Ecs {
     /// The longest time that the containers of a task definition take to stop. A task definition that can't be read
-    /// counts as one container with the default stop timeout.
-    ///
-    /// # Errors
-    ///
-    /// A transient error.
+    /// counts as one container with the default stop timeout, unless the error is transient.
     pub(crate) async fn stop_timeout(&self, calls: &Calls, task_definition: &str) -> Result<Duration, Error> {
         if let Some(known) = self.cache.stop_timeout(task_definition) {
             return Ok(known);

@@ -37,13 +37,9 @@ const EVICTION_RETRY_FOR: Duration = Duration::from_secs(3);
 /// How long a failing deletion is retried, 2 s, before it is made with a shorter grace period.
 const DELETION_RETRY_FOR: Duration = Duration::from_secs(2);
 
-/// Drains a node until all its pods are asked to stop, or there is no more time.
+/// Drains a node until all its pods are asked to stop, or there is no more time. Fails if the pods can't be listed.
 ///
 /// Requests run concurrently, so that none waits for another one that is slow or fails.
-///
-/// # Errors
-///
-/// If the pods could not be listed.
 pub(super) async fn drain(
     calls: &Calls,
     now: Now,

@@ -31,11 +31,8 @@ pub(crate) struct Located {
     pub(crate) node: Node,
 }
 
-/// Finds the node of an instance in the clusters that it may belong to.
-///
-/// # Errors
-///
-/// If it was found in none, and one of them could not be read.
+/// Finds the node of an instance in the clusters that it may belong to. Fails if it is found in none, and one of them can't be
+/// read.
 pub(crate) async fn locate(
     eks: &Eks,
     calls: &Calls,

@@ -67,11 +67,8 @@ pub(crate) enum Reason {
     RestartedSince,
 }
 
-/// Decides in which clusters the node of an instance is looked up; in none if it belongs to none.
-///
-/// # Errors
-///
-/// The reason why the instance is left alone.
+/// Decides in which clusters the node of an instance is looked up; in none if it belongs to none. The error
+/// is the reason why the instance is left alone.
 pub(crate) fn clusters_to_search(instance: &Instance, kind: Kind, config: &Config) -> Result<Vec<ClusterName>, Reason> {
     let mut clusters = instance.eks_clusters();
     // Instances that ECS manages are found in ECS.

@@ -15,10 +15,6 @@ const LIST: List = List::new("*/TargetGroups/member", &["IpAddressType"]);
 
 impl LoadBalancing {
     /// Whether the targets of a target group are IPv6 addresses.
-    ///
-    /// # Errors
-    ///
-    /// If the call failed.
     pub(crate) async fn is_ipv6(&self, calls: &Calls, target_group_arn: &str) -> Result<bool, Error> {
         let known = lock(&self.are_ipv6).get(target_group_arn).copied();
         match known {
