@@ -319,15 +319,13 @@ impl Config {
     }
 
     /// The setting that has an event of an account ignored, if there is one.
-    #[must_use]
-    pub fn reason_to_ignore_account(&self, account: &AccountId) -> Option<&'static str> {
+    pub(crate) fn reason_to_ignore_account(&self, account: &AccountId) -> Option<&'static str> {
         let is_named = self.accounts.is_empty() || self.accounts.contains(account);
         (!is_named).then_some("ACCOUNTS does not name its account")
     }
 
     /// The setting that has an interruption ignored, if there is one.
-    #[must_use]
-    pub fn reason_to_ignore_interruption(&self, interruption: &Interruption) -> Option<&'static str> {
+    pub(crate) fn reason_to_ignore_interruption(&self, interruption: &Interruption) -> Option<&'static str> {
         let is_handled = |action: &LifecycleAction| self.lifecycle_hooks.contains(action.hook.as_str());
         match &interruption.lifecycle_action {
             Some(action) if !is_handled(action) => Some("LIFECYCLE_HOOKS does not name its hook"),
@@ -336,8 +334,7 @@ impl Config {
     }
 
     /// The setting that has an event of a task ignored, if there is one.
-    #[must_use]
-    pub fn reason_to_ignore_task(&self, task: &TaskDetail) -> Option<&'static str> {
+    pub(crate) fn reason_to_ignore_task(&self, task: &TaskDetail) -> Option<&'static str> {
         match task.service {
             Some(_) if task.cause != Cause::FargateSpot => Some("its service replaces it"),
             Some(_) if task.has_stopped => Some("it has stopped"),

@@ -93,8 +93,7 @@ pub enum ErrorClass {
 
 impl ErrorClass {
     /// Whether the same call may succeed later.
-    #[must_use]
-    pub fn is_transient(self) -> bool {
+    pub(crate) fn is_transient(self) -> bool {
         matches!(self, Self::Throttled | Self::Unavailable)
     }
 }
@@ -161,8 +160,7 @@ impl Error {
     }
 
     /// AWS's error code, if AWS answered with one.
-    #[must_use]
-    pub fn code(&self) -> Option<&str> {
+    pub(crate) fn code(&self) -> Option<&str> {
         match self {
             Self::Call { code, .. } => code.as_deref(),
             _ => None,

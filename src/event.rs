@@ -53,8 +53,7 @@ pub enum Event {
 
 impl Event {
     /// The time of what the event announces; `None` for rehearsals and ignored events.
-    #[must_use]
-    pub fn time(&self) -> Option<SystemTime> {
+    pub(crate) fn time(&self) -> Option<SystemTime> {
         match self {
             Self::Interruption(interruption) => Some(interruption.deadline().unwrap_or(interruption.time + NOTICE)),
             Self::Task(task) => Some(task.deadline()),

@@ -57,8 +57,7 @@ pub struct Function {
 
 impl Function {
     /// Reads the ARN that Lambda passes with every event.
-    #[must_use]
-    pub fn of(context: &Context) -> Self {
+    pub(crate) fn of(context: &Context) -> Self {
         let parts: Vec<_> = context.invoked_function_arn.split(':').collect();
         let (partition, account) = match parts[..] {
             ["arn", partition, "lambda", _, account, ..] => (partition, AccountId::try_from(account.to_owned()).ok()),
@@ -69,8 +68,7 @@ impl Function {
     }
 
     /// Whether an account is the function's own. Every account is if the function's own is not known.
-    #[must_use]
-    pub fn is_own_account(&self, account: &AccountId) -> bool {
+    pub(crate) fn is_own_account(&self, account: &AccountId) -> bool {
         self.account.as_ref().is_none_or(|own| own == account)
     }
 }

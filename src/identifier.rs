@@ -157,8 +157,7 @@ impl QueueArn {
 
 impl ClusterName {
     /// Reads a cluster's name or its full ARN.
-    #[must_use]
-    pub fn from_name_or_arn(text: &str) -> Option<Self> {
+    pub(crate) fn from_name_or_arn(text: &str) -> Option<Self> {
         let name = if text.starts_with("arn:") { text.split_once(":cluster/")?.1 } else { text };
         Self::try_from(name.to_owned()).ok()
     }

@@ -85,8 +85,7 @@ impl Interruption {
 
     /// When EC2 acts: two minutes after the notice, but at once for `hibernate`. A lifecycle action has a deadline once
     /// its hook is known. Other events have none.
-    #[must_use]
-    pub fn deadline(&self) -> Option<SystemTime> {
+    pub(crate) fn deadline(&self) -> Option<SystemTime> {
         match self.kind {
             Kind::Notice(InstanceAction::Terminate | InstanceAction::Stop) => Some(self.end()),
             Kind::Notice(InstanceAction::Hibernate) => Some(self.time),
@@ -96,8 +95,7 @@ impl Interruption {
     }
 
     /// Whole seconds until EC2 acts; 0 once the deadline has passed.
-    #[must_use]
-    pub fn seconds_left(&self) -> Option<u64> {
+    pub(crate) fn seconds_left(&self) -> Option<u64> {
         Some(self.deadline()?.duration_since(SystemTime::now()).unwrap_or_default().as_secs())
     }
 }

@@ -134,8 +134,7 @@ pub enum PodCounts {
 
 impl NodeOutcome {
     /// A node whose pods were not touched.
-    #[must_use]
-    pub fn new(cluster_name: ClusterName, node_name: Option<String>, outcome: Outcome, reason: Option<String>) -> Self {
+    pub(crate) fn new(cluster_name: ClusterName, node_name: Option<String>, outcome: Outcome, reason: Option<String>) -> Self {
         Self { cluster_name, node_name, outcome, reason, pods: None, changed: None }
     }
 }
@@ -249,35 +248,30 @@ pub struct TaskOutcome {
 
 impl TaskOutcome {
     /// An outcome without details.
-    #[must_use]
-    pub fn new(outcome: Outcome) -> Self {
+    pub(crate) fn new(outcome: Outcome) -> Self {
         let (target_groups, is_repeated) = (Vec::new(), false);
         Self { outcome, reason: None, target_groups, new_task: None, changed: None, is_repeated }
     }
 
     /// The outcome of a task that was not changed.
-    #[must_use]
-    pub fn unchanged(outcome: Outcome, reason: impl Into<String>) -> Self {
+    pub(crate) fn unchanged(outcome: Outcome, reason: impl Into<String>) -> Self {
         Self { reason: Some(reason.into()), ..Self::new(outcome) }
     }
 
     /// The outcome of an event after another one that did all there is to do.
-    #[must_use]
-    pub fn repeated(reason: impl Into<String>) -> Self {
+    pub(crate) fn repeated(reason: impl Into<String>) -> Self {
         Self { is_repeated: true, ..Self::unchanged(Outcome::Skipped, reason) }
     }
 }
 
 impl EventOutcome {
     /// The outcome of an event for which nothing could be done.
-    #[must_use]
-    pub fn failed(error: Error) -> Self {
+    pub(crate) fn failed(error: Error) -> Self {
         Self { error: Some(error), ..Self::default() }
     }
 
     /// The outcome in one word.
-    #[must_use]
-    pub fn outcome(&self) -> Outcome {
+    pub(crate) fn outcome(&self) -> Outcome {
         match self.error {
             Some(_) => Outcome::Failed,
             None if self.again_after.is_some() => Outcome::Waiting,
@@ -291,7 +285,6 @@ impl EventOutcome {
     }
 
     /// Adds what became of the replacement.
-    #[must_use]
     pub(crate) fn with_replacement(self, replaced: Result<Option<Replacement>, Error>) -> Self {
         match replaced {
             Ok(replacement) => Self { replacement, ..self },
@@ -300,8 +293,7 @@ impl EventOutcome {
     }
 
     /// The time of the last change.
-    #[must_use]
-    pub fn changed(&self) -> Option<SystemTime> {
+    pub(crate) fn changed(&self) -> Option<SystemTime> {
         let container_instances = self.container_instances.iter().filter_map(|of| of.changed);
         let nodes = self.nodes.iter().filter_map(|of| of.changed);
         container_instances.chain(nodes).chain(self.task.iter().filter_map(|of| of.changed)).max()
@@ -310,8 +302,7 @@ impl EventOutcome {
 
 impl EndState {
     /// The word for the state, as in "it was DRAINING already".
-    #[must_use]
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Deregistered => "deregistered",
             Self::Draining => "DRAINING",

@@ -36,8 +36,7 @@ pub enum Response {
 
 impl Response {
     /// The answer to a batch of which these messages failed.
-    #[must_use]
-    pub fn batch(failed: impl IntoIterator<Item = String>) -> Self {
+    pub(crate) fn batch(failed: impl IntoIterator<Item = String>) -> Self {
         let failed: Vec<_> = failed.into_iter().map(|id| json!({ "itemIdentifier": id })).collect();
         Self::Batch(json!({ "batchItemFailures": failed }))
     }
@@ -130,8 +129,7 @@ pub struct Report {
 
 impl Report {
     /// Whether the event has to be delivered again.
-    #[must_use]
-    pub fn is_unfinished(&self) -> bool {
+    pub(crate) fn is_unfinished(&self) -> bool {
         self.error.as_ref().is_some_and(|error| !error.is_final()) || self.again_after.is_some()
     }
 }
@@ -255,13 +253,12 @@ impl Answer {
     }
 
     /// Whether the answer is put on the outcome bus.
-    #[must_use]
-    pub fn is_published(&self) -> bool {
+    pub(crate) fn is_published(&self) -> bool {
         (self.instance_id.is_some() || self.task.is_some()) && !self.is_ordinary_launch()
     }
 
     /// The ARNs of its container instances.
-    pub fn container_instances(&self) -> impl Iterator<Item = &ContainerInstanceArn> {
+    pub(crate) fn container_instances(&self) -> impl Iterator<Item = &ContainerInstanceArn> {
         self.container_instances.iter().map(|of| &of.container_instance_arn)
     }
 

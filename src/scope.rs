@@ -82,8 +82,7 @@ impl Scopes {
     }
 
     /// The scope of the function's own account and Region, if the Region is known.
-    #[must_use]
-    pub fn home(&self) -> Option<Arc<Scope>> {
+    pub(crate) fn home(&self) -> Option<Arc<Scope>> {
         Some(self.cached(None, &self.home_region()?, None))
     }
 

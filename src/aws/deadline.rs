@@ -69,8 +69,7 @@ impl Deadline {
     }
 
     /// A deadline this long from now.
-    #[must_use]
-    pub fn after(time: Duration) -> Self {
+    pub(crate) fn after(time: Duration) -> Self {
         let at = Instant::now() + time;
         Self { at, urgency: at }
     }

@@ -31,14 +31,12 @@ impl ClusterFilter {
     }
 
     /// Whether it matches no cluster.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.include.is_empty()
     }
 
     /// What the settings say about a cluster.
-    #[must_use]
-    pub fn verdict(&self, cluster: &ClusterName) -> Verdict {
+    pub(crate) fn verdict(&self, cluster: &ClusterName) -> Verdict {
         let any = |patterns: &[WildMatch]| patterns.iter().any(|pattern| pattern.matches(cluster.as_str()));
         if any(&self.exclude) {
             Verdict::Excluded
@@ -50,14 +48,12 @@ impl ClusterFilter {
     }
 
     /// Whether `CLUSTERS` contains this very name, rather than a wildcard that matches it.
-    #[must_use]
-    pub fn names_literally(&self, cluster: &ClusterName) -> bool {
+    pub(crate) fn names_literally(&self, cluster: &ClusterName) -> bool {
         self.include.iter().any(|pattern| *pattern == WildMatch::new(cluster.as_str()))
     }
 
     /// The names in `CLUSTERS`, if it has no wildcards: then no other cluster has to be searched.
-    #[must_use]
-    pub fn plain_names(&self) -> Option<Vec<ClusterName>> {
+    pub(crate) fn plain_names(&self) -> Option<Vec<ClusterName>> {
         self.include.iter().map(|pattern| ClusterName::try_from(pattern.to_string()).ok()).collect()
     }
 }
