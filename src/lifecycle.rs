@@ -50,7 +50,6 @@ pub(crate) type Services<'a> = (&'a AutoScaling, &'a Ecs, &'a Eks);
 
 /// Whether an instance waits in a hook.
 pub(crate) enum Wait {
-    /// It does.
     In(Hook),
     /// Nothing has to be completed, for this reason.
     Over(String),

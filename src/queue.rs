@@ -16,7 +16,6 @@ use crate::{
 
 const SERVICE: Service = Service { id: "SQS", name: "sqs", version: "AmazonSQS" };
 
-/// A queue.
 #[derive(Clone, Debug)]
 pub(crate) struct Queue {
     client: Client,

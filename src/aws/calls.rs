@@ -77,7 +77,6 @@ pub(crate) struct Calls {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Attempts {
-    /// One.
     One,
     /// As many as there is time for.
     Many,

@@ -38,7 +38,6 @@ use self::{
 use super::{USER_AGENT, calls::Calls, escape, failure::call_error, operation::Operation};
 use crate::error::{BoxError, Error, ErrorClass};
 
-/// A service.
 #[derive(Debug)]
 pub(crate) struct Service {
     /// As in SDKs' settings: `Auto Scaling`.

@@ -4,7 +4,6 @@ use std::{fmt, sync::Arc};
 
 use aws_sdk_ecs::types::{self, CapacityProviderStatus, CapacityProviderType};
 
-/// A capacity provider's name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct CapacityProviderName(Arc<str>);
 

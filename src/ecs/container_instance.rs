@@ -16,11 +16,9 @@ pub(crate) const MARK: &str = "spot-interruption-handler.drained";
 pub(crate) struct ContainerInstance {
     /// The cluster it is registered in.
     pub(crate) cluster: ClusterName,
-    /// Its ARN.
     pub(crate) arn: ContainerInstanceArn,
     /// The EC2 instance, the proof that this is the right container instance.
     pub(crate) instance: InstanceId,
-    /// The status.
     pub(crate) status: Status,
     /// Whether its agent is connected. If not, the registration may be stale.
     pub(crate) is_connected: bool,

@@ -48,7 +48,6 @@ use crate::{
 /// A container instance of an EC2 instance, and who else manages it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Located {
-    /// The container instance.
     pub(crate) container_instance: ContainerInstance,
     /// Who manages its tasks without this function; each may be a reason to leave it alone.
     pub(crate) managed_by: Vec<ManagedBy>,
@@ -57,7 +56,6 @@ pub(crate) struct Located {
     /// Whether its agent is not connected while that of another registration of the instance is. It is determined only
     /// when the instance has come back.
     pub(crate) is_stale: bool,
-    /// How its cluster was found.
     pub(crate) way: Way,
 }
 

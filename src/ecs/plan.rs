@@ -16,7 +16,6 @@ use crate::{
 /// What to do with a container instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// Apply a change.
     Apply(Change),
     /// Nothing: it is in this state already.
     AlreadyDone(EndState),
@@ -29,7 +28,6 @@ pub(crate) enum Action {
 /// A change to a container instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
-    /// Deregister it.
     Deregister,
     /// Set it to `DRAINING`, and mark it if it is to become `ACTIVE` again when its EC2 instance comes back.
     Drain(Option<Mark>),

@@ -46,7 +46,6 @@ pub(crate) const UNREACHABLE: &str = "Unreachable";
 /// have been able to check it, since it calls AWS STS itself.
 const NEW_TOKEN_AFTER: [Duration; 3] = [Duration::ZERO, Duration::from_millis(500), Duration::from_secs(1)];
 
-/// A cluster's API server.
 #[derive(Debug)]
 pub(crate) struct ApiServer {
     control_plane: Arc<ControlPlane>,

@@ -10,7 +10,6 @@ use crate::{
     error::Error,
 };
 
-/// A `PodDisruptionBudget`.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Budget {
     metadata: Metadata,

@@ -19,7 +19,6 @@ const HAD_LABEL: &str = "spot-interruption-handler/had-exclusion-label";
 /// The name of each instance's node.
 pub(super) type NodeNames = HashMap<InstanceId, String>;
 
-/// A Kubernetes node.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(crate) struct Node {
     metadata: Metadata,

@@ -15,7 +15,6 @@ use crate::{
 /// What to do with a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// Apply a change.
     Apply(Change),
     /// Nothing but report what the change would be.
     DryRun(Change),

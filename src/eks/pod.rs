@@ -10,7 +10,6 @@ const DEFAULT_GRACE_S: i64 = 30;
 /// The annotation of pods that the kubelet runs from a file. Deleting them in the API changes nothing.
 const MIRROR: &str = "kubernetes.io/config.mirror";
 
-/// A pod.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Pod {
     metadata: Metadata,

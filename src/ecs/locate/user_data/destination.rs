@@ -2,7 +2,6 @@
 
 use super::tokens::Token;
 
-/// The destination of a text.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Destination {
     /// The agent's configuration file, or an argument of its command.

@@ -5,7 +5,6 @@ use std::borrow::Cow;
 /// The variable that sets the ECS agent's cluster.
 pub(super) const VARIABLE: &str = "ECS_CLUSTER";
 
-/// A token.
 #[derive(PartialEq)]
 pub(super) enum Token {
     /// A word, without its quotes.
