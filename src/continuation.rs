@@ -10,10 +10,7 @@ use std::{
 };
 
 use crate::{
-    aws::{
-        calls::CallCounts,
-        deadline::{Deadline, Now, less_margin},
-    },
+    aws::deadline::{Deadline, Now, less_margin},
     event::Message,
     report::Report,
     scope::Scopes,
@@ -34,7 +31,7 @@ pub(crate) async fn deliver_again(
     let (Some(message), Some(pause), Some(home)) = (message, report.again_after, scopes.home()) else { return false };
     let Some(receipt) = &message.receipt else { return false };
     let left = Now::read().until(function_ends).map_or(TIMEOUT, less_margin);
-    let calls = &home.calls(Deadline::after(TIMEOUT.min(left)), &Arc::new(CallCounts::default()));
+    let calls = &home.calls(Deadline::after(TIMEOUT.min(left)), &Arc::default());
     let queue = scopes.queue(receipt.queue.clone());
     let seconds = u32::try_from(pause.as_secs()).unwrap_or(u32::MAX);
     let is_replaced = match report.recalled.as_ref().and_then(|recalled| message.event.with_recalled(recalled)) {

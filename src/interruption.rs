@@ -136,11 +136,7 @@ impl fmt::Display for Kind {
 
 impl fmt::Display for InstanceAction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Terminate => "terminate",
-            Self::Stop => "stop",
-            Self::Hibernate => "hibernate",
-        })
+        self.serialize(f)
     }
 }
 

@@ -11,7 +11,6 @@ use serde_json::{Value, json};
 
 use crate::{
     aws::{
-        calls::CallCounts,
         deadline::{Deadline, Now},
         operation::Operation,
         query::{Json, Service},
@@ -51,7 +50,7 @@ pub(crate) async fn publish(
 ) {
     let (Some(home), Some(region)) = (scopes.home(), region(bus)) else { return };
     let left = Now::read().until(function_ends).map_or(TIMEOUT, |left| left.saturating_sub(ANSWER_MARGIN));
-    let calls = &home.calls(Deadline::after(TIMEOUT.min(left)), &Arc::new(CallCounts::default()));
+    let calls = &home.calls(Deadline::after(TIMEOUT.min(left)), &Arc::default());
     let client = &scopes.client(&region, &SERVICE);
     let published = answers.filter(|answer| answer.is_published());
     let entries: Vec<_> = published.filter_map(|answer| entry(bus, answer)).collect();

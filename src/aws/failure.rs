@@ -20,33 +20,18 @@ where
         resource: resource.to_string(),
         class: class(error),
         code: error.code().map(str::to_owned),
-        cause: cause(error),
+        // Not `DisplayErrorContext`: it adds the answer's debug form, which can contain user data.
+        cause: error
+            .code()
+            .map_or_else(|| with_causes(error), |code| format!("{code}: {}", error.message().unwrap_or("no message"))),
         retry_after: None,
     }
 }
 
-/// AWS's own error message if there is one, else the chain of causes.
-///
-/// Not `DisplayErrorContext`: it adds the answer's debug form, which can contain user data.
-fn cause<E>(error: &SdkError<E>) -> String
-where
-    E: ProvideErrorMetadata + std::error::Error + 'static,
-{
-    if let Some(code) = error.code() {
-        return format!("{code}: {}", error.message().unwrap_or("no message"));
-    }
-    with_causes(error)
-}
-
 /// An error and the chain of its causes.
 pub(crate) fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text = format!("{text}: {cause}");
-        next = cause.source();
-    }
-    text
+    let causes = successors(Some(error), |&cause| cause.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 fn class<E: ProvideErrorMetadata + std::error::Error + 'static>(error: &SdkError<E>) -> ErrorClass {

@@ -1,7 +1,5 @@
 //! Errors that a service answers with.
 
-use std::fmt;
-
 use aws_sdk_sts::error::{ErrorMetadata, ProvideErrorMetadata};
 use aws_smithy_runtime_api::client::orchestrator::{HttpResponse, OrchestratorError};
 use aws_smithy_xml::decode::Document;
@@ -14,16 +12,9 @@ use crate::error::BoxError;
 const FIELDS: [&str; 4] = ["Error/Code", "Error/Message", "Errors/Error/Code", "Errors/Error/Message"];
 
 /// An error with the code and the message that the service gives, if it gives any.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
 pub(super) struct ServiceError(ErrorMetadata);
-
-impl fmt::Display for ServiceError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)
-    }
-}
-
-impl std::error::Error for ServiceError {}
 
 impl ProvideErrorMetadata for ServiceError {
     fn meta(&self) -> &ErrorMetadata {

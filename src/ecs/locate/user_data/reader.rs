@@ -25,13 +25,9 @@ pub(super) fn read(unpacked: &Unpacked) -> ConfiguredCluster {
     let is_powershell = ["<powershell>", "type: powershell", "initialize-ecsagent"].iter().any(|it| lower.contains(it));
     let mut reader = Reader {
         variables: Variables::new(is_powershell),
-        assignment: None,
         may_be_fetched: unpacked.is_cut,
         remaining: Some(MAX_UNPACKED),
-        destination: None,
-        file_number: 0,
-        table: String::new(),
-        hash: None,
+        ..Reader::default()
     };
     reader.text(&unpacked.text);
     match reader.assignment.map(|assignment| assignment.cluster) {
@@ -42,6 +38,7 @@ pub(super) fn read(unpacked: &Unpacked) -> ConfiguredCluster {
     }
 }
 
+#[derive(Default)]
 struct Reader {
     variables: Variables,
     /// The assignment of the cluster that is in force after a line.

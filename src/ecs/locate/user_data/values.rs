@@ -90,10 +90,7 @@ pub(super) fn set_value(arguments: &[String]) -> Option<&str> {
 
 /// Whether a name ends with a word, ignoring case.
 pub(super) fn ends_with(name: &str, word: &str) -> bool {
-    name.len()
-        .checked_sub(word.len())
-        .and_then(|start| name.get(start..))
-        .is_some_and(|end| end.eq_ignore_ascii_case(word))
+    name.to_ascii_lowercase().ends_with(&word.to_ascii_lowercase())
 }
 
 /// Fills a format, as in `printf '%s' a`, with the words that follow it, up to a number of bytes.

@@ -8,6 +8,7 @@ use super::unpack::after_prefix;
 const VALUE_BYTES: usize = 1024;
 
 /// The variables that are assigned up to a line.
+#[derive(Default)]
 pub(super) struct Variables {
     values: HashMap<String, Variable>,
     /// PowerShell ignores the case of names.
@@ -36,15 +37,7 @@ pub(super) struct ScriptScope {
 
 impl Variables {
     pub(super) fn new(is_powershell: bool) -> Self {
-        Self {
-            values: HashMap::new(),
-            is_powershell,
-            blocks: Vec::new(),
-            rest_of_line: None,
-            count: 0,
-            replaced: Vec::new(),
-            scopes: 0,
-        }
+        Self { is_powershell, ..Self::default() }
     }
 
     /// A number that is higher than all before it.
