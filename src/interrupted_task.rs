@@ -1,7 +1,6 @@
 //! The domain: a task that is interrupted, and why.
 
 use std::{
-    cmp::Ordering,
     collections::BTreeMap,
     time::{Duration, SystemTime},
 };
@@ -110,15 +109,13 @@ pub enum Cause {
 }
 
 impl InterruptedTask {
-    /// Chooses between two events of one task: the one of which an earlier invocation has read the network interface,
-    /// otherwise the earlier one, while the task has not stopped. Its network interface is there then.
-    pub(crate) fn more_decisive<'a>(&'a self, other: &'a Self) -> &'a Self {
+    /// Whether it is handled in the place of another event of the same task: the one of which an earlier invocation has
+    /// read the network interface, otherwise the earlier one, while the task has not stopped. Its network interface is
+    /// there then.
+    pub(crate) fn is_more_decisive(&self, than: &Self) -> bool {
         let is_read = |of: &Self| of.recalled.as_ref().is_some_and(|recalled| recalled.network != Network::Gone);
-        let order = is_read(other).cmp(&is_read(self)).then(self.detail.has_stopped.cmp(&other.detail.has_stopped));
-        match order.then(self.time.cmp(&other.time)) {
-            Ordering::Less => self,
-            _ => other,
-        }
+        let order = is_read(than).cmp(&is_read(self)).then(self.detail.has_stopped.cmp(&than.detail.has_stopped));
+        order.then(self.time.cmp(&than.time)).is_lt()
     }
 
     /// When the task is gone at the latest.

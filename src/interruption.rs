@@ -60,22 +60,22 @@ pub enum Kind {
 }
 
 impl Interruption {
-    /// Chooses between two interruptions of one instance. A final one wins over one after which the instance may come
-    /// back or that can wait, and a notice over a recommendation; of two final ones the earlier wins, of two others the later.
-    pub(crate) fn more_decisive<'a>(&'a self, other: &'a Self) -> &'a Self {
+    /// Whether it is handled in the place of another interruption of the same instance. A final one wins over one after
+    /// which the instance may come back or that can wait, and a notice over a recommendation; of two final ones the
+    /// earlier wins, of two others the later.
+    pub(crate) fn is_more_decisive(&self, than: &Self) -> bool {
         let rank = |interruption: &Self| match interruption.kind {
             Kind::Terminated => 2,
             Kind::Notice(InstanceAction::Terminate) => 1,
             _ => 0,
         };
-        let is_decisive = match rank(self).cmp(&rank(other)) {
-            _ if matches!((self.kind, other.kind), (Kind::Notice(_), Kind::Rebalance)) => true,
-            _ if matches!((self.kind, other.kind), (Kind::Rebalance, Kind::Notice(_))) => false,
-            Ordering::Equal if rank(self) == 0 => self.time > other.time,
-            Ordering::Equal => self.time < other.time,
+        match rank(self).cmp(&rank(than)) {
+            _ if matches!((self.kind, than.kind), (Kind::Notice(_), Kind::Rebalance)) => true,
+            _ if matches!((self.kind, than.kind), (Kind::Rebalance, Kind::Notice(_))) => false,
+            Ordering::Equal if rank(self) == 0 => self.time > than.time,
+            Ordering::Equal => self.time < than.time,
             different => different == Ordering::Greater,
-        };
-        if is_decisive { self } else { other }
+        }
     }
 
     /// The end of the notice: two minutes after it, unless it says otherwise.

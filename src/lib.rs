@@ -161,14 +161,13 @@ impl Event {
         }
     }
 
-    /// Chooses between two events with the same subject.
-    fn more_decisive<'a>(&'a self, other: &'a Self) -> &'a Self {
-        let is_decisive = match (self, other) {
-            (Self::Interruption(of), Self::Interruption(other)) => std::ptr::eq(of.more_decisive(other), of),
-            (Self::Task(of), Self::Task(other)) => std::ptr::eq(of.more_decisive(other), of),
+    /// Whether it is handled in the place of another event with the same subject.
+    fn is_more_decisive(&self, than: &Self) -> bool {
+        match (self, than) {
+            (Self::Interruption(of), Self::Interruption(than)) => of.is_more_decisive(than),
+            (Self::Task(of), Self::Task(than)) => of.is_more_decisive(than),
             _ => false,
-        };
-        if is_decisive { self } else { other }
+        }
     }
 }
 
@@ -180,7 +179,9 @@ impl Invocation<'_> {
         for event in events.iter().flatten().filter(|event| event.reason_to_ignore(self.config).is_none()) {
             if let Some(key) = event.key() {
                 let chosen = decisive.entry(key).or_insert(event);
-                *chosen = event.more_decisive(chosen);
+                if event.is_more_decisive(chosen) {
+                    *chosen = event;
+                }
             }
         }
         let outcomes = decisive.into_iter().map(|(key, event)| (key, self.handle(event).boxed().shared()));
