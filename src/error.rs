@@ -133,6 +133,14 @@ impl Error {
         Self::Call { operation, resource, class, code: None, cause, retry_after: None }
     }
 
+    /// This error of a call, with an error code.
+    pub(crate) fn with_code(mut self, with: &str) -> Self {
+        if let Self::Call { code, .. } = &mut self {
+            *code = Some(with.to_owned());
+        }
+        self
+    }
+
     /// How long the server wants callers to wait, if its answer says so.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {

@@ -114,9 +114,7 @@ impl Operation {
             Self::EvictPod => Quota::Eviction,
         }
     }
-}
 
-impl Operation {
     /// The burst of requests that its quota admits at once, and the requests per second after that.
     pub(crate) fn limits(self) -> (f64, f64) {
         self.quota().limits()

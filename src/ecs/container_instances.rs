@@ -137,9 +137,8 @@ impl Ecs {
         // One of many instances is likely to be there, which takes a description.
         let filtered = instances.div_ceil(FILTER_IDS) + usize::from(instances >= MANY);
         let known = self.cache.clusters();
-        let registered = known.as_ref().and_then(|known| known.get(cluster)).map(|known| known.container_instances);
-        registered.is_some_and(|registered| 2 * registered.div_ceil(PAGE) <= filtered)
-            || self.coalesced.snapshots.is_under_way(cluster)
+        let known = known.as_ref().and_then(|known| known.get(cluster));
+        known.is_some_and(|known| known.snapshot_calls() <= filtered) || self.coalesced.snapshots.is_under_way(cluster)
     }
 
     async fn read_snapshot(self, calls: Calls, cluster: ClusterName) -> Result<(), Error> {

@@ -185,14 +185,8 @@ impl ApiServer {
             return Err(error(ErrorClass::Rejected, "the cluster was deleted".to_owned()));
         }
         let Endpoint { url, access, .. } = &*endpoint;
-        Err(Error::Call {
-            operation,
-            resource: resource.to_owned(),
-            class: ErrorClass::Unavailable,
-            code: Some(UNREACHABLE.to_owned()),
-            cause: format!("{url} can't be reached: {}; {access}", with_causes(&*unreachable)),
-            retry_after: None,
-        })
+        let cause = format!("{url} can't be reached: {}; {access}", with_causes(&*unreachable));
+        Err(error(ErrorClass::Unavailable, cause).with_code(UNREACHABLE))
     }
 
     /// Reads the endpoint and its certificate authority again, since they may have changed.
@@ -220,14 +214,7 @@ impl ApiServer {
              spot-interruption-handler",
             self.cluster
         );
-        Error::Call {
-            operation,
-            resource: resource.to_owned(),
-            class: ErrorClass::Denied,
-            code: Some(UNAUTHORIZED.to_owned()),
-            cause,
-            retry_after: None,
-        }
+        Error::call(operation, resource, ErrorClass::Denied, cause).with_code(UNAUTHORIZED)
     }
 
     fn endpoint(&self) -> Arc<Endpoint> {
