@@ -271,7 +271,9 @@ impl Config {
             ])?,
             mode: read("DRY_RUN").one_of(&[("false", Mode::Change), ("true", Mode::DryRun)])?,
             clusters: ClusterFilter::new(
-                Some(read("CLUSTERS").patterns()?).filter(|names| !names.is_empty()).unwrap_or_else(every_cluster),
+                Some(read("CLUSTERS").patterns()?)
+                    .filter(|names| !names.is_empty())
+                    .unwrap_or_else(|| vec!["*".to_owned()]),
                 read("EXCLUDE_CLUSTERS").patterns()?,
             ),
             cluster_tag: read("CLUSTER_TAG").tag_key()?,
@@ -377,10 +379,6 @@ impl MemberRole {
         let external_id = external_id.matching(2..=128, "+=,.@:/-_", expected)?;
         Ok(name.map(|name| Self { name, external_id }))
     }
-}
-
-fn every_cluster() -> Vec<String> {
-    vec!["*".to_owned()]
 }
 
 #[cfg(test)]

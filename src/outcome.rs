@@ -134,7 +134,12 @@ pub enum PodCounts {
 
 impl NodeOutcome {
     /// A node whose pods were not touched.
-    pub(crate) fn new(cluster_name: ClusterName, node_name: Option<String>, outcome: Outcome, reason: Option<String>) -> Self {
+    pub(crate) fn new(
+        cluster_name: ClusterName,
+        node_name: Option<String>,
+        outcome: Outcome,
+        reason: Option<String>,
+    ) -> Self {
         Self { cluster_name, node_name, outcome, reason, pods: None, changed: None }
     }
 }
@@ -272,16 +277,14 @@ impl EventOutcome {
 
     /// The outcome in one word.
     pub(crate) fn outcome(&self) -> Outcome {
+        let container_instances = self.container_instances.iter().map(|of| of.outcome);
+        let nodes = self.nodes.iter().map(|of| of.outcome);
+        let all = container_instances.chain(nodes).chain(self.task.iter().map(|of| of.outcome));
         match self.error {
             Some(_) => Outcome::Failed,
             None if self.again_after.is_some() => Outcome::Waiting,
-            None => self.outcomes().max().unwrap_or(if self.is_skipped { Outcome::Skipped } else { Outcome::NotFound }),
+            None => all.max().unwrap_or(if self.is_skipped { Outcome::Skipped } else { Outcome::NotFound }),
         }
-    }
-
-    fn outcomes(&self) -> impl Iterator<Item = Outcome> {
-        let container_instances = self.container_instances.iter().map(|of| of.outcome);
-        container_instances.chain(self.nodes.iter().map(|of| of.outcome)).chain(self.task.iter().map(|of| of.outcome))
     }
 
     /// Adds what became of the replacement.

@@ -10,7 +10,7 @@ use crate::{
         operation::Operation,
         query::{Client, Json, Service},
     },
-    error::{Error, ErrorClass},
+    error::{BoxError, Error, ErrorClass},
     identifier::QueueArn,
 };
 
@@ -48,14 +48,10 @@ impl Queue {
     }
 
     async fn call(&self, calls: &Calls, operation: Operation, mut parameters: Value) -> Result<(), Error> {
-        let url = self.url().map_err(|cause| Error::call(operation, &self.arn, ErrorClass::Rejected, cause))?;
-        parameters["QueueUrl"] = url.into();
+        let invalid = |error: BoxError| Error::call(operation, &self.arn, ErrorClass::Rejected, error.to_string());
+        let endpoint = self.client.url().map_err(invalid)?.trim_end_matches('/');
+        parameters["QueueUrl"] = format!("{endpoint}/{}", self.arn.path()).into();
         self.client.call_json(calls, operation, &self.arn, Json::V1_0(&parameters)).await.map(drop)
-    }
-
-    fn url(&self) -> Result<String, String> {
-        let endpoint = self.client.url().map_err(|error| error.to_string())?;
-        Ok(format!("{}/{}", endpoint.trim_end_matches('/'), self.arn.path()))
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
     event::{Event, IgnoredEvent},
     identifier::{AccountId, ClusterName, ContainerInstanceArn, InstanceId, Region, TaskArn},
     interrupted_task::{Cause, InterruptedTask, Recalled},
-    interruption::{InstanceAction, Interruption, Kind},
+    interruption::{InstanceAction, Kind},
     outcome::{
         ContainerInstanceOutcome, EventOutcome, LifecycleActionOutcome, NodeOutcome, Outcome, PodCounts, Replacement,
         TaskOutcome,
@@ -213,7 +213,26 @@ impl Answer {
             ..Self::default()
         };
         match event {
-            Event::Interruption(interruption) => outcome.with_instance(interruption, of),
+            Event::Interruption(interruption) => {
+                let (instance_action, event) = match interruption.kind {
+                    Kind::Notice(action) => (Some(action), None),
+                    kind => (None, Some(kind.to_string())),
+                };
+                Self {
+                    instance_id: Some(interruption.instance.clone()),
+                    instance_action,
+                    event,
+                    account: Some(interruption.account.clone()),
+                    region: Some(interruption.region.clone()),
+                    reason: of.reason.clone(),
+                    seconds_left: interruption.seconds_left(),
+                    container_instances: of.container_instances.clone(),
+                    nodes: of.nodes.clone(),
+                    replacement: of.replacement.clone(),
+                    lifecycle_action: of.lifecycle_action.clone(),
+                    ..outcome
+                }
+            }
             Event::Task(task) => Self {
                 event: Some("task-interruption".to_owned()),
                 account: Some(task.account.clone()),
@@ -223,27 +242,6 @@ impl Answer {
                 ..outcome
             },
             Event::Rehearsal(_) | Event::Ignored(_) => outcome,
-        }
-    }
-
-    fn with_instance(self, interruption: &Interruption, of: &EventOutcome) -> Self {
-        let (instance_action, event) = match interruption.kind {
-            Kind::Notice(action) => (Some(action), None),
-            kind => (None, Some(kind.to_string())),
-        };
-        Self {
-            instance_id: Some(interruption.instance.clone()),
-            instance_action,
-            event,
-            account: Some(interruption.account.clone()),
-            region: Some(interruption.region.clone()),
-            reason: of.reason.clone(),
-            seconds_left: interruption.seconds_left(),
-            container_instances: of.container_instances.clone(),
-            nodes: of.nodes.clone(),
-            replacement: of.replacement.clone(),
-            lifecycle_action: of.lifecycle_action.clone(),
-            ..self
         }
     }
 

@@ -160,18 +160,14 @@ impl ScopeCache {
         *used = self.uses;
         let scope = Arc::clone(scope);
         if self.scopes.len() > MAX_SCOPES {
-            self.drop_one();
+            let oldest = self.scopes.iter().min_by_key(|(_, (_, used))| *used).map(|(key, _)| key.clone());
+            if let Some(key) = oldest {
+                self.scopes.remove(&key);
+            }
+            let scopes = &self.scopes;
+            self.roles.retain(|account, _| scopes.keys().any(|(of, _)| of.as_ref() == Some(account)));
         }
         scope
-    }
-
-    fn drop_one(&mut self) {
-        let oldest = self.scopes.iter().min_by_key(|(_, (_, used))| *used).map(|(key, _)| key.clone());
-        if let Some(key) = oldest {
-            self.scopes.remove(&key);
-        }
-        let scopes = &self.scopes;
-        self.roles.retain(|account, _| scopes.keys().any(|(of, _)| of.as_ref() == Some(account)));
     }
 }
 

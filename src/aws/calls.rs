@@ -172,17 +172,14 @@ impl Calls {
         session: Option<Session>,
         counts: Arc<CallCounts>,
     ) -> Self {
-        let (retry_for, first_backoff, attempts) = (Duration::MAX, FIRST_BACKOFF, Attempts::Many);
-        let work_started = std::time::Instant::now();
-        let (max_backoff, is_patient) = (MAX_BACKOFF, false);
         Self {
-            work_started,
+            work_started: std::time::Instant::now(),
             deadline,
-            retry_for,
-            first_backoff,
-            max_backoff,
-            attempts,
-            is_patient,
+            retry_for: Duration::MAX,
+            first_backoff: FIRST_BACKOFF,
+            max_backoff: MAX_BACKOFF,
+            attempts: Attempts::Many,
+            is_patient: false,
             buckets,
             session,
             counts,
@@ -357,7 +354,8 @@ impl Calls {
             };
             let Some(class) = error.class() else { return Err(error) };
             // The SDK corrects its clock from the answer, and the role is assumed again.
-            let is_resigned = resigned < MAX_RESIGNED && is_signature_error(&error);
+            let is_rejected = error.code().is_some_and(|code| SIGNATURE_ERRORS.contains(&code));
+            let is_resigned = resigned < MAX_RESIGNED && is_rejected;
             if is_resigned {
                 resigned += 1;
                 if let Some(session) = &self.session {
@@ -388,11 +386,6 @@ impl Calls {
             longest = self.max_backoff.min(longest * 2);
         }
     }
-}
-
-/// Whether AWS rejected a signature that may have been valid once: a clock is off, or the session has ended.
-fn is_signature_error(error: &Error) -> bool {
-    error.code().is_some_and(|code| SIGNATURE_ERRORS.contains(&code))
 }
 
 /// Calls that are going to be made. Code that plans calls to the same quota leaves time for them.

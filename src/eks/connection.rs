@@ -10,12 +10,9 @@ use aws_smithy_http_client::{
     Connector,
     tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode},
 };
-use aws_smithy_runtime_api::{
-    client::{
-        http::{HttpConnector, HttpConnectorSettings, SharedHttpConnector},
-        orchestrator::HttpRequest,
-    },
-    http::Headers,
+use aws_smithy_runtime_api::client::{
+    http::{HttpConnector, HttpConnectorSettings, SharedHttpConnector},
+    orchestrator::HttpRequest,
 };
 use aws_smithy_types::{body::SdkBody, byte_stream::ByteStream};
 use rustls::{
@@ -126,12 +123,10 @@ impl Request {
         }
         self.sent.get_or_init(Instant::now);
         let answer = connector.call(request).await?;
-        let (status, retry_after) = (answer.status().as_u16(), retry_after(answer.headers()));
+        let status = answer.status().as_u16();
+        let retry_after = answer.headers().get("retry-after").and_then(|seconds| seconds.parse().ok());
+        let retry_after = retry_after.map(Duration::from_secs);
         let body = ByteStream::new(answer.into_body()).collect().await?.into_bytes().into();
         Ok(Answer { status, retry_after, body })
     }
-}
-
-fn retry_after(headers: &Headers) -> Option<Duration> {
-    headers.get("retry-after")?.parse().ok().map(Duration::from_secs)
 }

@@ -80,7 +80,8 @@ impl ControlPlane {
         }
         let (url, authority) = (&described["endpoint"], &described["certificateAuthority"]["data"]);
         let (Some(url), Some(authority)) = (url.as_str(), authority.as_str()) else { return Ok(None) };
-        let connector = self.connector(authority).map_err(|error| {
+        let connector = STANDARD.decode(authority).map_err(BoxError::from).and_then(|pem| self.connect.connector(&pem));
+        let connector = connector.map_err(|error| {
             let cause = format!("its certificateAuthority is not valid: {error}");
             Error::call(Operation::DescribeCluster, cluster, ErrorClass::Rejected, cause)
         })?;
@@ -88,18 +89,9 @@ impl ControlPlane {
             let is_set = |name| vpc.get(name).and_then(Value::as_bool).unwrap_or_default();
             EndpointAccess { is_public: is_set("endpointPublicAccess"), is_private: is_set("endpointPrivateAccess") }
         });
-        Ok(Some(Endpoint { url: url.to_owned(), access: access.unwrap_or_default(), connector }))
-    }
-
-    fn connector(&self, authority: &str) -> Result<SharedHttpConnector, BoxError> {
-        self.connect.connector(&STANDARD.decode(authority)?)
-    }
-}
-
-impl Default for EndpointAccess {
-    /// What Amazon EKS sets by default.
-    fn default() -> Self {
-        Self { is_public: true, is_private: false }
+        // What Amazon EKS sets by default.
+        let access = access.unwrap_or(EndpointAccess { is_public: true, is_private: false });
+        Ok(Some(Endpoint { url: url.to_owned(), access, connector }))
     }
 }
 

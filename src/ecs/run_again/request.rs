@@ -68,7 +68,8 @@ pub(crate) fn request(
         return Err("it has an EBS volume, whose size and type a task does not show".to_owned());
     }
     let definition = task.task_definition_arn().ok_or("its task definition is not known")?;
-    let is_fargate = task.launch_type() == Some(&LaunchType::Fargate) || is_spot(task);
+    let is_fargate = task.launch_type() == Some(&LaunchType::Fargate)
+        || task.capacity_provider_name().is_some_and(|provider| provider.starts_with("FARGATE"));
     let mut request = RunTaskInputBuilder::default()
         .cluster(cluster.as_str())
         .task_definition(definition)
@@ -100,10 +101,6 @@ pub(crate) fn request(
         }
         None => request.set_launch_type(task.launch_type().cloned()),
     })
-}
-
-fn is_spot(task: &Task) -> bool {
-    task.capacity_provider_name().is_some_and(|provider| provider.starts_with("FARGATE"))
 }
 
 /// The task's own tags, with the count.
