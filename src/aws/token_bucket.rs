@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     ops::RangeBounds,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, Mutex, MutexGuard, OnceLock},
     time::Duration,
 };
 
@@ -74,28 +74,25 @@ pub(crate) enum Share {
 }
 
 /// The token buckets of an account and Region, with what was measured about its quotas.
-#[derive(Debug)]
-pub(crate) struct TokenBuckets([TokenBucket; Quota::ALL.len()]);
-
-impl Default for TokenBuckets {
-    fn default() -> Self {
-        Self::new(Share::All)
-    }
+#[derive(Debug, Default)]
+pub(crate) struct TokenBuckets {
+    share: Share,
+    buckets: [OnceLock<TokenBucket>; Quota::COUNT],
 }
 
 impl TokenBuckets {
     pub(crate) fn new(share: Share) -> Self {
-        let bucket = |limits: (f64, f64)| match share {
-            Share::All if limits.1 < SLOW => TokenBucket { is_slow: true, ..TokenBucket::new(limits, 1.0) },
-            Share::All => TokenBucket::new(limits, USED_SHARE),
-            Share::Half => TokenBucket { max_scale: 1.0, ..TokenBucket::new(limits, HALF_SHARE) },
-        };
-        Self(Quota::ALL.map(|quota| bucket(quota.limits())))
+        Self { share, ..Self::default() }
     }
 
     /// The bucket that an operation draws on.
     pub(super) fn of(&self, operation: Operation) -> &TokenBucket {
-        &self.0[operation.quota() as usize]
+        let (quota, limits) = (operation.quota(), operation.limits());
+        self.buckets[quota as usize].get_or_init(|| match self.share {
+            Share::All if limits.1 < SLOW => TokenBucket { is_slow: true, ..TokenBucket::new(limits, 1.0) },
+            Share::All => TokenBucket::new(limits, USED_SHARE),
+            Share::Half => TokenBucket { max_scale: 1.0, ..TokenBucket::new(limits, HALF_SHARE) },
+        })
     }
 }
 
@@ -361,7 +358,7 @@ impl Drop for QueuedCaller<'_> {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "nobody makes 2^52 calls")]
-fn count(calls: usize) -> f64 {
+pub(crate) fn count(calls: usize) -> f64 {
     calls as f64
 }
 
