@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// The most values of one filter.
-const FILTER_VALUES: usize = 200;
+pub(crate) const FILTER_VALUES: usize = 200;
 
 /// The most instances on a page: "`DescribeInstances`" in the Amazon EC2 API Reference.
 const PAGE_SIZE: &str = "1000";

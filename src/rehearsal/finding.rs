@@ -139,15 +139,10 @@ impl Findings {
         self.found.entry(kind).or_default().insert(what.into());
     }
 
-    /// The same findings, whose examples begin with a text.
-    pub(crate) fn prefixed(self, prefix: &str) -> Self {
-        let prefixed = |found: BTreeSet<String>| found.into_iter().map(|found| format!("{prefix}{found}")).collect();
-        Self { found: self.found.into_iter().map(|(kind, found)| (kind, prefixed(found))).collect(), ..self }
-    }
-
-    /// Takes over what others found.
-    pub(crate) fn extend(&mut self, others: Self) {
+    /// Takes over what others found, with a text before each example.
+    pub(crate) fn extend(&mut self, prefix: &str, others: Self) {
         for (kind, found) in others.found {
+            let found = found.into_iter().map(|found| format!("{prefix}{found}"));
             self.found.entry(kind).or_default().extend(found);
         }
         self.details.extend(others.details);

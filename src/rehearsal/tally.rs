@@ -24,7 +24,7 @@ pub(crate) fn report(mut surveys: Vec<Survey>, config: &Config, counts: &CallCou
     for survey in &mut surveys {
         let prefix = if has_several { format!("{} {} ", survey.account, survey.region) } else { String::new() };
         let of = std::mem::take(&mut survey.notes);
-        notes.findings.extend(of.findings.prefixed(&prefix));
+        notes.findings.extend(&prefix, of.findings);
         notes.incomplete.extend(of.incomplete.iter().map(|text| format!("{prefix}{text}")));
         notes.not_checked.extend(of.not_checked);
         if let Some(error) = &survey.error {

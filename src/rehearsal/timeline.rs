@@ -8,7 +8,12 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::{aws::operation::Operation, config::Strategy};
+use crate::{
+    aws::{operation::Operation, token_bucket::count},
+    config::Strategy,
+    ec2::FILTER_VALUES,
+    ecs::limits::{PAGE, UPDATE},
+};
 
 /// The time that a notice waits for others to be handled with it, 1 s: the batching window of the queue.
 const BATCHING_S: f64 = 1.0;
@@ -25,13 +30,6 @@ pub(crate) const NOTICE_S: f64 = 120.0;
 /// The longest time for which something can be asked to stop, 110 s: a notice, less 10 s for the answer, the change and
 /// the way of SIGTERM to the containers.
 pub(crate) const MAX_STOP_S: u64 = 110;
-
-/// The most instance ids in one `DescribeInstances`.
-const DESCRIBED: usize = 200;
-
-/// The most container instances in a list or a description, and in an update.
-const PAGE: usize = 100;
-const UPDATE: usize = 10;
 
 /// The calls for a Kubernetes node beside its evictions: node, patch, pods.
 const FOR_NODE: usize = 3;
@@ -87,7 +85,7 @@ pub(crate) fn scan_seconds(calls: usize, processes: usize) -> f64 {
 impl Wave {
     /// When the last instance is located, and by the quota of which operation.
     fn located(&self) -> (f64, Operation) {
-        let of_ec2 = self.instances.div_ceil(DESCRIBED) + self.user_data;
+        let of_ec2 = self.instances.div_ceil(FILTER_VALUES) + self.user_data;
         let pages: usize = self.container_instances.values().map(|count| count.div_ceil(PAGE)).sum();
         let reads = if self.scan_calls > 0 {
             scan_seconds(self.scan_calls, PROCESSES.min(self.instances))
@@ -143,11 +141,6 @@ impl Wave {
 /// Rounds to tenths of a second.
 fn rounded(seconds: f64) -> f64 {
     (seconds * 10.0).round() / 10.0
-}
-
-#[expect(clippy::cast_precision_loss, reason = "nobody makes 2^52 calls")]
-fn count(calls: usize) -> f64 {
-    calls as f64
 }
 
 #[cfg(test)]
