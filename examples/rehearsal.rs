@@ -13,7 +13,7 @@ mod function;
 use std::{error::Error, process::ExitCode, time::Duration};
 
 use serde_json::Value;
-use spot_interruption_handler::config::VARIABLES;
+use spot_interruption_handler::config::variables;
 use standin::{Answer, ContainerInstance, Function, Instance, Quotas, Standin, Task, TaskDefinition, eks_fleet, fleet};
 
 const USAGE: &str = "usage: rehearsal [--json] [--instances COUNT]";
@@ -50,7 +50,7 @@ async fn rehearse() -> Result<ExitCode, Box<dyn Error>> {
         None => fleet(&aws),
         Some(count) => large_fleet(&aws, count),
     }
-    let settings = VARIABLES.iter().filter_map(|name| Some((*name, std::env::var(name).ok()?)));
+    let settings = variables().into_iter().filter_map(|name| std::env::var(&name).ok().map(|value| (name, value)));
     let function = Function::new(std::env::current_exe()?).envs(aws.env()).env("EKS_CLUSTERS", "*");
     let function = function.env("REHEARSAL_READS", "all").envs(settings).start().await?;
     function.ready().await?;

@@ -4,7 +4,7 @@ use std::{env, io::Write, process::ExitCode};
 
 use lambda_runtime::Context;
 
-use crate::{config::VARIABLES, identifier::AccountId};
+use crate::{config::variables, identifier::AccountId};
 
 /// The function's version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -33,7 +33,7 @@ pub fn answer_command_line() -> Option<ExitCode> {
         let _ = writeln!(out, "{NAME_AND_VERSION}");
         Some(ExitCode::SUCCESS)
     } else if asks(["-h", "--help"]) {
-        let variables = VARIABLES.join("\n  ");
+        let variables = variables().join("\n  ");
         let _ = writeln!(out, "{NAME_AND_VERSION} {ABOUT}.\n\nIt reads these environment variables:\n  {variables}");
         Some(ExitCode::SUCCESS)
     } else if let Some(missing) = missing {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt, ops::RangeInclusive};
 
-use crate::identifier::AccountId;
+use crate::identifier::{AccountId, ParseError};
 
 /// An environment variable whose value is invalid.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -90,6 +90,12 @@ impl Setting {
         let accounts = accounts.ok().filter(|accounts| accounts.len() <= 100);
         let expected = "comma-separated AWS account ids of 12 digits each, at most 100";
         accounts.map(|accounts| accounts.into_iter().collect()).ok_or_else(|| self.invalid(expected))
+    }
+
+    /// An identifier.
+    pub(super) fn identifier<T: TryFrom<String, Error = ParseError>>(self) -> Result<Option<T>, InvalidSetting> {
+        let identifier = self.value.clone().map(T::try_from).transpose();
+        identifier.map_err(|error| self.invalid(error.expected))
     }
 
     pub(super) fn invalid(self, expected: impl fmt::Display) -> InvalidSetting {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    config::Strategy,
+    config::{STRATEGIES, Strategy},
     identifier::{AccountId, ClusterName, InstanceId, ParseError, Region},
 };
 
@@ -29,11 +29,7 @@ impl TryFrom<String> for Strategy {
     type Error = ParseError;
 
     fn try_from(found: String) -> Result<Self, ParseError> {
-        match found.as_str() {
-            "deregister" => Ok(Self::Deregister),
-            "drain" => Ok(Self::Drain),
-            "evacuate" => Ok(Self::Evacuate),
-            _ => Err(ParseError::new(&found, "deregister, drain or evacuate")),
-        }
+        let strategy = STRATEGIES.into_iter().find(|(word, _)| *word == found);
+        strategy.map(|(_, strategy)| strategy).ok_or_else(|| ParseError::new(&found, "deregister, drain or evacuate"))
     }
 }

@@ -3,7 +3,7 @@
 use std::{process::Command, time::Duration};
 
 use serde_json::Value;
-use spot_interruption_handler::config::VARIABLES;
+use spot_interruption_handler::config::variables;
 use standin::{Fault, FunctionError};
 
 use crate::{ID, apis, crowd, function, handled, notice, register, standin, start};
@@ -42,8 +42,9 @@ fn started_by_hand_it_prints_one_line() {
     }
     for asked in ["-h", "--help"] {
         let (is_success, said) = answer(&[asked], &[]);
-        for part in ["ECS", "EKS", "Lambda starts it", "cargo run --example demo"].into_iter().chain(VARIABLES) {
-            assert!(is_success && said.contains(part), "{asked}: {said}");
+        let parts = ["ECS", "EKS", "Lambda starts it", "cargo run --example demo"].map(str::to_owned);
+        for part in parts.into_iter().chain(variables()) {
+            assert!(is_success && said.contains(&part), "{asked}: {said}");
         }
     }
     for (args, lambda) in [
