@@ -143,12 +143,14 @@ identifier!(
     }
 );
 
-impl QueueArn {
-    /// The queue's Region, if it is one.
-    pub(crate) fn region(&self) -> Option<Region> {
-        self.0.split(':').nth(3)?.to_owned().try_into().ok()
+impl Region {
+    /// The Region of a resource, if its ARN has one.
+    pub(crate) fn of_arn(arn: &str) -> Option<Self> {
+        arn.split(':').nth(3)?.to_owned().try_into().ok()
     }
+}
 
+impl QueueArn {
     /// The path of the queue's URL: the account and the name.
     pub(crate) fn path(&self) -> String {
         self.0.split(':').skip(4).collect::<Vec<_>>().join("/")

@@ -48,7 +48,7 @@ pub(crate) async fn publish(
     bus: &EventBusArn,
     answers: impl Iterator<Item = &Answer>,
 ) {
-    let (Some(home), Some(region)) = (scopes.home(), region(bus)) else { return };
+    let (Some(home), Some(region)) = (scopes.home(), Region::of_arn(bus.as_str())) else { return };
     let left = Now::read().until(function_ends).map_or(TIMEOUT, |left| left.saturating_sub(ANSWER_MARGIN));
     let calls = &home.calls(Deadline::after(TIMEOUT.min(left)), &Arc::default());
     let client = &scopes.client(&region, &SERVICE);
@@ -68,10 +68,6 @@ pub(crate) async fn publish(
             }
         })
         .await;
-}
-
-fn region(bus: &EventBusArn) -> Option<Region> {
-    bus.as_str().split(':').nth(3)?.to_owned().try_into().ok()
 }
 
 fn entry(bus: &EventBusArn, answer: &Answer) -> Option<Value> {

@@ -11,7 +11,7 @@ use crate::{
         query::{Client, Json, Service},
     },
     error::{BoxError, Error, ErrorClass},
-    identifier::QueueArn,
+    identifier::{QueueArn, Region},
 };
 
 const SERVICE: Service = Service { id: "SQS", name: "sqs", version: "AmazonSQS" };
@@ -24,7 +24,7 @@ pub(crate) struct Queue {
 
 impl Queue {
     pub(crate) fn new(sdk: &SdkConfig, arn: QueueArn) -> Self {
-        let sdk = arn.region().map_or_else(|| sdk.clone(), |region| in_region(sdk, &region));
+        let sdk = Region::of_arn(arn.as_str()).map_or_else(|| sdk.clone(), |region| in_region(sdk, &region));
         Self { client: Client::new(&sdk, &SERVICE), arn }
     }
 

@@ -92,12 +92,16 @@ fn field<'a>(of: &'a Value, path: &str) -> &'a Value {
 
 /// Reads a field of an event, or of its `detail`, that the events handled here always have.
 pub(super) fn required<T: TryFrom<String, Error = ParseError>>(of: &Value, path: &str) -> Result<T, Error> {
-    let read = match field(of, path) {
+    parse(field(of, path)).map_err(|error| Error::InvalidEvent(format!("{path}: {error}")))
+}
+
+/// Parses a string.
+pub(super) fn parse<T: TryFrom<String, Error = ParseError>>(value: &Value) -> Result<T, ParseError> {
+    match value {
         Value::String(text) => T::try_from(text.clone()),
         // An empty text is invalid for all of these types, and its error names the expectation.
         other => T::try_from(String::new()).map_err(|error| ParseError { found: kind_of(other), ..error }),
-    };
-    read.map_err(|error| Error::InvalidEvent(format!("{path}: {error}")))
+    }
 }
 
 /// Reads the envelope's `time`. A time in the future comes from a sample event or from a clock that is ahead; it counts

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use super::envelope::{detail, kind_of, required, time};
+use super::envelope::{detail, kind_of, parse, required, time};
 use crate::{
     error::Error,
     identifier::ParseError,
@@ -57,14 +57,7 @@ fn list<T: TryFrom<String, Error = ParseError> + Ord>(detail: &Value, name: &str
         Some(Value::Array(values)) => values,
         Some(other) => return Err(invalid("", &ParseError { found: kind_of(other), expected: "a list of strings" })),
     };
-    let read = |(at, value): (usize, &Value)| {
-        let read = match value {
-            Value::String(text) => T::try_from(text.clone()),
-            // An empty text is invalid for all of these types, and its error names the expectation.
-            other => T::try_from(String::new()).map_err(|error| ParseError { found: kind_of(other), ..error }),
-        };
-        read.map_err(|error| invalid(&format!("[{at}]"), &error))
-    };
+    let read = |(at, value): (usize, &Value)| parse(value).map_err(|error| invalid(&format!("[{at}]"), &error));
     values.iter().enumerate().map(read).collect()
 }
 
