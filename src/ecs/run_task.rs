@@ -3,11 +3,11 @@
 use std::{collections::HashMap, sync::Arc};
 
 use aws_sdk_ecs::{
-    operation::run_task::{RunTaskError, builders::RunTaskInputBuilder},
+    operation::run_task::{RunTaskError, RunTaskOutput, builders::RunTaskInputBuilder},
     types::{Task, TaskDefinitionField, TaskField},
 };
 
-use super::{Ecs, definition::Definition, none_failed};
+use super::{Ecs, definition::Definition};
 use crate::{
     aws::{calls::Calls, coalesce::bisecting, next, operation::Operation},
     error::Error,
@@ -42,14 +42,8 @@ impl Ecs {
         cluster: ClusterName,
         arns: Vec<TaskArn>,
     ) -> Result<HashMap<TaskArn, Option<Arc<Task>>>, Error> {
-        let describe = async |arns: Vec<TaskArn>| {
-            let arns = arns.iter().map(ToString::to_string).collect();
-            let request = self.client.describe_tasks().cluster(cluster.as_str()).set_tasks(Some(arns));
-            let request = request.include(TaskField::Tags);
-            let answer = calls.make(Operation::DescribeTasks, &cluster, || request.clone().send()).await?;
-            none_failed(Operation::DescribeTasks, cluster.as_str(), answer.failures(), &["MISSING"])?;
-            Ok(answer.tasks.unwrap_or_default())
-        };
+        let tags = Some(vec![TaskField::Tags]);
+        let describe = |arns| self.describe_together(&calls, &cluster, arns, tags.clone());
         let mut found = HashMap::new();
         for (_, described) in bisecting(arns, describe).await {
             for task in described? {
@@ -101,34 +95,37 @@ impl Ecs {
     ) -> Result<Answer, Error> {
         let attempt = || async {
             match request.clone().send_with(&self.client).await {
-                Ok(answer) => Ok(Ok((answer.tasks.unwrap_or_default(), answer.failures.unwrap_or_default()))),
+                Ok(answer) => Ok(Answer::of(&answer)),
                 Err(error) => match error.as_service_error() {
-                    Some(RunTaskError::ConflictException(conflict)) => Ok(Err(conflict.resource_ids().to_vec())),
+                    Some(RunTaskError::ConflictException(conflict)) => {
+                        let ids = conflict.resource_ids().iter();
+                        Ok(Answer::Conflict(ids.filter_map(|id| id.clone().try_into().ok()).collect()))
+                    }
                     _ => Err(error),
                 },
             }
         };
-        let (tasks, failures) = match calls.make(Operation::RunTask, old, attempt).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(ids)) => {
-                return Ok(Answer::Conflict(ids.into_iter().filter_map(|id| id.try_into().ok()).collect()));
-            }
+        match calls.make(Operation::RunTask, old, attempt).await {
             // A cluster without container instances. They may come.
             Err(Error::Call { cause, .. }) if cause.contains("No Container Instances were found") => {
-                return Ok(Answer::NoCapacity(cause));
+                Ok(Answer::NoCapacity(cause))
             }
-            Err(error) => return Err(error),
-        };
-        let started = tasks.into_iter().filter_map(|task| task.task_arn).find_map(|arn| TaskArn::try_from(arn).ok());
-        Ok(started.map_or_else(
-            || {
-                let failure = failures.first();
-                let reason = failure.and_then(|failure| failure.reason()).unwrap_or("no reason given");
-                Answer::NoCapacity(
-                    failure.and_then(|f| f.detail()).map_or(reason.to_owned(), |d| format!("{reason}: {d}")),
-                )
-            },
-            Answer::Started,
-        ))
+            answer => answer,
+        }
+    }
+}
+
+impl Answer {
+    fn of(answer: &RunTaskOutput) -> Self {
+        let mut arns = answer.tasks().iter().filter_map(|task| task.task_arn.clone());
+        if let Some(started) = arns.find_map(|arn| TaskArn::try_from(arn).ok()) {
+            return Self::Started(started);
+        }
+        let failure = answer.failures().first();
+        let reason = failure.and_then(|failure| failure.reason()).unwrap_or("no reason given");
+        Self::NoCapacity(match failure.and_then(|failure| failure.detail()) {
+            Some(detail) => format!("{reason}: {detail}"),
+            None => reason.to_owned(),
+        })
     }
 }

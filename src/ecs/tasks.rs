@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_ecs::types::DesiredStatus;
+use aws_sdk_ecs::types::{self, DesiredStatus, TaskField};
 use futures_util::future::{join_all, try_join_all};
 
 use super::{
@@ -179,18 +179,29 @@ impl Ecs {
         cluster: &ClusterName,
         arns: Vec<TaskArn>,
     ) -> Result<HashMap<TaskArn, Task>, Error> {
-        const OPERATION: Operation = Operation::DescribeTasks;
-        let describe = async |arns: Vec<TaskArn>| {
-            let arns = arns.iter().map(ToString::to_string).collect();
-            let request = self.client.describe_tasks().cluster(cluster.as_str()).set_tasks(Some(arns));
-            let answer = calls.once().make(OPERATION, cluster, || request.clone().send()).await?;
-            none_failed(OPERATION, cluster.as_str(), answer.failures(), &["MISSING"])?;
-            Ok(answer.tasks.unwrap_or_default().into_iter().filter_map(Task::new).collect::<Vec<_>>())
-        };
+        let describe = async |arns| self.describe_together(&calls.once(), cluster, arns, None).await;
         let mut tasks = HashMap::with_capacity(arns.len());
         for (_, described) in bisecting(arns, describe).await {
-            tasks.extend(described?.into_iter().map(|task| (task.arn.clone(), task)));
+            let described = described?.into_iter().filter_map(Task::new);
+            tasks.extend(described.map(|task| (task.arn.clone(), task)));
         }
         Ok(tasks)
+    }
+
+    /// Describes tasks in one call.
+    pub(super) async fn describe_together(
+        &self,
+        calls: &Calls,
+        cluster: &ClusterName,
+        arns: Vec<TaskArn>,
+        include: Option<Vec<TaskField>>,
+    ) -> Result<Vec<types::Task>, Error> {
+        const OPERATION: Operation = Operation::DescribeTasks;
+        let arns = arns.iter().map(ToString::to_string).collect();
+        let request = self.client.describe_tasks().cluster(cluster.as_str()).set_tasks(Some(arns));
+        let request = request.set_include(include);
+        let answer = calls.make(OPERATION, cluster, || request.clone().send()).await?;
+        none_failed(OPERATION, cluster.as_str(), answer.failures(), &["MISSING"])?;
+        Ok(answer.tasks.unwrap_or_default())
     }
 }
