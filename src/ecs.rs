@@ -26,7 +26,6 @@ pub(crate) mod services;
 pub(crate) mod state;
 pub(crate) mod stop_order;
 pub(crate) mod target_group;
-pub(crate) mod target_groups;
 pub(crate) mod task;
 pub(crate) mod task_definitions;
 pub(crate) mod tasks;

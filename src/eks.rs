@@ -2,7 +2,6 @@
 
 pub(crate) mod act;
 pub(crate) mod api_server;
-pub(crate) mod api_servers;
 pub(crate) mod budget;
 pub(crate) mod connection;
 pub(crate) mod control_plane;
@@ -28,7 +27,9 @@ use aws_config::SdkConfig;
 use self::{api_server::ApiServer, connection::Connect, control_plane::ControlPlane, node::NodeNames};
 use crate::{
     aws::{calls::Calls, coalesce::Coalesced, operation::Operation, token_bucket::Share},
+    error::Error,
     identifier::{ClusterName, Region},
+    lock::lock,
 };
 
 /// Amazon EKS in one account and Region.
@@ -52,6 +53,22 @@ impl Eks {
             describing: Coalesced::shared(Operation::DescribeCluster),
             listing: Coalesced::shared(Operation::ListNodes),
         }))
+    }
+
+    /// The API server of a cluster; `None` if there is no such cluster, or it has no API server yet.
+    async fn api_server(&self, calls: &Calls, cluster: &ClusterName) -> Result<Option<Arc<ApiServer>>, Error> {
+        let known = lock(&self.0.api_servers).get(cluster).filter(|known| !known.is_deleted()).cloned();
+        match known {
+            Some(known) => Ok(Some(known)),
+            None => self.0.describing.get_one(self, calls, cluster, Self::find).await,
+        }
+    }
+
+    async fn find(self, calls: Calls, cluster: ClusterName) -> Result<Option<Arc<ApiServer>>, Error> {
+        let Some(endpoint) = self.0.control_plane.endpoint(&calls, &cluster).await? else { return Ok(None) };
+        let api_server = Arc::new(ApiServer::new(&self.0.control_plane, cluster.clone(), endpoint));
+        lock(&self.0.api_servers).insert(cluster, Arc::clone(&api_server));
+        Ok(Some(api_server))
     }
 
     /// The ARN of the role that requests are made with, if AWS STS answers.

@@ -1,7 +1,6 @@
 //! Elastic Load Balancing: targets that are taken out of their target groups.
 
-mod attributes;
-mod family;
+mod target_groups;
 
 use std::{
     collections::HashMap,

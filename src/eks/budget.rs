@@ -67,8 +67,8 @@ impl Budget {
 
     /// Whether it covers a pod.
     pub(crate) fn covers(&self, pod: &Pod) -> bool {
-        self.metadata.namespace == pod.namespace()
-            && self.spec.selector.as_ref().is_some_and(|selector| selector.fits(pod.labels()))
+        self.metadata.namespace == pod.metadata.namespace
+            && self.spec.selector.as_ref().is_some_and(|selector| selector.fits(&pod.metadata.labels))
     }
 }
 

@@ -81,12 +81,12 @@ async fn perform(target: Arc<Target>, pod: Option<Arc<Pod>>, step: Step) -> Comp
     match (pod, step) {
         (Some(pod), Step::Delete(grace)) => {
             let now = calls.due_at(Instant::now()).retrying_for(DELETION_RETRY_FOR);
-            Completion::Deleted(pod.uid().to_owned(), api_server.delete(&now, &pod, grace).await)
+            Completion::Deleted(pod.metadata.uid.clone(), api_server.delete(&now, &pod, grace).await)
         }
         (Some(pod), Step::Evict { grace, due, sent }) => {
             let calls = calls.due_at(due).retrying_for(EVICTION_RETRY_FOR);
             let evicted = api_server.evict(&calls, &pod, EvictionMode::Evict(grace), sent).await;
-            Completion::Evicted(pod.uid().to_owned(), evicted)
+            Completion::Evicted(pod.metadata.uid.clone(), evicted)
         }
         _ => Completion::Read(api_server.pods(&calls.retrying_for(EVICTION_RETRY_FOR), node).await),
     }

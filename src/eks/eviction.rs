@@ -52,7 +52,7 @@ impl ApiServer {
         mode: EvictionMode,
         sent: Sent,
     ) -> Result<Eviction, Error> {
-        let mut options = Map::from_iter([("preconditions".to_owned(), json!({ "uid": pod.uid() }))]);
+        let mut options = Map::from_iter([("preconditions".to_owned(), json!({ "uid": pod.metadata.uid }))]);
         let mut query = "";
         match mode {
             EvictionMode::Evict(None) => {}
@@ -64,7 +64,7 @@ impl ApiServer {
         }
         // Without `apiVersion` and `kind`, old and new servers accept it.
         let body = json!({
-            "metadata": { "name": pod.name(), "namespace": pod.namespace() },
+            "metadata": { "name": pod.metadata.name, "namespace": pod.metadata.namespace },
             "deleteOptions": options,
         });
         let request = Request {
@@ -85,7 +85,7 @@ impl ApiServer {
             "kind": "DeleteOptions",
             // 0 would remove the pod from the API while its containers run.
             "gracePeriodSeconds": seconds(grace.max(Duration::from_secs(1))),
-            "preconditions": { "uid": pod.uid() },
+            "preconditions": { "uid": pod.metadata.uid },
         });
         let (content_type, body) = ("application/json", body.to_string());
         let request = Request { method: "DELETE", path: path(pod), content_type, body, ..Request::default() };
@@ -99,7 +99,7 @@ impl ApiServer {
 }
 
 fn path(pod: &Pod) -> String {
-    format!("/api/v1/namespaces/{}/pods/{}", escape(pod.namespace()), escape(pod.name()))
+    format!("/api/v1/namespaces/{}/pods/{}", escape(&pod.metadata.namespace), escape(&pod.metadata.name))
 }
 
 fn seconds(grace: Duration) -> Value {

@@ -12,7 +12,7 @@ const MIRROR: &str = "kubernetes.io/config.mirror";
 
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Pod {
-    metadata: Metadata,
+    pub(super) metadata: Metadata,
     #[serde(default)]
     spec: Spec,
     #[serde(default)]
@@ -21,13 +21,14 @@ pub(crate) struct Pod {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Metadata {
-    name: String,
-    namespace: String,
-    uid: String,
+pub(super) struct Metadata {
+    pub(super) name: String,
+    pub(super) namespace: String,
+    /// The id that tells it from a later pod of the same name.
+    pub(super) uid: String,
     deletion_timestamp: Option<String>,
     #[serde(default)]
-    labels: HashMap<String, String>,
+    pub(super) labels: HashMap<String, String>,
     #[serde(default)]
     annotations: HashMap<String, String>,
     #[serde(default)]
@@ -53,23 +54,6 @@ struct PodStatus {
 }
 
 impl Pod {
-    pub(crate) fn namespace(&self) -> &str {
-        &self.metadata.namespace
-    }
-
-    pub(crate) fn name(&self) -> &str {
-        &self.metadata.name
-    }
-
-    pub(crate) fn labels(&self) -> &HashMap<String, String> {
-        &self.metadata.labels
-    }
-
-    /// The id that tells it from a later pod of the same name.
-    pub(crate) fn uid(&self) -> &str {
-        &self.metadata.uid
-    }
-
     /// The time between SIGTERM and SIGKILL.
     pub(crate) fn grace(&self) -> Duration {
         // Old servers have negative ones.
@@ -93,7 +77,7 @@ impl Pod {
 
 impl fmt::Display for Pod {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.namespace(), self.name())
+        write!(f, "{}/{}", self.metadata.namespace, self.metadata.name)
     }
 }
 

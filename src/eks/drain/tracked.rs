@@ -69,7 +69,7 @@ impl Tracked {
 
     fn add(&mut self, pods: impl IntoIterator<Item = Pod>) {
         for pod in pods.into_iter().filter(Pod::is_to_be_evicted) {
-            let uid = pod.uid().to_owned();
+            let uid = pod.metadata.uid.clone();
             self.pods.entry(uid).or_insert_with(|| TrackedPod { pod: Arc::new(pod), state: State::Due, error: None });
         }
     }
@@ -162,7 +162,7 @@ impl Tracked {
 
     /// Pods that are gone or stopping are done; blocked ones are evicted again.
     fn update(&mut self, pods: Vec<Pod>) {
-        let present: HashMap<_, _> = pods.into_iter().map(|pod| (pod.uid().to_owned(), pod)).collect();
+        let present: HashMap<_, _> = pods.into_iter().map(|pod| (pod.metadata.uid.clone(), pod)).collect();
         for (uid, tracked) in &mut self.pods {
             if matches!(tracked.state, State::Blocked | State::Refused) {
                 let is_present = present.get(uid).is_some_and(Pod::is_to_be_evicted);
