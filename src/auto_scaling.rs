@@ -12,8 +12,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use aws_config::SdkConfig;
 
-use self::hook_cache::HookCache;
-
+use self::{hook_cache::HookCache, lifecycle::VALIDATION_ERROR};
 use crate::{
     aws::{
         calls::Calls,
@@ -147,7 +146,7 @@ impl AutoScaling {
         let detached = self.coalesced.detachments.get(self, calls, &group, id.clone(), Self::detach).await?;
         match detached.unwrap_or(Ok(())) {
             // Another invocation was faster.
-            Err(error) if error.code() == Some("ValidationError") => left(Some(&group), "it is no longer in its group"),
+            Err(error) if error.code() == Some(VALIDATION_ERROR) => left(Some(&group), "it is no longer in its group"),
             Err(error) => Err(error),
             Ok(()) => Ok(Some(Replacement { auto_scaling_group: Some(group), is_started: true, reason: None })),
         }

@@ -26,7 +26,7 @@ impl LifecycleHooks {
     #[must_use]
     pub fn contains(&self, hook: &str) -> bool {
         let is_owned = OWNED.contains(&hook);
-        self.0.iter().any(|pattern| if is_owned { pattern.to_string() == hook } else { pattern.matches(hook) })
+        self.0.iter().any(|pattern| if is_owned { pattern.pattern() == hook } else { pattern.matches(hook) })
     }
 }
 

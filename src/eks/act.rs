@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::{
     api_server::ApiServer,
-    connection::{Answer, Request, Sent, escape},
+    connection::{Answer, Request, Sent},
     drain::{Drained, drain},
     eviction::{Eviction, EvictionMode},
     locate::Located,
@@ -20,7 +20,7 @@ use super::{
     pod::Pod,
 };
 use crate::{
-    aws::{calls::Calls, deadline::Now, operation::Operation},
+    aws::{calls::Calls, deadline::Now, escape, operation::Operation},
     error::{Error, ErrorClass},
     outcome::{NodeOutcome, Outcome, PodCounts},
 };

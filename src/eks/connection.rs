@@ -22,7 +22,6 @@ use rustls::{
 use tokio::time::Instant;
 
 use super::token::Token;
-pub(super) use crate::aws::escape;
 use crate::{
     aws::{CONNECT, USER_AGENT},
     error::BoxError,

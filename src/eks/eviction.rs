@@ -6,11 +6,11 @@ use serde_json::{Map, Value, json};
 
 use super::{
     api_server::{ApiServer, Status},
-    connection::{Answer, Request, Sent, escape},
+    connection::{Answer, Request, Sent},
     pod::Pod,
 };
 use crate::{
-    aws::{calls::Calls, operation::Operation},
+    aws::{calls::Calls, escape, operation::Operation},
     error::Error,
 };
 

@@ -3,9 +3,9 @@
 use serde::{Deserialize, de::DeserializeOwned};
 use tokio::time::timeout_at;
 
-use super::{api_server::ApiServer, connection::escape};
+use super::api_server::ApiServer;
 use crate::{
-    aws::{self, calls::Calls, operation::Operation},
+    aws::{self, calls::Calls, escape, operation::Operation},
     error::{Error, ErrorClass},
 };
 

@@ -12,11 +12,10 @@ use tokio::time::Instant;
 use super::{
     Eks,
     api_server::ApiServer,
-    connection::escape,
     node::{Node, NodeNames},
 };
 use crate::{
-    aws::{calls::Calls, operation::Operation},
+    aws::{calls::Calls, escape, operation::Operation},
     ec2::instance::Instance,
     error::Error,
     identifier::{ClusterName, InstanceId},
