@@ -8,11 +8,11 @@ mod hook_cache;
 mod hooks;
 mod lifecycle;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use aws_config::SdkConfig;
 
-use self::{hook_cache::HookCache, lifecycle::VALIDATION_ERROR};
+use self::{hook::VALIDATION_ERROR, hook_cache::HookCache};
 use crate::{
     aws::{
         calls::Calls,
@@ -42,6 +42,9 @@ const DETACHED: usize = 20;
 
 /// The lifecycle state of an instance that serves.
 const IN_SERVICE: &str = "InService";
+
+/// How long the description of an instance that is to be replaced may keep its batch waiting, 20 s.
+pub(crate) const DESCRIBE_FOR: Duration = Duration::from_secs(20);
 
 /// The process whose suspension keeps a group from launching instances.
 const LAUNCH: &str = "Launch";
@@ -90,8 +93,8 @@ struct Group {
     reason_to_leave: Option<&'static str>,
 }
 
-/// Whether an interrupted instance that is in a group is replaced at once.
-pub(crate) fn is_replaced(config: &Config, interruption: &Interruption) -> bool {
+/// Whether an interrupted instance that is in a group is to be replaced at once.
+pub(crate) fn replaces_at_once(config: &Config, interruption: &Interruption) -> bool {
     config.replacement == ReplacementPolicy::Detach
         && config.mode == Mode::Change
         && interruption.kind == Kind::Notice(InstanceAction::Terminate)
@@ -120,7 +123,7 @@ impl AutoScaling {
         interruption: &Interruption,
         instance: &Instance,
     ) -> Result<Option<Replacement>, Error> {
-        if !is_replaced(config, interruption) || instance.auto_scaling_group().is_none() {
+        if !replaces_at_once(config, interruption) || instance.auto_scaling_group().is_none() {
             return Ok(None);
         }
         let left = |group: Option<&str>, reason: &str| {

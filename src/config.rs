@@ -98,6 +98,13 @@ pub enum Strategy {
     Evacuate,
 }
 
+const OTHER_HOOK: &str = "LIFECYCLE_HOOKS does not name its hook";
+const REPLACED: &str = "its service replaces it";
+const STOPPED: &str = "it has stopped";
+
+/// The reasons to ignore events that the stack's rules deliver, since they can't tell them from others.
+pub(crate) const EXPECTED: [&str; 3] = [OTHER_HOOK, REPLACED, STOPPED];
+
 /// The strategies, the default first.
 pub(crate) const STRATEGIES: [(&str, Strategy); 3] =
     [("deregister", Strategy::Deregister), ("drain", Strategy::Drain), ("evacuate", Strategy::Evacuate)];
@@ -315,7 +322,8 @@ impl Config {
     pub(crate) fn reason_to_ignore_interruption(&self, interruption: &Interruption) -> Option<&'static str> {
         let is_handled = |action: &LifecycleAction| self.lifecycle_hooks.contains(action.hook.as_str());
         match &interruption.lifecycle_action {
-            Some(action) if !is_handled(action) => Some("LIFECYCLE_HOOKS does not name its hook"),
+            Some(_) if self.lifecycle_hooks.is_empty() => Some("LIFECYCLE_HOOKS is empty"),
+            Some(action) if !is_handled(action) => Some(OTHER_HOOK),
             _ => self.reason_to_ignore_kind(interruption.kind),
         }
     }
@@ -323,8 +331,8 @@ impl Config {
     /// The setting that has an event of a task ignored, if there is one.
     pub(crate) fn reason_to_ignore_task(&self, task: &TaskDetail) -> Option<&'static str> {
         match task.service {
-            Some(_) if task.cause != Cause::FargateSpot => Some("its service replaces it"),
-            Some(_) if task.has_stopped => Some("it has stopped"),
+            Some(_) if task.cause != Cause::FargateSpot => Some(REPLACED),
+            Some(_) if task.has_stopped => Some(STOPPED),
             Some(_) if self.fargate_spot == FargateSpotPolicy::Ignore => Some("FARGATE_SPOT is ignore"),
             None if self.run_again == RunAgainPolicy::Never => Some("RUN_AGAIN is never"),
             _ => None,

@@ -79,12 +79,7 @@ pub struct IgnoredEvent {
 
 impl IgnoredEvent {
     /// An event that is ignored because of a setting.
-    pub(crate) fn by_setting(event: &Event, reason: &str) -> Self {
-        let is_expected = match event {
-            Event::Interruption(of) => of.lifecycle_action.is_some(),
-            Event::Task(_) => true,
-            Event::Rehearsal(_) | Event::Ignored(_) => false,
-        };
+    pub(crate) fn by_setting(event: &Event, reason: &str, is_expected: bool) -> Self {
         let (event, account, region) = match event {
             Event::Interruption(of) => (of.kind.to_string(), Some(&of.account), Some(&of.region)),
             Event::Task(of) => (task_state_change::DETAIL_TYPE.to_owned(), Some(&of.account), Some(&of.region)),

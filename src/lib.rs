@@ -227,7 +227,11 @@ impl Invocation<'_> {
         };
         match (event.reason_to_ignore(self.config), event.key().and_then(|key| outcomes.get(&key))) {
             (None, Some(outcome)) => report::handled(event, &outcome.clone().await, &self.counts),
-            (reason, _) => report::ignored(&IgnoredEvent::by_setting(event, reason.unwrap_or_default()), message),
+            (reason, _) => {
+                let reason = reason.unwrap_or_default();
+                let is_expected = config::EXPECTED.contains(&reason);
+                report::ignored(&IgnoredEvent::by_setting(event, reason, is_expected), message)
+            }
         }
     }
 }

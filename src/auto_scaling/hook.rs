@@ -12,6 +12,9 @@ pub(super) const LIST: List = List::new(
 /// The transition of hooks in which instances wait before they are terminated.
 const TERMINATING: &str = "autoscaling:EC2_INSTANCE_TERMINATING";
 
+/// The error code for a lifecycle action that is no longer there, and for an instance, a group or a hook that is not there.
+pub(super) const VALIDATION_ERROR: &str = "ValidationError";
+
 /// A lifecycle hook: instances wait in it until their action is completed or a timeout has passed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Hook {

@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use super::{
     AutoScaling,
-    hook::{self, Hook},
+    hook::{self, Hook, VALIDATION_ERROR},
     hook_cache::GroupHooks,
-    lifecycle::VALIDATION_ERROR,
 };
 use crate::{
     aws::{calls::Calls, operation::Operation, query::Parameters},

@@ -1,6 +1,6 @@
 //! Instances that wait in a lifecycle hook.
 
-use super::AutoScaling;
+use super::{AutoScaling, hook::VALIDATION_ERROR};
 use crate::{
     aws::{
         calls::Calls,
@@ -10,9 +10,6 @@ use crate::{
     error::Error,
     identifier::InstanceId,
 };
-
-/// The error code for a lifecycle action that is no longer there, and for a group or hook that is not there.
-pub(super) const VALIDATION_ERROR: &str = "ValidationError";
 
 impl AutoScaling {
     /// Has an instance go on that waits in a hook. Returns whether it was still waiting.

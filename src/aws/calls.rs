@@ -354,8 +354,8 @@ impl Calls {
             };
             let Some(class) = error.class() else { return Err(error) };
             // The SDK corrects its clock from the answer, and the role is assumed again.
-            let is_rejected = error.code().is_some_and(|code| SIGNATURE_ERRORS.contains(&code));
-            let is_resigned = resigned < MAX_RESIGNED && is_rejected;
+            let is_signature_rejected = error.code().is_some_and(|code| SIGNATURE_ERRORS.contains(&code));
+            let is_resigned = resigned < MAX_RESIGNED && is_signature_rejected;
             if is_resigned {
                 resigned += 1;
                 if let Some(session) = &self.session {

@@ -37,6 +37,7 @@ use super::{
     change::{ChangeOutcome, deregister, set_state},
     container_instance::ContainerInstance,
     plan::Evacuation,
+    task::Task,
 };
 use crate::{
     aws::{
@@ -98,15 +99,13 @@ pub(super) async fn evacuate(
     let mut in_flight = JoinSet::new();
     loop {
         planned_stops.set(open_stops(&tracked, Instant::now()));
+        let to_stop = planned_stops.in_total(..=ends + MAX_STOP_BACKLOG);
+        let to_deregister = deregistration.in_total(ends..=ends + MAX_DEREGISTER_BACKLOG);
         let clock = Clock {
             started,
             ends,
-            stop_backlog: calls
-                .time_for(StopTask, planned_stops.in_total(..=ends + MAX_STOP_BACKLOG))
-                .min(MAX_STOP_BACKLOG),
-            deregister_backlog: calls
-                .time_for(DeregisterContainerInstance, deregistration.in_total(ends..=ends + MAX_DEREGISTER_BACKLOG))
-                .min(MAX_DEREGISTER_BACKLOG),
+            stop_backlog: calls.time_for(StopTask, to_stop + to_deregister).min(MAX_STOP_BACKLOG),
+            deregister_backlog: calls.time_for(DeregisterContainerInstance, to_deregister).min(MAX_DEREGISTER_BACKLOG),
             poll_interval: poll_interval(evacuation_guard.clusters(), calls.slowdown(DescribeContainerInstances)),
             epoch: ecs.evacuations.epoch,
         };
@@ -157,8 +156,10 @@ async fn perform(target: Arc<Target>, step: Step) -> Completion {
         Step::ListRunning { counted } => Completion::ListedRunning(ecs.tasks_on(calls, cluster, arn, counted).await),
         Step::ListStopping => Completion::ListedStopping(ecs.stopping_tasks_on(calls, cluster, arn).await),
         Step::Describe(task) => {
+            // A task that is not on the container instance is not stopped, whatever a list says.
+            let is_on_it = |task: &Task| task.container_instance == arn.as_str();
             let described = ecs.task(calls, cluster, &task).await;
-            Completion::Described(task, described)
+            Completion::Described(task, described.map(|described| described.filter(is_on_it)))
         }
         Step::ReadStopTimeout { task, definition, is_standalone } => {
             if is_standalone {

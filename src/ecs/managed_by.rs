@@ -54,8 +54,13 @@ impl Ecs {
             Some(principal) => managed_by.push(ManagedBy::Operator(principal.to_owned())),
             None => {}
         }
-        if known.is_some_and(|instance| instance.tag(BATCH_TAG).is_some()) || self.is_batch(calls, &found.cluster).await
-        {
+        let is_batch = match known {
+            Some(instance) if instance.tag(BATCH_TAG).is_some() => true,
+            // Batch tags its instances as well.
+            Some(_) => self.is_batch_soon(calls, &found.cluster).await.unwrap_or_default(),
+            None => self.is_batch_soon(calls, &found.cluster).await?,
+        };
+        if is_batch {
             managed_by.push(ManagedBy::Batch);
         }
         if let Some(name) = &found.capacity_provider {
@@ -72,17 +77,21 @@ impl Ecs {
         Ok(managed_by)
     }
 
-    /// Whether a cluster belongs to AWS Batch, by its name or its tag. The tag of an unknown cluster is read. It counts
-    /// as absent if it can't be read in time, since Batch tags its instances as well.
-    pub(crate) async fn is_batch(&self, calls: &Calls, cluster: &ClusterName) -> bool {
+    /// Like [`Ecs::is_batch`], for changes that must not wait for the tags.
+    pub(crate) async fn is_batch_soon(&self, calls: &Calls, cluster: &ClusterName) -> Result<bool, Error> {
+        self.is_batch(&calls.with_fallback_after(BATCH_TAG_TIMEOUT), cluster).await
+    }
+
+    /// Whether a cluster belongs to AWS Batch, by its name or its tag. The tag of an unknown cluster is read once.
+    pub(crate) async fn is_batch(&self, calls: &Calls, cluster: &ClusterName) -> Result<bool, Error> {
         let name = cluster.as_str();
         let known = self.cache.clusters().and_then(|known| Some(known.get(cluster)?.has_batch_tag));
         match known.or_else(|| self.cache.has_batch_tag(cluster)) {
-            _ if name.starts_with("AWSBatch-") || name.contains("_Batch_") => true,
-            Some(has_batch_tag) => has_batch_tag,
+            _ if name.starts_with("AWSBatch-") || name.contains("_Batch_") => Ok(true),
+            Some(has_batch_tag) => Ok(has_batch_tag),
             None => {
-                let (tags, calls) = (&self.coalesced.batch_tags, &calls.with_fallback_after(BATCH_TAG_TIMEOUT));
-                tags.get(self, calls, &(), cluster.clone(), Self::read_batch_tags).await.unwrap_or_default()
+                let tags = &self.coalesced.batch_tags;
+                tags.get(self, calls, &(), cluster.clone(), Self::read_batch_tags).await
             }
         }
     }

@@ -82,7 +82,7 @@ impl RunAgain {
     }
 
     async fn terms(&self, calls: &Calls, task: &Task) -> Result<Result<Terms, String>, Error> {
-        if self.policy == RunAgainPolicy::All && self.ecs.is_batch(calls, &self.cluster).await {
+        if self.policy == RunAgainPolicy::All && self.ecs.is_batch(calls, &self.cluster).await? {
             return Ok(Err("AWS Batch decides whether to start it again".to_owned()));
         }
         let tag_of_definition = match task.task_definition_arn() {

@@ -132,9 +132,9 @@ impl Ecs {
         let arns: Vec<_> = listed.iter().flatten().flatten().cloned().collect();
         let pages = arns.chunks(PAGE).map(|arns| self.describe_tasks(calls, cluster, arns.to_vec()));
         // A task that can't be described is listed at least.
-        let mut tasks: HashMap<_, _> = join_all(pages).await.into_iter().flatten().flatten().collect();
-        let mut with_tasks = |instance: &CountedInstance, arns: Vec<TaskArn>| {
-            let described = arns.into_iter().map(|arn| (arn.clone(), tasks.remove(&arn)));
+        let tasks: HashMap<_, _> = join_all(pages).await.into_iter().flatten().flatten().collect();
+        let with_tasks = |instance: &CountedInstance, arns: Vec<TaskArn>| {
+            let described = arns.into_iter().map(|arn| (arn.clone(), tasks.get(&arn).cloned()));
             // The proof that a task may be stopped is its own description, not the list.
             let is_on_it = |task: &Task| task.container_instance == instance.0.as_str();
             described.filter(|(_, task)| task.as_ref().is_none_or(is_on_it)).collect()

@@ -77,8 +77,11 @@ pub(crate) async fn act(
                     cordoned => cordoned,
                 }
             };
-            let (drained, cordoned) = tokio::join!(drain(calls, now, api_server, node.name(), plan), cordon_again);
-            let is_marked = mark.is_some() && cordoned.is_ok();
+            let (drained, mut cordoned) = tokio::join!(drain(calls, now, api_server, node.name(), plan), cordon_again);
+            if cordoned.as_ref().is_err_and(|error| !error.is_transient()) {
+                cordoned = cordon(&calls.until(Instant::now() + CORDON_TIMEOUT)).await;
+            }
+            let is_marked = mark.is_some() && matches!(cordoned, Ok(Patched::Done));
             let (drained, unlisted) = match drained {
                 Ok(drained) => (drained, None),
                 Err(error) => (Drained::default(), Some(error)),

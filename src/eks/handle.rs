@@ -9,7 +9,7 @@ use super::{
     plan::{Action, clusters_to_search, left_alone, plan},
 };
 use crate::{
-    auto_scaling::{AutoScaling, is_replaced},
+    auto_scaling::{AutoScaling, DESCRIBE_FOR, replaces_at_once},
     aws::{calls::Calls, deadline::Now, milliseconds},
     config::Config,
     ec2::{Ec2, instance::Instance},
@@ -28,10 +28,13 @@ pub(crate) async fn handle(
     described: Result<Option<Arc<Instance>>, Error>,
 ) -> EventOutcome {
     let started = Instant::now();
-    let is_needed = !config.eks_clusters.is_empty() || is_replaced(config, interruption);
-    let described = match described {
-        Err(_) if !is_needed => Ok(None),
-        described => ec2.instance_again(calls, &interruption.instance, described).await,
+    let described = match config.eks_clusters.is_empty() {
+        true if described.is_err() && !replaces_at_once(config, interruption) => Ok(None),
+        true => {
+            let calls = calls.until(tokio::time::Instant::now() + DESCRIBE_FOR);
+            ec2.instance_again(&calls, &interruption.instance, described).await
+        }
+        false => ec2.instance_again(calls, &interruption.instance, described).await,
     };
     let instance = match described {
         Ok(Some(instance)) => instance,

@@ -30,6 +30,8 @@ const MARGIN: Duration = Duration::from_secs(10);
 pub(crate) struct Clock {
     /// The time since the event, which is the time that the instance has waited for.
     age: Duration,
+    /// The same when the look began.
+    looked_at: Duration,
     heartbeat_timeout: Duration,
     global_timeout: Duration,
     /// The time that is left of the heartbeat timeout when its last phase begins.
@@ -52,11 +54,11 @@ impl Clock {
     pub(crate) fn new(age: Duration, left: Duration, hook: &Hook) -> Self {
         let (heartbeat_timeout, global_timeout) = (hook.heartbeat_timeout, hook.global_timeout);
         let is_last_phase = age + left >= heartbeat_timeout;
-        Self { age, heartbeat_timeout, global_timeout, last_phase: left, is_last_phase }
+        Self { age, looked_at: age, heartbeat_timeout, global_timeout, last_phase: left, is_last_phase }
     }
 
-    /// The time that is left until the heartbeat timeout ends. If it is over, heartbeats were recorded in each third of
-    /// it, and at least a third is left.
+    /// The time that is left until the heartbeat timeout ends. If it is over and the instance still waits, heartbeats
+    /// were recorded in each third of it, and at least a third is left.
     pub(crate) fn left(&self) -> Duration {
         let left = self.heartbeat_timeout.saturating_sub(self.age);
         if left.is_zero() { self.heartbeat_timeout / HEARTBEATS } else { left }
@@ -102,11 +104,11 @@ impl Clock {
         self.age < self.heartbeat_timeout && self.age + pause * 2 + LOOKS >= self.heartbeat_timeout
     }
 
-    /// Whether a third of the heartbeat timeout has ended since the look before the last one. The last heartbeat is not
+    /// Whether a third of the heartbeat timeout has ended since the look before the last one began. The last heartbeat is not
     /// stored, and a look may have failed.
     fn is_heartbeat_due(&self, pause: Duration) -> bool {
         let thirds = |age: Duration| age.as_millis() / (self.heartbeat_timeout / HEARTBEATS).as_millis().max(1);
-        thirds(self.age) > thirds(self.age.saturating_sub(pause * 2 + LOOKS))
+        thirds(self.age) > thirds(self.looked_at.saturating_sub(pause * 2 + LOOKS))
     }
 }
 
@@ -197,6 +199,21 @@ mod tests {
             Next::Complete(_) => unreachable!(),
         };
         assert!(!is_due(260) && is_due(288) && is_due(299));
+    }
+
+    #[test]
+    fn heartbeat_is_due_if_a_third_ended_during_a_long_look() {
+        let stopping = Remaining { stopping: 1, ..Remaining::default() };
+        let is_due = |from: u64, to: u64| {
+            matches!(clock(from, 300).at(s(to)).next(stopping, false), Next::Wait { is_heartbeat_due: true, .. })
+        };
+        assert!(is_due(395, 455) && is_due(495, 560) && !is_due(440, 490));
+    }
+
+    #[test]
+    fn what_is_left_of_an_extended_heartbeat_timeout_is_a_third() {
+        let left = [100, 299, 300, 1_000].map(|age| clock(age, 300).left().as_secs());
+        assert_eq!(left, [200, 1, 100, 100]);
     }
 
     proptest! {

@@ -19,7 +19,7 @@ pub(crate) enum Kind {
     EksUnreachable,
     /// Instances are found only by a scan that a wave has to wait for.
     ScanOutOfQuota,
-    /// A standalone task that nobody starts again.
+    /// A standalone task that neither a state machine nor this function starts again in any case.
     StandaloneTaskNotRestarted,
     /// A stop timeout that does not fit into the notice.
     StopTimeoutTooLong,
@@ -29,7 +29,7 @@ pub(crate) enum Kind {
     ServiceWithoutRoom,
     /// A pod whose grace period does not fit into the notice.
     PodGracePeriodTooLong,
-    /// A pod whose budget never allows an eviction.
+    /// A pod whose budget never allows an eviction, or that several budgets cover.
     PodDisruptionBudgetNeverAllows,
     /// An Auto Scaling group that replaces an instance only after it failed its health check.
     AutoScalingWaitsForHealthCheck,
@@ -74,7 +74,7 @@ impl Kind {
                 "give the instances a hint: set ClusterTag and tag them, or put their Auto Scaling groups behind capacity providers (docs/finding-the-cluster.md)",
             ),
             Self::StandaloneTaskNotRestarted => (
-                "standalone tasks that end with their instance, and that nobody starts again",
+                "standalone tasks that end with their instance, and that nobody starts again unless their tags say so",
                 "have the task run again with RunAgain, run it as a service or as an AWS Batch job, start it from a state machine that retries, or not on Spot",
             ),
             Self::StopTimeoutTooLong => (

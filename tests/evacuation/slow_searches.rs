@@ -26,6 +26,21 @@ async fn disconnected_registration_is_handled_while_another_cluster_keeps_failin
     }
 }
 
+/// Neither the instance nor its cluster says whether AWS Batch owns it.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_changed_while_neither_instance_nor_cluster_is_described() {
+    let aws = standin().await;
+    let home = aws.home();
+    home.instance(Instance::new(ID).user_data("ECS_CLUSTER=web"));
+    home.container_instance("web", ContainerInstance::new(ID));
+    aws.fault(Fault::on("DescribeClusters").status(500));
+    aws.fault(Fault::on("DescribeInstances").status(500));
+    let process = Process::start(&aws, &[]).await;
+    let error = process.invoke(&home.interrupt(ID, "terminate")).await.unwrap_err();
+    assert!(error.to_string().contains("Describe"), "{error}");
+    assert_eq!(aws.writes().len(), 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn tags_of_a_cluster_that_can_not_be_read_hold_up_nothing() {
     for fault in [Fault::on("DescribeClusters").status(500), Fault::on("DescribeClusters").throttle()] {

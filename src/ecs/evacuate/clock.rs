@@ -67,7 +67,7 @@ pub(super) struct Clock {
     pub(super) started: Instant,
     /// When EC2 ends the instance, less the margin for the answer.
     pub(super) ends: Instant,
-    /// The time that all coinciding stops take at the quota.
+    /// The time that all coinciding stops, and the deregistrations after them, take at the quota.
     pub(super) stop_backlog: Duration,
     /// The time that all coinciding deregistrations take at the quota.
     pub(super) deregister_backlog: Duration,
@@ -182,7 +182,7 @@ impl Clock {
     /// The time at which a task is due; at the earliest `now`. Details that are being read are waited for, if there is
     /// time.
     fn due_at(&self, stop: &PlannedStop, now: Instant) -> Instant {
-        let margin = DEREGISTER_BEFORE + self.deregister_backlog + SIGTERM_DELAY + self.stop_backlog;
+        let margin = DEREGISTER_BEFORE + SIGTERM_DELAY + self.stop_backlog;
         let before_end = |time| self.ends.checked_sub(time + margin);
         let read_by = stop.read_by.min(before_end(Duration::ZERO));
         stop.before_end.and_then(before_end).max(read_by).map_or(now, |at| at.max(now))
@@ -391,13 +391,12 @@ mod tests {
     }
 
     #[test]
-    fn backlog_of_stops_or_deregistrations_begins_earlier() {
+    fn backlog_of_stops_begins_earlier() {
         let tracked = tracked(StandaloneTasks::Stop, vec![running("web", Some("web"), 30)]);
         let (clock, now) = clock(50);
         assert!(due(&tracked, (clock, now)).is_empty());
         let backlog = Duration::from_secs(12);
         assert_eq!(due(&tracked, (Clock { stop_backlog: backlog, ..clock }, now)), ["web"]);
-        assert_eq!(due(&tracked, (Clock { deregister_backlog: backlog, ..clock }, now)), ["web"]);
     }
 
     #[test]

@@ -229,9 +229,8 @@ impl Tracked {
                 }
             }
             Err(error) if error.is_transient() => self.drained = DrainState::Pending(Some(now + RETRY_AFTER)),
-            // It is evacuated without.
             Err(error) => {
-                self.warn(error);
+                tracing::warn!(%error, "the container instance could not be drained: it is evacuated without");
                 self.drained = DrainState::Refused;
             }
         }

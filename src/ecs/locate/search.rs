@@ -15,9 +15,13 @@ use super::{
 };
 use crate::{
     aws::{calls::Calls, operation::Operation},
-    config::Config,
+    config::{Config, Verdict},
     ec2::{Ec2, instance::Instance},
-    ecs::{Ecs, cluster_list::ClusterList, container_instance::ContainerInstance},
+    ecs::{
+        Ecs,
+        cluster_list::ClusterList,
+        container_instance::{ContainerInstance, Status},
+    },
     error::{Error, ErrorClass},
     identifier::{ClusterName, InstanceId},
     interruption::{Interruption, Kind},
@@ -64,6 +68,8 @@ pub(super) struct Search<'a> {
     /// EC2's description, once it was requested.
     described: Option<Result<Option<Arc<Instance>>, Error>>,
     found: Vec<Found>,
+    /// Whether a container instance was found that may be changed.
+    has_candidate: bool,
     /// The way that is being tried.
     way: Way,
     /// The clusters that were read.
@@ -82,7 +88,20 @@ impl<'a> Search<'a> {
     ) -> Self {
         let is_alive = *kind != Kind::Terminated;
         let (found, way, read, failed) = (Vec::new(), Way::Cache, BTreeSet::new(), BTreeMap::new());
-        Self { ec2, ecs, config, calls: calls.clone(), id, is_alive, described: None, found, way, read, failed }
+        Self {
+            ec2,
+            ecs,
+            config,
+            calls: calls.clone(),
+            id,
+            is_alive,
+            described: None,
+            found,
+            has_candidate: false,
+            way,
+            read,
+            failed,
+        }
     }
 
     /// Whether the search is over. A registration without a connected agent may be a stale one, so the search goes on.
@@ -99,7 +118,11 @@ impl<'a> Search<'a> {
 
     /// The latest description of a container instance counts.
     fn add(&mut self, found: Vec<ContainerInstance>) {
-        if self.found.is_empty() && !found.is_empty() {
+        let may_be_changed = |of: &ContainerInstance| {
+            of.status != Status::Gone && self.config.clusters.verdict(&of.cluster) == Verdict::Included
+        };
+        if !self.has_candidate && found.iter().any(may_be_changed) {
+            self.has_candidate = true;
             // The rest of the search may be in vain, and must leave time to act on what was found.
             self.calls = self.calls.until(Instant::now() + self.calls.left() / 2);
         }
@@ -212,7 +235,7 @@ impl<'a> Search<'a> {
     /// Reads the clusters again unless they are fresh, and searches those that had no container instances before. Only
     /// then is it certain that the instance is in no cluster.
     async fn rescan(&mut self, known: &ClusterList) -> Result<(), Error> {
-        let is_given_up = !self.found.is_empty() && !self.failed.is_empty() && self.calls.left().is_zero();
+        let is_given_up = self.has_candidate && !self.failed.is_empty() && self.calls.left().is_zero();
         if self.is_over() || is_given_up {
             return Ok(());
         }
@@ -341,7 +364,8 @@ impl<'a> Search<'a> {
             let search = async move {
                 // Whether AWS Batch owns the cluster is needed if the instance is there. Asking here takes no extra
                 // round trip.
-                let (found, _) = tokio::join!(ecs.registrations(calls, &cluster, id), ecs.is_batch(calls, &cluster));
+                let is_batch = ecs.is_batch_soon(calls, &cluster);
+                let (found, _) = tokio::join!(ecs.registrations(calls, &cluster, id), is_batch);
                 (cluster, found)
             };
             search.boxed()
@@ -358,10 +382,14 @@ impl<'a> Search<'a> {
                 return;
             }
             // A `FuturesUnordered` would wake its poller, and concurrent searches would no longer share calls.
-            let until = self.calls.deadline() + IN_FLIGHT_GRACE;
-            let Ok(((cluster, found), _, others)) = timeout_at(until, select_all(searches)).await else {
-                self.give_up(all);
-                return;
+            let next = select_all(searches);
+            let ((cluster, found), _, others) = if self.has_candidate {
+                let Ok(next) = timeout_at(self.calls.deadline() + IN_FLIGHT_GRACE, next).await else {
+                    return self.give_up(all);
+                };
+                next
+            } else {
+                next.await
             };
             searches = others;
             if found.as_ref().is_err_and(Error::is_unsent) {

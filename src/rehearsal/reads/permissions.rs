@@ -78,16 +78,18 @@ async fn simulate(iam: &Iam, calls: &Calls, role_arn: &str, changes: &[Changes])
 fn untried(config: &Config) -> Vec<&'static str> {
     let (reads_few, replaces) =
         (config.rehearsal_reads == RehearsalReads::Few, config.replacement == ReplacementPolicy::Detach);
-    let (runs_again, completes) = (config.run_again != RunAgainPolicy::Never, !config.lifecycle_hooks.is_empty());
-    let of: [(bool, &[&str]); 6] = [
-        (
-            config.strategy == Strategy::Evacuate && reads_few,
-            &["ecs:ListTasks", "ecs:DescribeTasks", "ecs:DescribeServices", "ecs:DescribeTaskDefinition"],
-        ),
-        (
-            config.fargate_spot == FargateSpotPolicy::Handle,
-            &["elasticloadbalancing:DeregisterTargets", "elasticloadbalancing:DescribeTargetGroups"],
-        ),
+    let (of_fargate, runs_again, completes) = (
+        config.fargate_spot == FargateSpotPolicy::Handle,
+        config.run_again != RunAgainPolicy::Never,
+        !config.lifecycle_hooks.is_empty(),
+    );
+    let evacuates = config.strategy == Strategy::Evacuate;
+    let of: [(bool, &[&str]); 9] = [
+        (reads_few && (evacuates || completes), &["ecs:ListTasks"]),
+        (reads_few && (evacuates || completes || runs_again || of_fargate), &["ecs:DescribeTasks"]),
+        (reads_few && (evacuates || of_fargate), &["ecs:DescribeServices"]),
+        (reads_few && (evacuates || runs_again), &["ecs:DescribeTaskDefinition"]),
+        (of_fargate, &["elasticloadbalancing:DeregisterTargets", "elasticloadbalancing:DescribeTargetGroups"]),
         (runs_again, &["ecs:RunTask", "ecs:TagResource", "iam:PassRole", "ec2:DescribeNetworkInterfaces"]),
         (replaces && reads_few, &["autoscaling:DescribeAutoScalingGroups"]),
         (replaces, &["autoscaling:DetachInstances", "autoscaling:DescribeAutoScalingInstances"]),

@@ -28,7 +28,7 @@ pub(super) struct Tasks {
     pub(super) definitions: BTreeSet<String>,
     /// The services that they belong to.
     pub(super) services: BTreeMap<ClusterName, BTreeSet<String>>,
-    /// The standalone tasks that nobody starts again.
+    /// The standalone tasks that no state machine started.
     standalone: BTreeSet<String>,
     errors: Vec<Error>,
 }
