@@ -124,8 +124,8 @@ def main():
 def start_emulator(stack, folder, more=None):
     port = free_port()
     settings = {"GATEWAY_PORT": str(port), "BIND_HOST": "127.0.0.1", "TMPDIR": str(folder)}
-    # ministack starts these two servers on fixed ports.
-    settings |= {"SFTP_ENABLED": "0", "IOT_MTLS_ENABLED": "0"}
+    # ministack starts these two servers on fixed ports, and tasks and functions in Docker.
+    settings |= {"SFTP_ENABLED": "0", "IOT_MTLS_ENABLED": "0", "DOCKER_HOST": "unix:///nonexistent"}
     env = environment("") | settings | (more or {})
     # With this variable, functions would call it instead of the stand-in.
     del env["AWS_ENDPOINT_URL"]

@@ -35,6 +35,7 @@ EVACUATED = failure(
     ended("UserInitiated", "EC2 Spot interruption: i-1234567890abcdef0 is terminated at 2026-11-24T08:02:00Z", 1)
 )
 HOST_GONE = failure(ended(None, "Host EC2 (instance i-1234567890abcdef0) terminated."))
+DEREGISTERED = failure(ended(None, "Container instance deregistration forced by user"))
 NO_ROOM = failure(
     {
         "Failures": [{"Arn": f"arn:aws:ecs:{REGION}:{ACCOUNT}:container-instance/jobs/0", "Reason": "RESOURCE:MEMORY"}],
@@ -54,6 +55,7 @@ CASES = {
     "fargate-spot-without-stop-code": ([NO_STOP_CODE, DONE], "SUCCEEDED"),
     "evacuated": ([EVACUATED, DONE], "SUCCEEDED"),
     "instance-is-gone": ([HOST_GONE, DONE], "SUCCEEDED"),
+    "instance-was-deregistered": ([DEREGISTERED, DONE], "SUCCEEDED"),
     "no-room-after-an-interruption": ([EVACUATED, NO_ROOM, NO_ROOM, DONE], "SUCCEEDED"),
     "fails-after-an-interruption": ([EVACUATED, BUG], "FAILED"),
     "is-always-interrupted": ([FARGATE_SPOT] * 6, "FAILED"),
