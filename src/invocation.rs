@@ -197,12 +197,11 @@ impl<'a> Invocation<'a> {
         let react = |located| self.react((ecs, ec2), calls, now, located, interruption);
         let is_acted_on = located.iter().any(|of| plan(of, interruption, self.config).is_effective());
         let known = instance.as_ref().ok().cloned().flatten();
-        let until = tokio::time::Instant::now() + DESCRIBE_FOR;
         let replace = async {
             if !is_acted_on || !replaces_at_once(self.config, interruption) {
                 return Ok(None);
             }
-            match ec2.instance_again(&calls.until(until), &interruption.instance, instance).await? {
+            match ec2.instance_again(&calls.within(DESCRIBE_FOR), &interruption.instance, instance).await? {
                 Some(instance) => auto_scaling.replace(self.config, calls, interruption, &instance).await,
                 None => Ok(None),
             }

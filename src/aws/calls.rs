@@ -205,7 +205,7 @@ impl Calls {
     /// would be throttled too; other failures are retried for [`FALLBACK_AFTER`].
     pub(crate) fn with_fallback_after(&self, throttled: Duration) -> Self {
         let throttled = if self.is_patient { self.left() } else { throttled };
-        Self { retry_for: FALLBACK_AFTER, ..self.until(Instant::now() + throttled) }
+        Self { retry_for: FALLBACK_AFTER, ..self.within(throttled) }
     }
 
     /// The same calls, where failures other than throttling are retried for this long.
@@ -218,7 +218,7 @@ impl Calls {
         if self.is_patient {
             return self.clone();
         }
-        Self { retry_for: Duration::ZERO, attempts: Attempts::One, ..self.until(Instant::now() + ATTEMPT) }
+        Self { retry_for: Duration::ZERO, attempts: Attempts::One, ..self.within(ATTEMPT) }
     }
 
     /// The same calls with this deadline, but at least one attempt each.
@@ -239,6 +239,11 @@ impl Calls {
     /// The same calls, given up at this time at the latest.
     pub(crate) fn until(&self, at: Instant) -> Self {
         Self { deadline: Deadline { at: self.deadline.at.min(at), ..self.deadline }, ..self.clone() }
+    }
+
+    /// The same calls, given up after this time at the latest.
+    pub(crate) fn within(&self, time: Duration) -> Self {
+        self.until(Instant::now() + time)
     }
 
     /// Takes the stricter limits and the higher priority of the two.

@@ -7,7 +7,6 @@ use std::{
 
 use futures_util::future::try_join_all;
 use serde_json::Value;
-use tokio::time::Instant;
 
 use super::{
     api_server::ApiServer,
@@ -66,7 +65,7 @@ pub(crate) async fn act(
                 Some(mark) => patch(calls, api_server, node, mark, true).await,
                 None => Ok(Patched::Done),
             };
-            let cordoned = cordon(&calls.until(Instant::now() + CORDON_TIMEOUT)).await;
+            let cordoned = cordon(&calls.within(CORDON_TIMEOUT)).await;
             if matches!(cordoned, Ok(Patched::Gone)) {
                 return Ok((gone(), None));
             }
@@ -79,7 +78,7 @@ pub(crate) async fn act(
             };
             let (drained, mut cordoned) = tokio::join!(drain(calls, now, api_server, node.name(), plan), cordon_again);
             if cordoned.as_ref().is_err_and(|error| !error.is_transient()) {
-                cordoned = cordon(&calls.until(Instant::now() + CORDON_TIMEOUT)).await;
+                cordoned = cordon(&calls.within(CORDON_TIMEOUT)).await;
             }
             let is_marked = mark.is_some() && matches!(cordoned, Ok(Patched::Done));
             let (drained, unlisted) = match drained {

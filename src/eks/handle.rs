@@ -28,13 +28,13 @@ pub(crate) async fn handle(
     described: Result<Option<Arc<Instance>>, Error>,
 ) -> EventOutcome {
     let started = Instant::now();
-    let described = match config.eks_clusters.is_empty() {
-        true if described.is_err() && !replaces_at_once(config, interruption) => Ok(None),
-        true => {
-            let calls = calls.until(tokio::time::Instant::now() + DESCRIBE_FOR);
-            ec2.instance_again(&calls, &interruption.instance, described).await
+    let has_clusters = !config.eks_clusters.is_empty();
+    let described = match described {
+        Err(_) if !has_clusters && !replaces_at_once(config, interruption) => Ok(None),
+        described => {
+            let calls = if has_clusters { calls } else { &calls.within(DESCRIBE_FOR) };
+            ec2.instance_again(calls, &interruption.instance, described).await
         }
-        false => ec2.instance_again(calls, &interruption.instance, described).await,
     };
     let instance = match described {
         Ok(Some(instance)) => instance,

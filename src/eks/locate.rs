@@ -7,7 +7,6 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, future::select_all};
 use serde::de::IgnoredAny;
-use tokio::time::Instant;
 
 use super::{
     Eks,
@@ -59,7 +58,7 @@ const PROBE: Duration = Duration::from_secs(8);
 
 /// Finds out whether a cluster's API server answers, with one read.
 pub(crate) async fn probe(eks: &Eks, calls: &Calls, cluster: &ClusterName) -> Result<(), Error> {
-    let calls = &calls.retrying_for(Duration::from_secs(1)).until(Instant::now() + PROBE);
+    let calls = &calls.retrying_for(Duration::from_secs(1)).within(PROBE);
     let Some(api_server) = eks.api_server(calls, cluster).await? else { return Ok(()) };
     let path = "/api/v1/nodes?limit=1".to_owned();
     api_server.get::<IgnoredAny>(calls, Operation::ListNodes, path).await.map(drop)

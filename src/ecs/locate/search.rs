@@ -124,7 +124,7 @@ impl<'a> Search<'a> {
         if !self.has_candidate && found.iter().any(may_be_changed) {
             self.has_candidate = true;
             // The rest of the search may be in vain, and must leave time to act on what was found.
-            self.calls = self.calls.until(Instant::now() + self.calls.left() / 2);
+            self.calls = self.calls.within(self.calls.left() / 2);
         }
         self.found.retain(|(known, _)| found.iter().all(|found| found.arn != known.arn));
         self.found.extend(found.into_iter().map(|found| (found, self.way)));
